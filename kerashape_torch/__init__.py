@@ -1,0 +1,54 @@
+"""Keras models as descriptions: every shape before any tensor exists, compiled to ordinary PyTorch.
+
+>>> from kerashape_torch.models import Sequential
+>>> from kerashape_torch.layers import Dense
+>>> model = Sequential([Dense(units=4, input_shape=(3,)), Dense(units=4), Dense(units=1)])
+>>> model.output_shape
+(None, 1)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from kerashape_torch import (
+    activations,
+    constraints,
+    errors,
+    initializers,
+    layers,
+    models,
+    ops,
+    regularizers,
+    saving,
+    utils,
+)
+from kerashape_torch.layer import Layer
+from kerashape_torch.models import Input, Model, Sequential
+from kerashape_torch.saving import load_model
+from kerashape_torch.shape_table import shape_table
+
+if TYPE_CHECKING:
+    from kerashape_torch.lowering import (
+        constraint_hook,
+        get_keras_weights,
+        predict,
+        regularization_loss,
+        set_keras_weights,
+    )
+
+__version__ = "0.1.0"
+
+_ON_TORCH = ("constraint_hook", "get_keras_weights", "predict", "regularization_loss", "set_keras_weights")
+"""Names that need torch; they are looked up when first used, so that describing a model never loads it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ON_TORCH:
+        from kerashape_torch import lowering
+
+        return getattr(lowering, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["Input", "Layer", "Model", "Sequential", "activations", "constraint_hook", "constraints", "errors",
+           "get_keras_weights", "initializers", "layers", "load_model", "models", "ops", "predict", "regularization_loss",
+           "regularizers", "saving", "set_keras_weights", "shape_table", "utils"]

@@ -1,0 +1,452 @@
+"""Records: named arguments that go to a Keras config and come back.
+
+Layers, initializers, regularizers and constraints are all records: a class whose bare, annotated fields are its
+arguments. The base class gives it ``__init__``, ``get_config``, ``from_config``, a ``repr`` of what was asked for, and a
+place in the catalog of its family. Class names in a config are looked up in these catalogs, and in what the caller
+passes as ``custom_objects``; nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, TypeVar, get_args, get_origin
+
+from kerashape_torch.errors import ConfigError, UnknownLayerError, UnsafeConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_: Any) -> Callable[[Any], Any]:  # typing has it from Python 3.11 on
+        return lambda cls: cls
+
+
+REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "required"})()
+
+
+class Kind:
+    """How one sort of argument is checked when given, and written into a config. Used as ``Annotated[type, Kind()]``."""
+
+    def read(self, value: Any, where: str) -> Any:
+        """The value to keep; raises ConfigError, beginning with ``where``, if it cannot be one."""
+        return value
+
+    def write(self, value: Any, record: Any) -> Any:
+        """The value as Keras 3 writes it in a config."""
+        return to_config(value)
+
+
+class _Plain(Kind):
+    """A bare int, float, bool or str."""
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+
+    def read(self, value: Any, where: str) -> Any:
+        if self.kind is float and isinstance(value, int):
+            return value
+        if self.kind is int and isinstance(value, bool):
+            raise ConfigError(f"{where} must be an integer, got {value!r}")
+        if self.kind is int and hasattr(value, "__index__"):
+            return int(value)
+        if self.kind is float and hasattr(value, "__float__") and not isinstance(value, str):
+            return float(value)
+        if not isinstance(value, self.kind):
+            names = {int: "an integer", float: "a number", bool: "True or False", str: "a string"}
+            raise ConfigError(f"{where} must be {names[self.kind]}, got {value!r}")
+        return value
+
+
+class _Positive(Kind):
+    def read(self, value: Any, where: str) -> Any:
+        value = _Plain(int).read(value, where)
+        if value <= 0:
+            raise ConfigError(f"{where} must be a positive integer, got {value}")
+        return value
+
+
+class _Fraction(Kind):
+    def read(self, value: Any, where: str) -> Any:
+        value = _Plain(float).read(value, where)
+        if not 0 <= value <= 1:
+            raise ConfigError(f"{where} must be between 0 and 1, got {value}")
+        return value
+
+
+class Choice(Kind):
+    """One of some words, in any case."""
+
+    def __init__(self, *options: str) -> None:
+        self.options = options
+
+    def read(self, value: Any, where: str) -> Any:
+        value = value.lower() if isinstance(value, str) else value
+        if value not in self.options:
+            hint = did_you_mean(value, self.options) if isinstance(value, str) else ""
+            raise ConfigError(f"{where} must be one of {', '.join(map(repr, self.options))}, got {value!r}.{hint}")
+        return value
+
+
+class _Axis(Kind):
+    """The index of an axis in Keras order; lowering moves it when a tensor runs in another order."""
+
+    def read(self, value: Any, where: str) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+
+class _Sizes(Kind):
+    """One positive integer for each of the record's ``rank`` axes, or one for all."""
+
+    def __init__(self, at_least: int = 1) -> None:
+        self.at_least = at_least
+
+    def read(self, value: Any, where: str) -> Any:
+        for size in value if isinstance(value, (list, tuple)) else (value,):
+            if _Plain(int).read(size, where) < self.at_least:
+                raise ConfigError(f"{where} must be {self.at_least} or more, got {value!r}")
+        return tuple(value) if isinstance(value, list) else value
+
+    def write(self, value: Any, record: Any) -> Any:
+        return per_axis(value, record.rank) if value is not None else None
+
+
+Positive = Annotated[int, _Positive()]
+Fraction = Annotated[float, _Fraction()]
+Sizes = Annotated[int | tuple[int, ...], _Sizes()]
+SizesOrNone = Annotated[int | tuple[int, ...] | None, _Sizes()]
+Counts = Annotated[int | tuple[int, ...] | None, _Sizes(at_least=0)]
+Axis = Annotated[int, _Axis()]
+Axes = Annotated[int | tuple[int, ...] | None, _Axis()]
+Padding = Annotated[str, Choice("valid", "same")]
+CausalPadding = Annotated[str, Choice("valid", "same", "causal")]
+DataFormat = Annotated[str | None, Choice("channels_last", "channels_first")]
+
+
+def per_axis(value: int | tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """One number for each axis.
+
+    >>> per_axis(3, 2), per_axis((1, 2), 2)
+    ((3, 3), (1, 2))
+    """
+    return (value,) * rank if isinstance(value, int) else tuple(value)
+
+
+class Field(NamedTuple):
+    name: str
+    kind: Kind | None
+    default: Any
+    keyword_only: bool
+
+
+def _fields_of(cls: type) -> Iterator[Field]:
+    annotations = cls.__dict__.get("__annotations__", {})
+    keyword_only = cls.__dict__.get("_keyword_only", False)
+    for name, annotation in annotations.items():
+        if isinstance(annotation, str):
+            raise ConfigError(f"{cls.__name__}.{name}: fields are read when the class is made, so a file that writes "
+                              "some cannot begin with 'from __future__ import annotations'")
+        if name.startswith("_") or get_origin(annotation) is ClassVar or annotation is ClassVar:
+            continue
+        kind: Kind | None = None
+        if get_origin(annotation) is Annotated:
+            kind = next((extra for extra in get_args(annotation)[1:] if isinstance(extra, Kind)), None)
+        elif annotation in (int, float, bool, str):
+            kind = _Plain(annotation)
+        yield Field(name, kind, cls.__dict__.get(name, REQUIRED), keyword_only)
+
+
+_R = TypeVar("_R", bound="Record")
+
+
+@dataclass_transform(eq_default=False)
+class Record:
+    """Arguments as fields. Subclass it, write the fields, and ``Sub(...)`` takes them by position or by name.
+
+    Class keywords: ``aliases`` are other names of the same class; ``catalog=False`` keeps an abstract base out of the
+    catalog. Only this package's classes enter it: a user's class is found through ``custom_objects``. A file that declares
+    fields must not begin with ``from __future__ import annotations``: annotations are read when the class is made.
+
+    >>> class Point(Record, catalog=False):
+    ...     x: int
+    ...     y: int = 0
+    >>> Point(3), Point(3, y=4).get_config()
+    (Point(x=3), {'x': 3, 'y': 4})
+    """
+
+    _fields: ClassVar[dict[str, Field]] = {}
+    _positional: ClassVar[tuple[str, ...]] = ()
+    _defaults: ClassVar[dict[str, Any]] = {}
+    _required: ClassVar[tuple[str, ...]] = ()
+    _family: ClassVar[dict[str, type[Any]]]
+    keras_module: ClassVar[str] = "kerashape_torch"
+
+    def __init_subclass__(cls, *, aliases: tuple[str, ...] = (), catalog: bool = True, family: bool = False) -> None:
+        super().__init_subclass__()
+        cls._own_fields = tuple(_fields_of(cls))
+        fields: dict[str, Field] = {}
+        for base in reversed(cls.__mro__):
+            for field in base.__dict__.get("_own_fields", ()):
+                fields.pop(field.name, None)  # redeclared: it takes its place among the subclass's own
+                fields[field.name] = field
+        for name, field in fields.items():  # a base's field with a new default, written without annotation
+            own = cls.__dict__.get(name, field)
+            if own is not field and field not in cls._own_fields and not isinstance(own, property):
+                fields[name] = field._replace(default=own)
+        cls._fields = fields
+        cls._positional = tuple(f.name for f in fields.values() if not f.keyword_only)
+        cls._defaults = {f.name: f.default for f in fields.values() if f.default is not REQUIRED}
+        cls._required = tuple(f.name for f in fields.values() if f.default is REQUIRED)
+        if family:
+            cls._family = {}
+        elif not cls.__module__.startswith(__name__.split(".")[0]):
+            cls.keras_module = cls.__module__
+        elif catalog:
+            cls._enter(cls.__name__, *aliases)
+
+    _own_fields: ClassVar[tuple[Field, ...]] = ()
+
+    @classmethod
+    def _enter(cls, *names: str) -> None:
+        for name in names:
+            if name in cls._family:
+                raise ConfigError(f"two classes named {name!r}: {cls._family[name].__module__} and {cls.__module__}")
+            cls._family[name] = cls
+
+    @classmethod
+    def catalog(cls) -> Mapping[str, type[Any]]:
+        """Every class of this family by name; an alias is the same class under another name."""
+        return cls._family
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        cls = type(self)
+        if len(args) > len(cls._positional):
+            raise ConfigError(f"{cls.__name__} takes at most {len(cls._positional)} positional arguments, "
+                              f"got {len(args)}: {', '.join(map(repr, args))}")
+        for name, value in zip(cls._positional, args):
+            if name in kwargs:
+                raise ConfigError(f"{cls.__name__}({name}=...) is given twice, by position and by name")
+            kwargs[name] = value
+        for name in cls._required:
+            if name not in kwargs:
+                raise ConfigError(f"{cls.__name__} needs the argument {name!r}")
+        values = dict(cls._defaults)
+        for name, value in kwargs.items():
+            found = cls._fields.get(name)
+            if found is None:
+                raise ConfigError(f"{cls.__name__} has no argument {name!r}.{did_you_mean(name, cls._fields)}")
+            default = found.default
+            if found.kind is not None and value is not default and not (value is None and default is None):
+                value = found.kind.read(value, f"{cls.__name__}({name}=...)")
+            values[name] = value
+        self.__dict__.update(values)
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        """Checks of arguments against one another; raise ConfigError, so that the line that fails is the user's."""
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments as Keras 3 writes them; ``from_config`` makes the same record again."""
+        return {name: self._written(field) for name, field in self._fields.items()}
+
+    def _written(self, field: Field) -> Any:
+        value = getattr(self, field.name)
+        return to_config(value) if field.kind is None else field.kind.write(value, self)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        return cls(**{name: from_config_value(value) for name, value in config.items()})
+
+    def copy(self, **changes: Any) -> Self:
+        """A shallow copy with some arguments changed."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin.__dict__.update(changes)
+        return twin
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._arguments()})"
+
+    def _arguments(self, but: tuple[str, ...] = ()) -> str:
+        """What was asked for, as it would be typed: arguments that mean the default are left out."""
+        given = [(field, self.__dict__.get(name, field.default)) for name, field in self._fields.items()]
+        return ", ".join(f"{field.name}={value!r}" for field, value in given
+                         if field.name not in but and not self._means_default(field, value))
+
+    def _means_default(self, field: Field, value: Any) -> bool:
+        if value is field.default:
+            return True
+        if field.default is REQUIRED:
+            return False
+        if field.kind is None:
+            return isinstance(value, (int, float, str, tuple)) and value == field.default
+        return bool(field.kind.write(value, self) == field.kind.write(field.default, self))
+
+
+# ---- objects to configs and back -------------------------------------------------------------------------------------
+
+_custom_objects: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("custom_objects", default={})
+_registered: dict[str, Any] = {}
+_FAMILIES: dict[str, type[Record]] = {}
+
+
+@contextlib.contextmanager
+def custom_object_scope(objects: Mapping[str, Any] | None) -> Iterator[None]:
+    """Names that configs read inside the ``with`` may use, besides the catalog."""
+    token = _custom_objects.set({**_custom_objects.get(), **(objects or {})})
+    try:
+        yield
+    finally:
+        _custom_objects.reset(token)
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
+    """Registers a class or function as ``package>name``, as Keras does, so that files that name it can be read."""
+
+    def register(obj: Any) -> Any:
+        obj.registered_name = f"{package}>{name or obj.__name__}"
+        _registered[obj.registered_name] = obj
+        return obj
+
+    return register
+
+
+def custom_object(*names: str | None) -> Any:
+    """What the caller passed or registered under one of these names, or None."""
+    passed = _custom_objects.get()
+    for name in names:
+        if name:
+            found = passed.get(name, _registered.get(name))
+            if found is None and ">" in name:
+                found = passed.get(name.split(">")[-1])
+            if found is not None:
+                return found
+    return None
+
+
+def register_family(module: str, base: type[Record]) -> None:
+    """Configs whose ``module`` begins with this name are looked up in this base's catalog."""
+    _FAMILIES[module] = base
+
+
+def serialize(obj: Any) -> dict[str, Any]:
+    """``{"module", "class_name", "config", "registered_name"}`` as Keras 3 writes any object that has a config."""
+    cls = type(obj)
+    registered = getattr(cls, "registered_name", None)
+    module = getattr(cls, "keras_module", cls.__module__)
+    return {"module": module if registered is None else None,
+            "class_name": getattr(obj, "keras_class_name", cls.__name__),
+            "config": obj.get_config(), "registered_name": registered}
+
+
+def function_config(function: Any) -> dict[str, Any]:
+    """A user's function as Keras 3 writes it: by its registered name, or its own.
+
+    >>> def double(x): return 2 * x
+    >>> function_config(double)["config"]
+    'double'
+    """
+    name = getattr(function, "registered_name", None) or getattr(function, "__name__", None)
+    if name is None:
+        raise ConfigError(f"{function!r} has neither get_config() nor a name, so it cannot be written in a config")
+    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
+
+
+def to_config(value: Any) -> Any:
+    """Any argument as a value that JSON can hold; tuples stay tuples."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {key: to_config(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(to_config(item) for item in value)
+    if hasattr(value, "get_config"):
+        return serialize(value)
+    if hasattr(value, "tolist"):  # a NumPy array or scalar
+        return value.tolist()
+    if callable(value):
+        return function_config(value)
+    raise ConfigError(f"{value!r} cannot be written in a config")
+
+
+def from_config_value(value: Any) -> Any:
+    """What :func:`to_config` wrote, as an object again. Only catalogs and ``custom_objects`` are searched."""
+    if isinstance(value, list):
+        return [from_config_value(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if "class_name" in value and "config" in value:
+        return deserialize(value)
+    return {key: from_config_value(item) for key, item in value.items()}
+
+
+def deserialize(config: Mapping[str, Any]) -> Any:
+    """An object from ``{"module", "class_name", "config", ...}``.
+
+    Raises:
+        UnknownLayerError: the name is in no catalog and not in ``custom_objects``; the nearest known name is given.
+        UnsafeConfigError: the config holds code.
+    """
+    name, inner = config["class_name"], config["config"]
+    if not isinstance(name, str):
+        raise ConfigError(f"class_name must be a string, got {name!r}")
+    special = _SPECIAL.get(name)
+    if special is not None:
+        return special(inner)
+    custom = custom_object(config.get("registered_name"), name)
+    if custom is not None:
+        made = custom.from_config(dict(inner)) if hasattr(custom, "from_config") else custom
+        return made
+    found = _family_of(config).catalog().get(name)
+    if found is None:
+        family = _family_of(config)
+        raise UnknownLayerError(f"{name!r} is not one of {family.keras_module}.{did_you_mean(name, family.catalog())} "
+                                f"If it is your own, pass custom_objects={{{name!r}: YourClass}}")
+    if not isinstance(inner, Mapping):
+        raise ConfigError(f"{name}: its config must be a dict, got {inner!r}")
+    return found.from_config(inner)
+
+
+def _family_of(config: Mapping[str, Any]) -> type[Record]:
+    module = config.get("module")
+    if module in _FAMILIES:
+        return _FAMILIES[module]
+    if isinstance(module, str):
+        for prefix, family in _FAMILIES.items():
+            if module.startswith((prefix, prefix.replace("keras.", "keras.src."))):
+                return family
+    families = list(_FAMILIES.values())
+    return next((family for family in families if config["class_name"] in family.catalog()), families[-1])
+
+
+def _dtype_policy(inner: Any) -> str:
+    return str(inner["name"] if isinstance(inner, Mapping) else inner)
+
+
+def _function(inner: Any) -> Any:
+    found = custom_object(inner)
+    if found is not None:
+        return found
+    return inner  # a name: the argument that holds it knows its own table
+
+
+def _numpy(inner: Any) -> Any:
+    if not isinstance(inner, Mapping) or "value" not in inner:
+        raise ConfigError(f"an array in a config is {{'value': ..., 'dtype': ...}}, got {inner!r}")
+    return inner["value"]
+
+
+def _refuse_lambda(inner: Any) -> Any:
+    raise UnsafeConfigError("the config holds the bytecode of a Python lambda, which is never run. "
+                            "Pass the function yourself: custom_objects={'<layer name>': your_function}")
+
+
+_SPECIAL: dict[str, Callable[[Any], Any]] = {
+    "DTypePolicy": _dtype_policy,
+    "function": _function,
+    "__numpy__": _numpy,
+    "__tensor__": _numpy,
+    "__tuple__": tuple,
+    "__lambda__": _refuse_lambda,
+}

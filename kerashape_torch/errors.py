@@ -1,0 +1,82 @@
+"""One voice for every refusal.
+
+A layer states one short fact; whoever called it adds which layer, with which shape, and how the data got there:
+
+>>> error = ShapeError("height: a window of 3 with padding 'valid' needs at least 3, got 2")
+>>> print(error.at("conv2d_1 = Conv2D(filters=64, kernel_size=3)", "(None, 2, 2, 32)"))
+conv2d_1 = Conv2D(filters=64, kernel_size=3) cannot take (None, 2, 2, 32)
+  height: a window of 3 with padding 'valid' needs at least 3, got 2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class KerashapeError(ValueError):
+    """Base of every error of this package. It is a ``ValueError``, as Keras raises for the same mistakes."""
+
+
+class ShapeError(KerashapeError):
+    """A shape that a layer cannot take.
+
+    Args:
+        fact: what is wrong, in one line, naming the axis.
+        hint: the way out, where there is one.
+    """
+
+    def __init__(self, fact: str, hint: str | None = None) -> None:
+        super().__init__(fact)
+        self.fact = fact
+        self.hint = hint
+        self.layer: str | None = None
+        self.shapes: str | None = None
+        self.path: str | None = None
+
+    def at(self, layer: str, shapes: str, path: str | None = None) -> ShapeError:
+        """Adds the place, once: the innermost layer is the one that knows. The way there may be added later."""
+        if self.layer is None:
+            self.layer, self.shapes = layer, shapes
+        if self.path is None:
+            self.path = path
+        return self
+
+    def __str__(self) -> str:
+        lines = [self.fact]
+        if self.layer is not None:
+            lines = [f"{self.layer} cannot take {self.shapes}", f"  {self.fact}"]
+        if self.path:
+            lines.append(f"  reached by: {self.path}")
+        if self.hint:
+            lines.append(f"  {self.hint}")
+        return "\n".join(lines)
+
+
+class ConfigError(KerashapeError):
+    """Arguments or a config that describe no layer or model."""
+
+
+class UnknownLayerError(ConfigError):
+    """A class name that is in no catalog and in no ``custom_objects``."""
+
+
+class UnsafeConfigError(ConfigError):
+    """A file that asks for code to be run; nothing from a file is ever imported or evaluated."""
+
+
+class WeightsError(KerashapeError):
+    """Arrays that do not fit the weights of a module."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint with the nearest known name, or nothing.
+
+    >>> did_you_mean("unit", ["units", "activation"])
+    " Did you mean 'units'?"
+    """
+    import difflib  # only on the way to an error: it costs a few milliseconds
+
+    known = list(known)
+    lowered = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(name.lower(), lowered, n=1)
+    return f" Did you mean {lowered[near[0]]!r}?" if near else ""

@@ -1,0 +1,307 @@
+"""Symbolic tensors, the nodes that make them, and the walk from a model's inputs to its outputs.
+
+A symbolic tensor knows its shape, its dtype and the call that made it. Every walk here is iterative, so the depth of a
+model never meets Python's recursion limit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
+from kerashape_torch.shape import Shape, to_text
+from kerashape_torch.structure import flatten, map_structure
+
+
+class TensorSpec:
+    """A shape and a dtype: what a shape rule needs to know of a tensor."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, shape: Shape, dtype: str = "float32") -> None:
+        self.shape = shape
+        self.dtype = dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes. Not ``input_dim``, which is the size of the only axis of a sample."""
+        return len(self.shape)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(shape={to_text(self.shape)}, dtype={self.dtype!r})"
+
+
+class SymbolicTensor(TensorSpec):
+    """A tensor that flows between layers before any number exists. ``Input`` makes the first one.
+
+    Arithmetic and slicing on it make layers, as in Keras: see :mod:`kerashape_torch.ops`.
+    """
+
+    __slots__ = ("index", "node")
+    is_symbolic = True
+    node: Node
+    index: int
+
+    def _operator(self, name: str, *operands: Any) -> Any:
+        if name not in OPERATORS:
+            raise KerashapeError(f"the operator {name!r} is not defined on symbolic tensors")
+        return OPERATORS[name](*operands)
+
+    def apply_function(self, name: str, kwargs: dict[str, Any]) -> Any:
+        """An activation applied to a symbolic tensor, as ``keras.activations.relu(x)`` does."""
+        return self._operator("activation", self, name, kwargs)
+
+    def __add__(self, other: Any) -> Any:
+        return self._operator("add", self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return self._operator("add", other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return self._operator("subtract", self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._operator("subtract", other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return self._operator("multiply", self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return self._operator("multiply", other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._operator("divide", self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self._operator("divide", other, self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return self._operator("matmul", self, other)
+
+    def __pow__(self, other: Any) -> Any:
+        return self._operator("power", self, other)
+
+    def __neg__(self) -> Any:
+        return self._operator("negative", self)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._operator("get_item", self, key)
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError("a symbolic tensor cannot be iterated over")
+
+    def __bool__(self) -> bool:
+        raise TypeError("a symbolic tensor has no truth value: no number exists yet")
+
+
+OPERATORS: dict[str, Callable[..., Any]] = {}
+"""What Python's operators do to symbolic tensors; :mod:`kerashape_torch.ops` fills it."""
+
+
+class Node:
+    """One call of one layer: its arguments, and the tensors that came out."""
+
+    __slots__ = ("args", "inputs", "kwargs", "layer", "outputs", "position")
+
+    def __init__(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], specs: Any) -> None:
+        self.layer = layer
+        self.args = args
+        self.kwargs = kwargs
+        self.inputs = [x for x in flatten((args, kwargs)) if isinstance(x, SymbolicTensor)]
+        self.position = len(layer.nodes)
+        counter = iter(range(1 << 62))
+        self.outputs = map_structure(lambda spec: self._output(spec, next(counter)), specs)
+        layer.nodes.append(self)
+
+    def _output(self, spec: TensorSpec, index: int) -> SymbolicTensor:
+        tensor = SymbolicTensor(tuple(spec.shape), spec.dtype)
+        tensor.node, tensor.index = self, index
+        return tensor
+
+    def __repr__(self) -> str:
+        return f"Node({self.layer.name}: {to_text([x.shape for x in self.inputs])})"
+
+
+def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Calls a layer on symbolic tensors: infers the output shapes, and remembers the call."""
+    tensors = flatten((args, kwargs))
+    if not any(isinstance(x, SymbolicTensor) for x in tensors):
+        given = ", ".join(type(x).__name__ for x in tensors) or "nothing"
+        raise KerashapeError(f"{layer.describe()} describes a layer and is called on symbolic tensors, got {given}. "
+                             "To run it on real tensors: layer.to_torch()(x)")
+    try:
+        specs = layer.output_spec(*args, **kwargs)
+        layer.check_weights([shapes_of(spec) for spec in layer.input_specs(args, kwargs)])
+    except ShapeError as error:
+        shapes = [x.shape for x in tensors if isinstance(x, SymbolicTensor)]
+        path, names = way_to(layer, [x for x in tensors if isinstance(x, SymbolicTensor)])
+        error.layer = None
+        raise error.at(layer.describe(names[layer]), to_text(shapes[0] if len(shapes) == 1 else shapes), path) from None
+    return Node(layer, args, kwargs, specs).outputs
+
+
+def shapes_of(specs: Any) -> Any:
+    """The shapes of a structure of tensors; what is no tensor becomes None."""
+    return map_structure(lambda x: x.shape if isinstance(x, TensorSpec) else None, specs)
+
+
+def way_to(layer: Any, tensors: list[SymbolicTensor]) -> tuple[str, dict[Any, str]]:
+    """The chain of layers that leads to a call, as text, and a name for each layer on the way."""
+    seen: dict[Any, None] = {}
+    stack = [x.node for x in tensors]
+    while stack:
+        node = stack.pop()
+        if node.layer not in seen:
+            seen[node.layer] = None
+            stack.extend(x.node for x in node.inputs)
+    names = number([*seen, layer])
+    chain, tensor = [], tensors[0] if tensors else None
+    while tensor is not None:
+        chain.append(f"{names[tensor.node.layer]} {to_text(tensor.shape)}")
+        tensor = tensor.node.inputs[0] if tensor.node.inputs else None
+    if len(chain) > 8:
+        chain = [*chain[:6], "...", chain[-1]]
+    return " -> ".join(reversed(chain)), names
+
+
+# ---- names -----------------------------------------------------------------------------------------------------------
+
+
+def snake_case(name: str) -> str:
+    """A class name as Keras makes layer names of it.
+
+    >>> snake_case("MaxPooling2D"), snake_case("LSTM"), snake_case("PReLU")
+    ('max_pooling2d', 'lstm', 'p_re_lu')
+    """
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def number(layers: Iterable[Any], taken: Iterable[str] = (), fixed: Iterable[Any] = ()) -> dict[Any, str]:
+    """Names for layers as Keras gives them in a fresh process: ``dense``, ``dense_1``, ... in order of creation.
+
+    ``fixed`` layers keep the number that they have; names in ``taken`` are left out.
+    """
+    names: dict[Any, str] = {}
+    counters: dict[str, int] = {}
+    held = set(taken)
+    keep = set(fixed)
+    for layer in sorted(set(layers), key=lambda each: each.serial):
+        if layer.given_name is not None:
+            names[layer] = layer.given_name
+            continue
+        prefix = layer.name_prefix
+        if layer in keep:
+            names[layer] = layer.name
+        else:
+            count = counters.get(prefix, 0)
+            while (candidate := f"{prefix}_{count}" if count else prefix) in held:
+                count += 1
+            names[layer] = candidate
+            counters[prefix] = count + 1
+        held.add(names[layer])
+    return names
+
+
+# ---- the walk --------------------------------------------------------------------------------------------------------
+
+
+class Graph:
+    """The nodes between some inputs and some outputs, in an order in which they can run.
+
+    Attributes:
+        inputs, outputs: the structures that were given.
+        nodes: every call between them, each after the calls that it needs.
+        layers: the layers of these calls in Keras' order: by distance from the outputs, then as first met.
+        depths: for each node its distance from the outputs, by which Keras orders layers.
+    """
+
+    def __init__(self, inputs: Any, outputs: Any) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+        self.flat_inputs: list[SymbolicTensor] = flatten(inputs)
+        self.flat_outputs: list[SymbolicTensor] = flatten(outputs)
+        self._check_tensors()
+        self.nodes, first_met = self._search()
+        self.depths, self.layers = self._order(first_met)
+        self._members = set(self.nodes)
+
+    def _check_tensors(self) -> None:
+        for what, tensors in (("inputs", self.flat_inputs), ("outputs", self.flat_outputs)):
+            for tensor in tensors:
+                if not isinstance(tensor, SymbolicTensor):
+                    raise ConfigError(f"the {what} of a model are symbolic tensors, such as Input(...) gives, "
+                                      f"got {type(tensor).__name__}")
+
+    def __contains__(self, node: Node) -> bool:
+        return node in self._members
+
+    def _search(self) -> tuple[list[Node], dict[Any, int]]:
+        """Depth first from the outputs; a node is listed after everything that it needs."""
+        ends = {id(x) for x in self.flat_inputs}
+        order: list[Node] = []
+        done: set[Node] = set()
+        first_met: dict[Any, int] = {}
+        for output in self.flat_outputs:
+            stack: list[tuple[Node, Iterator[SymbolicTensor]]] = []
+            self._enter(output, ends, done, first_met, stack)
+            while stack:
+                node, parents = stack[-1]
+                parent = next(parents, None)
+                if parent is not None:
+                    self._enter(parent, ends, done, first_met, stack)
+                    continue
+                stack.pop()
+                order.append(node)
+        return order, first_met
+
+    def _enter(self, tensor: SymbolicTensor, ends: set[int], done: set[Node], first_met: dict[Any, int],
+               stack: list[tuple[Node, Iterator[SymbolicTensor]]]) -> None:
+        node = tensor.node
+        if node in done or (node.inputs and id(tensor) in ends):
+            return
+        if not node.inputs and id(tensor) not in ends:
+            raise ConfigError(f"graph disconnected: the outputs need the input {node.layer.name!r} "
+                              f"{to_text(tensor.shape)}, which is not among the model's inputs")
+        done.add(node)
+        first_met.setdefault(node.layer, len(first_met))
+        stack.append((node, iter(node.inputs)))
+
+    def _order(self, first_met: dict[Any, int]) -> tuple[dict[Node, int], list[Any]]:
+        depths: dict[Node, int] = dict.fromkeys(self.nodes, 0)
+        layer_depths: dict[Any, int] = {}
+        for node in reversed(self.nodes):
+            depths[node] = layer_depths[node.layer] = max(depths[node], layer_depths.get(node.layer, 0))
+            for tensor in node.inputs:
+                if tensor.node in depths:
+                    depths[tensor.node] = max(depths[tensor.node], depths[node] + 1)
+        for tensor in self.flat_inputs:  # inputs that no output needs are still inputs
+            if not tensor.node.inputs and tensor.node not in depths:
+                depths[tensor.node] = layer_depths[tensor.node.layer] = 0
+                first_met[tensor.node.layer] = -1
+                self.nodes.insert(0, tensor.node)
+        return depths, sorted(layer_depths, key=lambda layer: (-layer_depths[layer], first_met[layer]))
+
+    def by_depth(self) -> dict[int, list[Node]]:
+        """Nodes grouped by their distance from the outputs, the farthest first."""
+        groups: dict[int, list[Node]] = {}
+        for node, depth in self.depths.items():
+            groups.setdefault(depth, []).append(node)
+        return dict(sorted(groups.items(), reverse=True))
+
+    def nodes_of(self, layer: Any) -> list[Node]:
+        """The calls of one layer that belong to this graph, in the order in which they were made."""
+        return [node for node in layer.nodes if node in self._members]
+
+    def infer(self, inputs: list[TensorSpec]) -> Any:
+        """The output specs for other input specs: the shape rules once more, node by node."""
+        known: dict[int, TensorSpec] = {id(x): spec for x, spec in zip(self.flat_inputs, inputs)}
+        for node in self.nodes:
+            if not node.inputs:
+                continue
+            args, kwargs = map_structure(lambda x: known.get(id(x), x), (node.args, node.kwargs))
+            specs = node.layer.output_spec(*args, **kwargs)
+            known.update((id(x), spec) for x, spec in zip(flatten(node.outputs), flatten(specs)))
+        return map_structure(lambda x: known[id(x)], self.outputs)

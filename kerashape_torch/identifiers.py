@@ -1,0 +1,107 @@
+"""Arguments that may be given as a name, a config, a class, or an object: what Keras calls an identifier.
+
+Activations, initializers, regularizers and constraints are all given this way. :class:`Identifiers` says once how such
+an argument is checked and written; :class:`FamilyIdentifiers` looks names up in the catalog of a family of records.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kerashape_torch import config
+from kerashape_torch.errors import ConfigError, did_you_mean
+
+
+class Identifiers(config.Kind):
+    """How an identifier is read and written; a subclass says what :meth:`get` and :meth:`names` know."""
+
+    module = "keras"
+
+    def names(self) -> Iterable[str]:
+        """Every name of this sort that needs no ``custom_objects``."""
+        return ()
+
+    def get(self, identifier: Any) -> Any:
+        """The object that a name, config, class or object stands for.
+
+        Raises:
+            ConfigError: nothing is known under this name; the nearest known name is given.
+        """
+        raise NotImplementedError
+
+    def serialize(self, obj: Any) -> Any:
+        """The Keras 3 config of an object; a function that is not of this package is named, as Keras names it."""
+        if obj is None:
+            return None
+        return config.serialize(obj) if hasattr(obj, "get_config") else config.function_config(obj)
+
+    def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """The object that :meth:`serialize` wrote; ``custom_objects`` are names of your own classes and functions."""
+        if config is None:
+            return None
+        with scope(custom_objects):
+            return self.get(config)
+
+    def read(self, value: Any, where: str) -> Any:
+        """Keeps a known name as it was written, so that a config says what the user said."""
+        if value is None:
+            return None
+        try:
+            found = self.get(value)
+        except ConfigError as error:
+            raise type(error)(f"{where}: {error}") from None
+        # A custom name is resolved now: the scope that knows it may be over when the config is written.
+        return value if isinstance(value, str) and value in self.names() else found
+
+    def write(self, value: Any, record: Any) -> Any:
+        return self.serialize(self.get(value))
+
+    def unknown(self, name: str) -> ConfigError:
+        return ConfigError(f"{name!r} is not one of {self.module}.{did_you_mean(name, self.names())}")
+
+
+class FamilyIdentifiers(Identifiers):
+    """Identifiers of one family of records, which it registers under the Keras module of that family."""
+
+    def __init__(self, family: type[config.Record]) -> None:
+        self.family = family
+        self.module = family.keras_module
+        config.register_family(self.module, family)
+
+    def names(self) -> Iterable[str]:
+        return self.family.catalog()
+
+    def get(self, identifier: Any) -> Any:
+        if identifier is None:
+            return None
+        found = self._look_up(identifier)
+        if inspect.isclass(found):
+            found = found()
+        if not callable(found) or (isinstance(found, config.Record) and not isinstance(found, self.family)):
+            raise ConfigError(f"{found!r} is not one of {self.module}")
+        return found
+
+    def _look_up(self, identifier: Any) -> Any:
+        if isinstance(identifier, Mapping):
+            # The argument says which family is meant: a config without a module, or with another one, is not searched
+            # for anywhere else.
+            identifier = config.deserialize(checked_config({**identifier, "module": self.module}))
+        if not isinstance(identifier, str):
+            return identifier
+        found = self.family.catalog().get(identifier) or config.custom_object(identifier)
+        if found is None:
+            raise self.unknown(identifier)
+        return found
+
+
+def checked_config(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same config, if it has the two keys that every Keras config of an object has."""
+    if "class_name" not in value or "config" not in value:
+        raise ConfigError(f"a config needs the keys 'class_name' and 'config', got {dict(value)!r}")
+    return value
+
+
+# ``deserialize`` has an argument named ``config``, as in Keras, which hides the module of that name.
+scope = config.custom_object_scope

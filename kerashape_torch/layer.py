@@ -1,0 +1,422 @@
+"""The layer: a specification that owns no array.
+
+A layer's arguments are bare fields, and it states three rules: the output shape, the weights, and the torch module.
+``input_shape`` and its spellings, names, dtypes, calling, counting and configs are the base class's business.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from kerashape_torch.config import Field, Kind, Record, register_family, serialize
+from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
+from kerashape_torch.graph import Node, TensorSpec, connect, shapes_of, snake_case
+from kerashape_torch.regularizers import RegularizerLike
+from kerashape_torch.shape import Shape, axis_index, standardize, to_text
+from kerashape_torch.structure import flatten, flatten_shapes, map_shapes, map_structure
+from kerashape_torch.weights import WeightSpec
+
+if TYPE_CHECKING:
+    import torch
+    from typing_extensions import Self
+
+_serials = itertools.count()
+_POLICIES = {"mixed_float16": ("float16", "float32"), "mixed_bfloat16": ("bfloat16", "float32")}
+_DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64",
+           "uint64", "bool", "string", "complex64", "complex128", *_POLICIES)
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+KERAS = "keras"
+"""Layout: the module takes and gives axes in Keras' order."""
+CHANNELS_FIRST = "channels_first"
+"""Layout: the module takes and gives (batch, channels, ...), as torch's spatial modules do."""
+ANY = "any"
+"""Layout: the module takes what comes and gives it back in the same order."""
+
+
+class _DType(Kind):
+    def read(self, value: Any, where: str) -> Any:
+        if isinstance(value, Mapping):
+            value = value.get("config", value).get("name", value)
+        name = value if isinstance(value, str) else getattr(value, "__name__", str(value).removeprefix("torch."))
+        if name == "float":
+            name = "float32"
+        if name not in _DTYPES:
+            raise ConfigError(f"{where} must be a dtype or a policy such as 'float32' or 'mixed_float16', got {value!r}")
+        return name
+
+    def write(self, value: Any, record: Any) -> Any:
+        return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": value or "float32"},
+                "registered_name": None}
+
+
+DType = Annotated[str | None, _DType()]
+
+
+class _Arguments(Record, family=True):
+    """What every layer may be given, besides its own arguments."""
+
+    _keyword_only: ClassVar[bool] = True
+    keras_module = "keras.layers"
+
+    name: str | None = None
+    trainable: bool = True
+    dtype: DType = None
+    activity_regularizer: RegularizerLike = None
+    input_shape: Any = None
+    input_dim: int | None = None
+    batch_input_shape: Any = None
+    batch_shape: Any = None
+    batch_size: int | None = None
+
+
+_CONSTRUCTION_ONLY = ("input_shape", "input_dim", "batch_input_shape", "batch_shape", "batch_size")
+
+
+def _stating_its_layer(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """A rule whose ShapeErrors say which layer and which shapes they are about."""
+
+    @functools.wraps(rule)
+    def stated(self: "Layer", *shapes: Any) -> Any:
+        shapes = tuple(None if shape is None else map_shapes(standardize, shape) for shape in shapes)
+        try:
+            return rule(self, *shapes)
+        except ShapeError as error:
+            raise error.at(self.describe(), _shapes_text(shapes)) from None
+        except TypeError as error:
+            if any(None in shape for shape in flatten_shapes([s for s in shapes if s is not None])):
+                fact = "an axis is None that this layer needs to know"
+                raise ShapeError(fact).at(self.describe(), _shapes_text(shapes)) from error
+            raise
+
+    stated.states_its_layer = True  # type: ignore[attr-defined]
+    return stated
+
+
+def _shapes_text(shapes: Sequence[Any]) -> str:
+    given = [shape for shape in shapes if shape is not None]
+    return to_text(given[0] if len(given) == 1 else given)
+
+
+class Layer(_Arguments, catalog=False):
+    """Base of all layers. A subclass writes its arguments as fields and overrides the rules that differ.
+
+    The rules take shapes as the layer's call takes tensors: one shape, a list of shapes for layers that merge a list, or
+    one shape for each of :attr:`shape_arguments`.
+
+    >>> class Twice(Layer, catalog=False):
+    ...     '''Doubles the last axis.'''
+    ...     def compute_output_shape(self, shape):
+    ...         return (*shape[:-1], 2 * shape[-1])
+    >>> Twice().compute_output_shape((None, 3))
+    (None, 6)
+    """
+
+    call_arguments: ClassVar[tuple[str, ...]] = ("inputs",)
+    """Names of the arguments of a call, in order, as Keras names them."""
+    shape_arguments: ClassVar[tuple[str, ...]] = ("inputs",)
+    """Those of them whose shapes the three rules take."""
+    activation_is_inside: ClassVar[bool] = False
+    """True where the module applies ``activation`` itself (in a recurrent cell); else lowering appends it."""
+    keeps_dtype: ClassVar[bool] = False
+    """True where integers stay integers: layers that only move elements."""
+    supports_masking: ClassVar[bool] = False
+    """True where a mask goes through to the next layer."""
+    written_only_if_given: ClassVar[tuple[str, ...]] = ()
+    """Arguments that Keras leaves out of a config where they are None."""
+    uses_mask: ClassVar[bool] = False
+    """True where a mask changes the numbers."""
+
+    # ---- the three rules ---------------------------------------------------------------------------------------------
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """Input shape(s) to output shape(s), with None where a size is not known."""
+        return shape
+
+    def weight_specs(self, shape: Any) -> list[WeightSpec]:
+        """The weights for an input shape, in Keras' order: trainable ones first."""
+        return []
+
+    def module(self, shape: Any) -> "torch.nn.Module":
+        """A torch module for an input shape, stock wherever torch has one; it takes the order of :meth:`layout`."""
+        raise NotImplementedError(f"{type(self).__name__} has no torch module")
+
+    # ---- what else a layer may say -----------------------------------------------------------------------------------
+
+    def layout(self, shape: Any) -> str:
+        """The order of axes that the module works in: ``"keras"``, ``"channels_first"`` or ``"any"``."""
+        return KERAS
+
+    def sublayers(self) -> Sequence["Layer"]:
+        """Layers inside this one, as those of a wrapper."""
+        return ()
+
+    def makes_mask(self) -> bool:
+        """Whether the output carries a mask that the layer itself made."""
+        return False
+
+    # ---- construction ------------------------------------------------------------------------------------------------
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        for rule in ("compute_output_shape", "weight_specs"):
+            own = cls.__dict__.get(rule)
+            if own is not None and not hasattr(own, "states_its_layer"):
+                setattr(cls, rule, _stating_its_layer(own))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.serial = next(_serials)
+        self.nodes: list[Node] = []
+        self._namer: Any = None
+        self._auto_name: str | None = None
+        super().__init__(*args, **kwargs)
+        if self.__dict__["name"] is not None and "/" in str(self.__dict__["name"]):
+            raise ConfigError(f"{type(self).__name__}(name=...) must be a string without '/', got {self.given_name!r}")
+        self.declared_shape = self._declared_shape()
+
+    def _declared_shape(self) -> Shape | None:
+        """The input shape that the arguments give, with its batch axis; conflicting spellings are refused."""
+        given = self.__dict__
+        spellings: dict[str, Shape] = {}
+        batch = given.get("batch_size")
+        if given.get("input_shape") is not None:
+            spellings["input_shape"] = (batch, *standardize(given["input_shape"], "input_shape"))
+        if given.get("input_dim") is not None and "input_dim" not in self._own_arguments():
+            length = given.get("input_length")
+            steps = () if length is None else (length,)
+            spellings["input_dim"] = (batch, *standardize((*steps, given["input_dim"]), "input_dim"))
+        for spelling in ("batch_input_shape", "batch_shape"):
+            if given.get(spelling) is not None:
+                spellings[spelling] = standardize(given[spelling], spelling)
+        shapes = list(spellings.items())
+        for spelling, shape in shapes[1:]:
+            first, expected = shapes[0]
+            if shape != expected and not (spelling.startswith("batch") and shape[1:] == expected[1:]):
+                raise ConfigError(f"{type(self).__name__} is given two input shapes: {first} means {to_text(expected)}, "
+                                  f"{spelling} means {to_text(shape)}. Keep one of them")
+        return shapes[-1][1] if shapes else None
+
+    @classmethod
+    def _own_arguments(cls) -> list[str]:
+        return [name for name, field in cls._fields.items() if not field.keyword_only]
+
+    # ---- names -------------------------------------------------------------------------------------------------------
+
+    @property
+    def given_name(self) -> str | None:
+        """The ``name`` argument, or None where the model numbers this layer."""
+        return self.__dict__["name"]  # type: ignore[no-any-return]
+
+    @property
+    def name_prefix(self) -> str:
+        """What automatic names begin with: the class name in snake case."""
+        return snake_case(type(self).__name__)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The layer's name in its model: given, or numbered in order of creation as Keras does in a fresh process."""
+        if self.given_name is not None:
+            return self.given_name
+        if self._namer is not None:
+            self._namer.assign_names()
+        return self._auto_name or self.name_prefix
+
+    def describe(self, name: str | None = None) -> str:
+        """``dense_1 = Dense(units=4)``: how errors speak of a layer."""
+        return f"{name or self.name} = {type(self).__name__}({self._arguments(but=('name',))})"
+
+    # ---- dtypes ------------------------------------------------------------------------------------------------------
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype that the layer computes in, by its dtype policy."""
+        policy = self.__dict__["dtype"] or "float32"
+        return _POLICIES.get(policy, (policy, policy))[0]
+
+    @property
+    def variable_dtype(self) -> str:
+        """The dtype of the layer's weights, by its dtype policy."""
+        policy = self.__dict__["dtype"] or "float32"
+        return _POLICIES.get(policy, (policy, policy))[1]
+
+    def output_dtype(self, dtype: str) -> str:
+        """The dtype that comes out for one that goes in: floats become the compute dtype."""
+        return dtype if self.keeps_dtype and dtype not in _FLOATS else self.compute_dtype
+
+    # ---- calling -----------------------------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Connects the layer to symbolic tensors; returns symbolic tensors of the inferred shapes."""
+        return connect(self, args, kwargs)
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call by name."""
+        if len(args) > len(self.call_arguments):
+            raise ConfigError(f"{self.describe()} is called with {len(args)} positional arguments and takes "
+                              f"{len(self.call_arguments)}: {', '.join(self.call_arguments)}")
+        return {**dict(zip(self.call_arguments, args)), **kwargs}
+
+    def input_specs(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+        """The tensors of a call that the rules speak of, as structures of specs; trailing ones not given are left out."""
+        bound = self.bind(args, kwargs)
+        given = [bound.get(name) for name in self.shape_arguments]
+        while given and given[-1] is None:
+            given.pop()
+        return given
+
+    def check_weights(self, shapes: Sequence[Any]) -> None:
+        """Refuses an input from which no weights follow, or others than those that an earlier call made."""
+        shared = {spec.full_path: spec.shape for spec in self.weight_specs(*self.call_shapes())} if self.nodes else {}
+        for spec in self.weight_specs(*shapes):
+            first = shared.get(spec.full_path, spec.shape)
+            if first != spec.shape:
+                raise ShapeError(f"{spec.name} is {to_text(first)} since the first call, on {to_text(self.input_shape)}; "
+                                 f"this input asks for {to_text(spec.shape)}",
+                                 hint="a layer called twice shares its weights: use two layers, or inputs alike")
+
+    def output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Shapes and dtypes that come out of a call with these symbolic tensors or :class:`TensorSpec`."""
+        specs = self.input_specs(args, kwargs)
+        shapes = self.compute_output_shape(*map(shapes_of, specs))
+        first = next((x for x in flatten(specs) if isinstance(x, TensorSpec)), None)
+        dtype = self.output_dtype(first.dtype if first is not None else self.compute_dtype)
+        return map_shapes(lambda shape: TensorSpec(tuple(shape), dtype), shapes)
+
+    # ---- what is known once connected --------------------------------------------------------------------------------
+
+    def call_shapes(self) -> list[Any]:
+        """The shapes that the rules take, from the first call or from the declared input shape.
+
+        Raises:
+            ShapeError: the layer is not connected and no input shape was given.
+        """
+        if self.nodes:
+            return list(map(shapes_of, self.input_specs(self.nodes[0].args, self.nodes[0].kwargs)))
+        if self.declared_shape is not None:
+            return [self.declared_shape]
+        raise ShapeError(f"the input shape of {self.describe()} is not known yet",
+                         hint="give it input_shape=..., or call it on Input(...), or add it to a model that has one")
+
+    @property
+    def input_shape(self) -> Any:
+        """The input shape with its batch axis: ``(None, 3)``; a list where there are several."""
+        shapes = self.call_shapes()
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    @property
+    def output_shape(self) -> Any:
+        """The output shape with its batch axis; a list where there are several."""
+        if self.nodes:
+            return shapes_of(self.nodes[0].outputs)
+        return self.compute_output_shape(*self.call_shapes())
+
+    @property
+    def weights(self) -> list[WeightSpec]:
+        """The weights for the known input shape. A frozen layer has no trainable ones."""
+        specs = self.weight_specs(*self.call_shapes())
+        return specs if self.trainable else [spec._replace(trainable=False) for spec in specs]
+
+    @property
+    def built(self) -> bool:
+        """Whether the input shape is known, and with it every weight shape."""
+        return bool(self.nodes) or self.declared_shape is not None
+
+    def count_params(self, trainable: bool | None = None) -> int:
+        """How many numbers the weights hold; of the trainable or the others alone, if asked.
+
+        >>> from kerashape_torch.layers import Dense
+        >>> Dense(4, input_shape=(3,)).count_params()
+        16
+        """
+        return sum(spec.size for spec in self.weights if trainable is None or spec.trainable == trainable)
+
+    # ---- configs -----------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer as a Keras 3 config. The input shape is the model's to write, as in Keras."""
+        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
+        for name, field in self._fields.items():
+            if name not in config and self._is_written(field):
+                config[name] = self._written(field)
+        return config
+
+    def _is_written(self, field: Field) -> bool:
+        if field.name in _CONSTRUCTION_ONLY and field.keyword_only:
+            return False
+        leave_out = field.name in self.written_only_if_given or (field.name == "activity_regularizer"
+                                                                 and field.keyword_only)
+        return not leave_out or getattr(self, field.name) is not None
+
+    def serialize(self) -> dict[str, Any]:
+        """The config with its class, as a model's config lists it."""
+        written = serialize(self)
+        if self.nodes and all(x is not None for x in self.call_shapes()):
+            shapes = self.call_shapes()
+            names = [f"{name}_shape" for name in self.shape_arguments]
+            written["build_config"] = ({"input_shape": shapes[0]} if len(shapes) == 1
+                                       else {"shapes_dict": dict(zip(names, shapes))})
+        return written
+
+    # ---- doors to the rooms below ------------------------------------------------------------------------------------
+
+    def to_torch(self, input_shape: Any = None, device: Any = None, dtype: Any = None) -> "torch.nn.Module":
+        """The layer alone as a torch module that takes tensors in Keras' order.
+
+        Without an input shape the module is lazy: its first call infers every weight shape from the tensor.
+
+        >>> from kerashape_torch.layers import LSTM
+        >>> import torch
+        >>> LSTM(7).to_torch()(torch.zeros(2, 5, 3)).shape
+        torch.Size([2, 7])
+        """
+        from kerashape_torch.lowering import layer_to_torch
+
+        return layer_to_torch(self, input_shape, device, dtype)
+
+    def explain(self, input_shape: Any = None) -> str:
+        """What the arguments are, the shapes, and each weight's shape with the arithmetic that leads to it."""
+        from kerashape_torch.reports import explain
+
+        return explain(self, input_shape)
+
+    def in_channels_first(self, rank: int) -> "Self":
+        """This layer for a tensor whose last axis has been moved to the front of the others: its axes are moved too."""
+        moved = {}
+        for name, field in self._fields.items():
+            value = getattr(self, name) if type(field.kind).__name__ == "_Axis" else None
+            if isinstance(value, int):
+                moved[name] = channels_first_axis(value, rank)
+            elif isinstance(value, tuple):
+                moved[name] = tuple(channels_first_axis(axis, rank) for axis in value)
+        return self.copy(**moved) if moved else self
+
+
+def channels_first_axis(axis: int, rank: int) -> int:
+    """Where an axis in Keras' order is once the last axis has moved to position 1.
+
+    >>> channels_first_axis(-1, 4), channels_first_axis(1, 4), channels_first_axis(0, 4)
+    (1, 2, 0)
+    """
+    axis = axis_index(axis, rank)
+    return 1 if axis == rank - 1 else axis + (axis > 0)
+
+
+def channels_first_shape(shape: Shape) -> Shape:
+    """The shape of a tensor once its last axis has moved to position 1.
+
+    >>> channels_first_shape((None, 8, 8, 3))
+    (None, 3, 8, 8)
+    """
+    return (shape[0], shape[-1], *shape[1:-1]) if len(shape) > 2 else shape
+
+
+register_family("keras.layers", Layer)
+register_family("keras.models", Layer)
+register_family("keras.src.models", Layer)
+register_family("keras.src.ops", Layer)
+
+
+def refuse(layer: Layer, why: str, way_out: str) -> KerashapeError:
+    """The error for something that cannot be had, with the way out."""
+    return KerashapeError(f"{layer.describe()}: {why}. {way_out}")

@@ -1,0 +1,14 @@
+"""From a model to a ``torch.fx.GraphModule``: layouts, activations, fusion and weights, each handled once for all layers."""
+
+from kerashape_torch.lowering.compile import layer_to_torch, model_to_torch
+from kerashape_torch.lowering.run import predict
+from kerashape_torch.lowering.weights import (
+    constraint_hook,
+    get_keras_weights,
+    keras_weights,
+    regularization_loss,
+    set_keras_weights,
+)
+
+__all__ = ["constraint_hook", "get_keras_weights", "keras_weights", "layer_to_torch", "model_to_torch", "predict",
+           "regularization_loss", "set_keras_weights"]

@@ -1,0 +1,160 @@
+"""A model without an input shape, as a module whose first call infers every weight shape from the tensor."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
+
+from kerashape_torch.errors import KerashapeError, ShapeError, WeightsError
+from kerashape_torch.layer import Layer
+from kerashape_torch.lowering.weights import initialize, keras_weights, materialize, tensor_at
+from kerashape_torch.models import Sequential
+from kerashape_torch.shape import Shape
+
+_PROBE = 224
+"""A size that most stacks of windows, groups and pools accept; only names are read off the model built with it."""
+
+
+class _Lazy(LazyModuleMixin, nn.Module):
+    """A place for parameters that have no shape yet."""
+
+    def __init__(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch announces that lazy modules are new
+            super().__init__()
+
+    def initialize_parameters(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the model that holds this place does it for all."""
+
+
+class LazyModel(_Lazy):
+    """Lazy in the sense of ``torch.nn.modules.lazy``: ``to``, ``state_dict``, ``load_state_dict`` and optimizers work
+    before the first call, and after it the module is an ordinary ``torch.fx.GraphModule``.
+
+    The sizes that no weight needs stay free: an LSTM that saw 5 steps takes 9 next.
+    """
+
+    def __init__(self, model: Sequential, compile_model: Callable[[Sequential], fx.GraphModule],
+                 device: torch.device | None, dtype: torch.dtype | None) -> None:
+        super().__init__()
+        self._model = model
+        self._compile = compile_model
+        self.register_buffer("_where", torch.empty(0, device=device, dtype=dtype), persistent=False)
+        probe = self._probe()
+        if probe is not None:
+            for name, tensor in [*probe.named_parameters(), *probe.named_buffers()]:
+                self._place(name, tensor, device, dtype)
+        self.eval()
+
+    def _probe(self) -> fx.GraphModule | None:
+        for rank in (2, 3, 4, 5):
+            try:
+                return self._built((None, *(_PROBE,) * (rank - 1)))
+            except KerashapeError:
+                continue
+        return None
+
+    def _built(self, shape: Shape) -> fx.GraphModule:
+        """The module for a shape, without memory."""
+        model = twin(self._model)
+        model.build(shape)
+        module = self._compile(model)
+        materialize(module, torch.device("meta"))
+        return module
+
+    def _place(self, name: str, tensor: Tensor, device: torch.device | None, dtype: torch.dtype | None) -> None:
+        *above, last = name.split(".")
+        holder: nn.Module = self
+        for part in above:
+            if part not in holder._modules:
+                holder.add_module(part, _Lazy())
+            holder = holder.get_submodule(part)
+        kind = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+        if isinstance(tensor, nn.Parameter):
+            holder.register_parameter(last, UninitializedParameter(tensor.requires_grad, device=device, dtype=kind))
+        elif tensor.dim():
+            holder.register_buffer(last, UninitializedBuffer(tensor.requires_grad, device=device, dtype=kind))
+        else:
+            holder.register_buffer(last, torch.zeros((), device=device, dtype=kind))
+
+    def _infer_parameters(self, module: Any, args: Any, kwargs: Any = None) -> None:
+        # torch's own hook looks for its marks on the module afterwards; this module is an ordinary one by then
+        self.initialize_parameters(*args, **(kwargs or {}))
+
+    def initialize_parameters(self, *args: Any, **kwargs: Any) -> None:
+        """Builds the module for the tensors of the first call, and becomes it."""
+        given = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
+        if len(given) != 1:
+            raise ShapeError(f"{self._model.name} takes one tensor, got {len(given)}")
+        module = self._fitting(given[0])
+        mine = {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        where = mine.pop("_where")
+        fresh = self._keep_what_is_here(module, mine)
+        materialize(module, where.device)
+        module.to(where.dtype) if where.dtype != torch.float32 else None
+        initialize(module, only=lambda spec: any(place.path in fresh for place in spec.places))
+        module.train(self.training)
+        self.__class__ = type(module)  # type: ignore[assignment]
+        self.__dict__ = module.__dict__
+
+    def _fitting(self, x: Tensor) -> fx.GraphModule:
+        """The module with as many free sizes as the layers allow."""
+        shape = tuple(x.shape)
+        problem: Exception | None = None
+        for candidate in _shapes(shape):
+            try:
+                return self._built(candidate)
+            except KerashapeError as error:
+                problem = error
+        assert problem is not None
+        raise problem
+
+    @staticmethod
+    def _keep_what_is_here(module: fx.GraphModule, mine: dict[str, Tensor]) -> set[str]:
+        """Puts the parameters that users may already hold into the new module; returns the paths not yet filled."""
+        fresh = {place.path for spec in keras_weights(module).specs for place in spec.places}
+        for path, tensor in mine.items():
+            try:
+                target = tensor_at(module, path)
+            except AttributeError:
+                continue
+            if is_lazy(tensor):
+                tensor.materialize(target.shape)  # type: ignore[attr-defined]
+                with torch.no_grad():
+                    tensor.zero_()
+            elif tensor.shape != target.shape:
+                raise WeightsError(f"{path} was loaded with shape {tuple(tensor.shape)}, and this input asks for "
+                                   f"{tuple(target.shape)}")
+            else:
+                fresh.discard(path)
+            above, _, last = path.rpartition(".")
+            setattr(module.get_submodule(above), last, tensor)
+        return fresh
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return type(self).forward(self, *args, **kwargs)  # by now the class is another: see initialize_parameters
+
+
+def _shapes(shape: tuple[int, ...]) -> Iterator[Shape]:
+    free = (None,) * (len(shape) - 1)
+    yield (*free, shape[-1])
+    if len(shape) > 2:
+        yield (None, shape[1], *free[1:])
+    yield (None, *shape[1:])
+
+
+def twin(model: Sequential) -> Sequential:
+    """A model of the same layers under the same names, not built yet, so that building it leaves the first alone."""
+
+    def copied(layer: Layer) -> Layer:
+        if isinstance(layer, Sequential) and not layer.built:
+            return twin(layer)
+        return layer.copy(nodes=[], name=layer.name)
+
+    return Sequential([copied(layer) for layer in model.layers], name=model.name)

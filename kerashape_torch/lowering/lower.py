@@ -1,0 +1,341 @@
+"""One walk over a model's calls that emits an fx graph.
+
+Every value carries the order in which its axes run: Keras' own, or channels first. A layer says which order its module
+works in; a permute is emitted only where a value is not in the order that is asked for, and once for each value.
+"""
+
+from __future__ import annotations
+
+import functools
+import keyword
+import operator
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import fx, nn
+
+from kerashape_torch import activations
+from kerashape_torch.graph import Graph, Node, SymbolicTensor, TensorSpec
+from kerashape_torch.layer import (
+    ANY,
+    CHANNELS_FIRST,
+    KERAS,
+    Layer,
+    channels_first_axis,
+    channels_first_shape,
+    shapes_of,
+)
+from kerashape_torch.lowering.masks import refuse_masks_that_matter
+from kerashape_torch.models import InputLayer, Model
+from kerashape_torch.shape import Shape
+from kerashape_torch.structure import flatten, map_shapes, map_structure
+from kerashape_torch.torch_modules import FixedMode, Fold, Function
+from kerashape_torch.weights import WeightSpec
+
+
+class Value(NamedTuple):
+    """A tensor on its way through the fx graph: the node that holds it, the order of its axes, and its Keras spec."""
+
+    node: fx.Node
+    order: str
+    spec: TensorSpec
+
+
+class Binding(NamedTuple):
+    """A Keras weight and where it lives in the compiled module; the spec's paths are seen from the model."""
+
+    layer: Layer
+    spec: WeightSpec
+
+
+class Lowered(NamedTuple):
+    """What came out: the modules by path, the fx graph over them, and the weights in Keras' order."""
+
+    root: nn.Module
+    graph: fx.Graph
+    bindings: list[Binding]
+    input_names: list[str]
+    input_shapes: list[Shape]
+    optional: list[bool]
+    structure: Any
+
+
+def lower(graph: Graph, layers: list[Layer], layout: str) -> Lowered:
+    """Lowers the calls of a model. ``layers`` are its layers in Keras' order, by which the weights are listed."""
+    refuse_masks_that_matter(graph)
+    lowering = _Lowering(graph, layout)
+    lowering.inputs()
+    lowering.calls(graph, "", None)
+    lowering.outputs()
+    tensors = graph.flat_inputs
+    places = {id(x): i for i, x in enumerate(tensors)}
+    return Lowered(lowering.root, lowering.fx, lowering.bindings(layers), [x.node.layer.name for x in tensors],
+                   lowering.input_shapes, [getattr(x.node.layer, "optional", False) for x in tensors],
+                   map_structure(lambda x: places[id(x)], graph.inputs))
+
+
+class _Lowering:
+    def __init__(self, graph: Graph, layout: str) -> None:
+        self.graph = graph
+        self.torch_layout = layout == "torch"
+        self.fx = fx.Graph()
+        self.root = nn.Module()
+        self.values: dict[int, Value] = {}
+        self.permuted: dict[tuple[fx.Node, str], fx.Node] = {}
+        self.modules: dict[Layer, list[tuple[str, str]]] = {}
+        self.specs: dict[Layer, list[WeightSpec]] = {}
+        self.input_shapes: list[Shape] = []
+
+    # ---- inputs and outputs ------------------------------------------------------------------------------------------
+
+    def inputs(self) -> None:
+        for tensor in self.graph.flat_inputs:
+            name = identifier(tensor.node.layer.name)
+            node = self.fx.placeholder(name)
+            order = CHANNELS_FIRST if self.torch_layout and self._runs_channels_first(tensor) else KERAS
+            self.input_shapes.append(channels_first_shape(tensor.shape) if order == CHANNELS_FIRST else tensor.shape)
+            self.values[id(tensor)] = self._value(node, order, tensor)
+
+    def _runs_channels_first(self, tensor: SymbolicTensor) -> bool:
+        """Whether the first layer with an opinion that this input meets works channels first."""
+        consumers: dict[int, list[Node]] = {}
+        for node in self.graph.nodes:
+            for x in node.inputs:
+                consumers.setdefault(id(x), []).append(node)
+        queue, seen = [tensor], {id(tensor)}
+        for x in queue:
+            for node in consumers.get(id(x), ()):
+                layer = node.layer
+                if isinstance(layer, Model):
+                    return len(tensor.shape) > 3
+                order = layer.layout(*map(shapes_of, layer.input_specs(node.args, node.kwargs)))
+                if order != ANY:
+                    return order == CHANNELS_FIRST
+                fresh = [y for y in flatten(node.outputs) if id(y) not in seen]
+                seen.update(map(id, fresh))
+                queue.extend(fresh)
+        return False
+
+    def outputs(self) -> None:
+        def given(tensor: SymbolicTensor) -> fx.Node:
+            value = self.values[id(tensor)]
+            return value.node if self.torch_layout else self.in_order(value, KERAS)
+
+        self.fx.output(map_structure(given, self.graph.outputs))
+
+    # ---- calls -------------------------------------------------------------------------------------------------------
+
+    def calls(self, graph: Graph, prefix: str, training: bool | None) -> None:
+        for node in graph.nodes:
+            if node.inputs or not isinstance(node.layer, InputLayer):
+                said = node.kwargs.get("training")
+                mode = training if said is None else bool(said)
+                if isinstance(node.layer, Model):
+                    self.nested(node, prefix, mode)
+                else:
+                    self.call(node, prefix, mode)
+
+    def nested(self, node: Node, prefix: str, training: bool | None) -> None:
+        """A model inside a model: its calls are emitted here, its modules live under its name."""
+        inner = node.layer.graph
+        given = [x for x in flatten(node.layer.bind(node.args, node.kwargs)["inputs"]) if isinstance(x, SymbolicTensor)]
+        values = [self.values[id(x)] for x in given]
+        outside, self.values = self.values, {id(x): v for x, v in zip(inner.flat_inputs, values)}
+        self.calls(inner, f"{prefix}{module_name(node.layer.name)}.", training)
+        results = [self.values[id(x)] for x in inner.flat_outputs]
+        self.values = outside
+        self.values.update((id(x), v) for x, v in zip(flatten(node.outputs), results))
+
+    def call(self, node: Node, prefix: str, training: bool | None) -> None:
+        layer: Layer = node.layer
+        specs = map_structure(self._spec, (node.args, node.kwargs))
+        given = layer.input_specs(*specs)
+        shapes = [shapes_of(spec) for spec in given]
+        order, working = self._choose_order(layer, shapes, node)
+        args, kwargs = map_structure(lambda x: self._argument(x, order), (node.args, node.kwargs))
+        for dropped in ("training", "mask"):
+            kwargs.pop(dropped, None)
+        if order == CHANNELS_FIRST and working is not layer:
+            shapes = [map_shapes(lambda s: channels_first_shape(tuple(s)), shape) for shape in shapes]
+        result = self._emit(layer, working, shapes, f"{prefix}{module_name(layer.name)}", args, kwargs, training)
+        output_specs = layer.output_spec(*specs[0], **specs[1])
+        result = self._activate(working, result, order, output_specs, prefix)
+        self._store(node, result, order, output_specs)
+
+    def _spec(self, x: Any) -> Any:
+        return self.values[id(x)].spec if isinstance(x, SymbolicTensor) else x
+
+    def _argument(self, x: Any, order: str) -> Any:
+        return self.in_order(self.values[id(x)], order) if isinstance(x, SymbolicTensor) else x
+
+    def _choose_order(self, layer: Layer, shapes: list[Any], node: Node) -> tuple[str, Layer]:
+        """The order a call runs in, and the layer as it works in that order."""
+        order = layer.layout(*shapes)
+        if order != ANY:
+            return order, layer
+        values = [self.values[id(x)] for x in node.inputs]
+        ranks = {len(value.spec.shape) for value in values}
+        if len(ranks) > 1 or all(value.order == KERAS for value in values):
+            return KERAS, layer
+        return CHANNELS_FIRST, layer.in_channels_first(ranks.pop())
+
+    def _emit(self, layer: Layer, working: Layer, shapes: list[Any], path: str, args: Any, kwargs: Any,
+              training: bool | None) -> Any:
+        with torch.device("meta"):
+            module = working.module(*shapes)
+        if layer not in self.specs:
+            self.specs[layer] = [spec.below(path.replace(".", "/"), path) for spec in layer.weight_specs(
+                *map(_keras_shapes(layer, working), shapes))]
+        if training is not None and not isinstance(module, (Function, Fold)):
+            module.train = FixedMode(module, training)  # type: ignore[method-assign, assignment]
+        if isinstance(module, nn.Identity):
+            return args[0]
+        if isinstance(module, Fold):
+            return functools.reduce(lambda a, b: self.fx.call_function(module.function, (a, b)), *args)
+        if isinstance(module, Function):
+            return self.fx.call_function(module.function, (*args, *module.args), {**module.kwargs, **kwargs})
+        return self.fx.call_module(self._register(layer, module, path), tuple(args), kwargs)
+
+    def _register(self, layer: Layer, module: nn.Module, path: str) -> str:
+        """The path of a layer's module. A layer called twice is one module, unless the shapes ask for another."""
+        made = self.modules.setdefault(layer, [])
+        text = repr(module)
+        for known_path, known_text in made:
+            if known_text == text:
+                return known_path
+        if made:
+            first = self.root.get_submodule(made[0][0])
+            path = f"{path}__{len(made)}"
+            for name, parameter in first.named_parameters():
+                _set(module, name, parameter)
+        made.append((path, text))
+        parent = self.root
+        *above, last = path.split(".")
+        for name in above:
+            if name not in parent._modules:
+                parent.add_module(name, nn.Module())
+            parent = parent.get_submodule(name)
+        parent.add_module(last, module)
+        return path
+
+    def _activate(self, layer: Layer, result: Any, order: str, specs: Any, prefix: str) -> Any:
+        activation = getattr(layer, "activation", None)
+        if activation is None or layer.activation_is_inside:
+            return result
+        if isinstance(activation, Layer):
+            return self._activation_layer(activation, result, order, specs, f"{prefix}{module_name(layer.name)}")
+        rank = len(specs.shape)
+        moves = order == CHANNELS_FIRST and rank > 2
+        axis_map: Callable[[int], int] | None = functools.partial(channels_first_axis, rank=rank) if moves else None
+        function = activations.lowered(activation, axis_map)
+        if function is None:
+            return result
+        if isinstance(function, functools.partial):
+            return self.fx.call_function(function.func, (result, *function.args), function.keywords)
+        return self.fx.call_function(function, (result,))
+
+    def _activation_layer(self, activation: Layer, result: fx.Node, order: str, specs: TensorSpec, path: str) -> fx.Node:
+        shape = channels_first_shape(specs.shape) if order == CHANNELS_FIRST else specs.shape
+        working = activation.in_channels_first(len(shape)) if order == CHANNELS_FIRST else activation
+        return self._emit(activation, working, [shape], f"{path}_activation", (result,), {}, None)  # type: ignore[no-any-return]
+
+    def _store(self, node: Node, result: Any, order: str, specs: Any) -> None:
+        tensors = flatten(node.outputs)
+        if isinstance(node.outputs, SymbolicTensor):
+            results = [result]
+        else:
+            results = flatten(map_structure(lambda path: self._item(result, path), _paths(node.outputs)))
+        for tensor, part, spec in zip(tensors, results, flatten(specs)):
+            self.values[id(tensor)] = self._value(part, order, spec)
+
+    def _item(self, result: fx.Node, path: _Leaf) -> fx.Node:
+        for key in path.keys:
+            result = self.fx.call_function(operator.getitem, (result, key))
+        return result
+
+    # ---- order of axes -----------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _value(node: fx.Node, order: str, spec: TensorSpec) -> Value:
+        order = order if len(spec.shape) > 2 else KERAS  # with two axes or fewer both orders are the same
+        node.meta.setdefault("keras_shape", tuple(spec.shape))
+        return Value(node, order, TensorSpec(tuple(spec.shape), spec.dtype))
+
+    def in_order(self, value: Value, order: str) -> fx.Node:
+        rank = len(value.spec.shape)
+        if value.order == order or order == ANY or rank <= 2:
+            return value.node
+        key = (value.node, order)
+        if key not in self.permuted:
+            axes = (0, rank - 1, *range(1, rank - 1)) if order == CHANNELS_FIRST else (0, *range(2, rank), 1)
+            self.permuted[key] = self.fx.call_function(torch.permute, (value.node, axes))
+        return self.permuted[key]
+
+    # ---- weights -----------------------------------------------------------------------------------------------------
+
+    def bindings(self, layers: list[Layer]) -> list[Binding]:
+        """The weights in Keras' order, each once; frozen layers have no trainable ones."""
+        found: list[Binding] = []
+        seen: set[Layer] = set()
+
+        def collect(layers: list[Layer], frozen: bool) -> None:
+            for layer in layers:
+                if layer in seen:
+                    continue
+                seen.add(layer)
+                off = frozen or not layer.trainable
+                if isinstance(layer, Model):
+                    collect(layer.layers, off)
+                for spec in self.specs.get(layer, ()):
+                    found.append(Binding(layer, spec._replace(trainable=False) if off else spec))
+
+        collect(layers, False)
+        return found
+
+
+def _paths(structure: Any) -> Any:
+    """The same structure with the way to each leaf in its place."""
+
+    def walk(value: Any, keys: tuple[Any, ...]) -> Any:
+        if isinstance(value, dict):
+            return {key: walk(item, (*keys, key)) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [walk(item, (*keys, i)) for i, item in enumerate(value)]
+        return _Leaf(keys)
+
+    return walk(structure, ())
+
+
+class _Leaf:
+    def __init__(self, keys: tuple[Any, ...]) -> None:
+        self.keys = keys
+
+
+def _keras_shapes(layer: Layer, working: Layer) -> Callable[[Any], Any]:
+    """Weights are stated for Keras' order even where the layer works in another."""
+    if working is layer:
+        return lambda shape: shape
+    return lambda shape: map_shapes(lambda s: (s[0], *s[2:], s[1]) if len(s) > 2 else s, shape)
+
+
+def _set(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+    *above, last = name.split(".")
+    setattr(module.get_submodule(".".join(above)), last, parameter)
+
+
+_RESERVED = frozenset(dir(nn.Module())) | frozenset(dir(fx.GraphModule)) | {"training"}
+
+
+def module_name(name: str) -> str:
+    """A layer name as the name of a submodule: torch splits paths at dots, and keeps some names for itself."""
+    name = name.replace(".", "_")
+    return f"{name}_" if name in _RESERVED or not name else name
+
+
+def identifier(name: str) -> str:
+    """A layer name as the name of a Python argument."""
+    name = re.sub(r"\W", "_", name)
+    return f"_{name}" if not name or name[0].isdigit() or keyword.iskeyword(name) else name
+

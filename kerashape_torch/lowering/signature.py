@@ -1,0 +1,110 @@
+"""How a compiled module takes its tensors: by position in Keras' order, by the input layers' names, or as a Keras list
+or dict; and what it says when a tensor does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx.graph import CodeGen
+
+from kerashape_torch.errors import ShapeError
+from kerashape_torch.shape import Shape, to_text
+from kerashape_torch.structure import flatten
+
+
+class KerasSignature(CodeGen):
+    """Writes the first lines of ``forward``: one test for each tensor that passes in well under a microsecond.
+
+    Args:
+        names: of the input layers, in Keras' order.
+        shapes: what each takes; None is any size, and the batch is never checked, as in Keras.
+        optional: which of them may be left out.
+        structure: how the Keras model nests its inputs, with the index of each as the leaf.
+    """
+
+    def __init__(self, names: Sequence[str], shapes: Sequence[Shape], optional: Sequence[bool], structure: Any) -> None:
+        super().__init__()
+        self.names = list(names)
+        self.shapes = list(shapes)
+        self.optional = list(optional)
+        self.structure = structure
+
+    def gen_fn_def(self, free_vars: list[str], maybe_return_annotation: str, **options: Any) -> str:
+        arguments = [var.split(":")[0].split("#")[0].strip() for var in free_vars]
+        alone = len(arguments) == 1 and not any(self.optional)
+        given = arguments if alone else [f"{name}=None" for name in arguments]
+        lines = [f"def {self._func_name}(self, {', '.join(given)}){maybe_return_annotation}:"]
+        fits = " and ".join(_fits(name, shape, optional)
+                            for name, shape, optional in zip(arguments, self.shapes, self.optional))
+        received = f"_receive(({', '.join(arguments)},), {self.names!r}, {self.shapes!r}, {self.structure!r})"
+        lines.append(f"    if not ({fits}):\n        {', '.join(arguments)}, = {received}")
+        return "\n".join(lines)
+
+    def additional_globals(self) -> list[tuple[str, Any]]:
+        return [("_receive", receive)]
+
+
+def _fits(name: str, shape: Shape, optional: bool) -> str:
+    tests = [f"isinstance({name}, torch.Tensor)", f"{name}.dim() == {len(shape)}"]
+    tests += [f"{name}.shape[{axis}] == {size}" for axis, size in enumerate(shape) if axis > 0 and size is not None]
+    text = " and ".join(tests)
+    return f"({name} is None or {text})" if optional else text
+
+
+def receive(given: tuple[Any, ...], names: list[str], shapes: list[Shape], structure: Any) -> tuple[Any, ...]:
+    """The tensors in order, from what was passed in another form.
+
+    Raises:
+        ShapeError: a tensor does not fit its input; both shapes are named.
+    """
+    first = given[0]
+    if isinstance(first, Mapping):
+        given = tuple(_from_mapping(first, names, structure))
+    elif isinstance(first, (list, tuple)):
+        given = tuple(flatten(first))
+    if len(given) != len(names):
+        raise ShapeError(f"the model takes {len(names)} tensors, {', '.join(names)}, got {len(given)}")
+    return tuple(fitted(x, name, shape) for x, name, shape in zip(given, names, shapes))
+
+
+def _from_mapping(given: Mapping[str, Any], names: list[str], structure: Any) -> list[Any]:
+    if all(name in given for name in names):
+        return [given[name] for name in names]
+    if isinstance(structure, Mapping) and all(key in given for key in structure):
+        return flatten({key: given[key] for key in structure})
+    if any(key in names for key in given):
+        return [given.get(name) for name in names]
+    wanted = list(structure) if isinstance(structure, Mapping) else names
+    raise ShapeError(f"the model takes the inputs {', '.join(wanted)}, got {', '.join(map(str, given))}")
+
+
+def fitted(x: Any, name: str, shape: Shape) -> Any:
+    """A tensor that fits an input. An axis of 1 at the end may be missing or too many, as in Keras."""
+    if not isinstance(x, Tensor):
+        if x is None:
+            raise ShapeError(f"input {name!r} {to_text(shape)} is missing")
+        if isinstance(x, torch.fx.Proxy):
+            return x
+        raise ShapeError(f"input {name!r} takes a torch.Tensor of shape {to_text(shape)}, got {type(x).__name__}")
+    if x.dim() == len(shape) + 1 and x.shape[-1] == 1:
+        x = x.squeeze(-1)
+    elif x.dim() == len(shape) - 1 and shape[-1] == 1:
+        x = x.unsqueeze(-1)
+    if x.dim() != len(shape):
+        raise ShapeError(f"input {name!r} takes {to_text(shape)}, rank {len(shape)}; got {tuple(x.shape)}, rank {x.dim()}",
+                         hint="is the batch axis missing?" if x.dim() == len(shape) - 1 else None)
+    for axis, (got, size) in enumerate(zip(x.shape, shape)):
+        if axis > 0 and size is not None and got != size:
+            raise ShapeError(f"input {name!r} takes {to_text(shape)}; got {tuple(x.shape)}: axis {axis} is {got}, "
+                             f"not {size}", hint=_order_hint(tuple(x.shape), shape))
+    return x
+
+
+def _order_hint(got: tuple[int, ...], shape: Shape) -> str | None:
+    moved = (got[0], *got[2:], got[1])
+    if len(shape) > 2 and all(size in (None, have) for have, size in zip(moved[1:], shape[1:])):
+        return "this looks channels first: permute it, or compile with to_torch(layout='torch')"
+    return None

@@ -1,0 +1,215 @@
+"""Keras' weights and torch's: made, set and read in Keras' order and layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from kerashape_torch import constraints, initializers, regularizers
+from kerashape_torch.errors import KerashapeError, WeightsError
+from kerashape_torch.lowering.lower import Binding
+from kerashape_torch.shape import to_text
+from kerashape_torch.weights import Place, WeightSpec
+
+
+class KerasWeights:
+    """The weights of a compiled module in Keras' order; kept in ``module.meta["keras"]``."""
+
+    def __init__(self, bindings: Sequence[Binding]) -> None:
+        self.specs = [binding.spec for binding in bindings]
+        self.layers = [binding.layer.describe() for binding in bindings]
+
+
+def keras_weights(module: nn.Module) -> KerasWeights:
+    """The list of a compiled module's Keras weights.
+
+    Raises:
+        KerashapeError: the module was not made by ``to_torch``.
+    """
+    found = getattr(module, "meta", {}).get("keras")
+    if not isinstance(found, KerasWeights):
+        hint = " It is lazy: call it once first." if hasattr(module, "initialize_parameters") else ""
+        raise KerashapeError(f"this {type(module).__name__} knows no Keras weights: it is not what to_torch() gave.{hint}")
+    return found
+
+
+# ---- one weight ------------------------------------------------------------------------------------------------------
+
+
+def tensor_at(module: nn.Module, path: str) -> Tensor:
+    """The parameter or buffer at a path."""
+    above, _, last = path.rpartition(".")
+    found = getattr(module.get_submodule(above), last)
+    if not isinstance(found, Tensor):
+        raise KerashapeError(f"{path} is not a tensor of the module")
+    return found
+
+
+def _swap_gates(value: Tensor, gates: tuple[int, ...]) -> Tensor:
+    blocks = value.chunk(len(gates), dim=-1)
+    return torch.cat([blocks[gate] for gate in gates], dim=-1)
+
+
+def to_place(value: Tensor, place: Place) -> Tensor:
+    """A Keras weight as it lies in one place of the torch module."""
+    if place.index is not None:
+        value = value[place.index]
+    if place.gates:
+        value = _swap_gates(value, place.gates)
+    return rearrange(value, place.pattern, **_used(place.pattern, place.sizes)) if place.pattern else value
+
+
+def from_place(value: Tensor, place: Place) -> Tensor:
+    """What :func:`to_place` did, undone; gradients flow through."""
+    if place.pattern:
+        left, right = place.pattern.split("->")
+        value = rearrange(value, f"{right} -> {left}", **_used(place.pattern, place.sizes))
+    if place.gates:
+        inverse = tuple(place.gates.index(i) for i in range(len(place.gates)))
+        value = _swap_gates(value, inverse)
+    return value
+
+
+def _used(pattern: str, sizes: Mapping[str, int]) -> dict[str, int]:
+    names = set(pattern.replace("(", " ").replace(")", " ").split())
+    return {name: size for name, size in sizes.items() if name in names}
+
+
+def keras_value(module: nn.Module, spec: WeightSpec) -> Tensor:
+    """A weight's tensor in Keras' layout; a view where einops can give one."""
+    parts = [from_place(tensor_at(module, place.path), place) for place in spec.places]
+    indexed = [place.index for place in spec.places]
+    if all(index is not None for index in indexed):
+        return torch.stack([part for _, part in sorted(zip(indexed, parts), key=lambda pair: pair[0] or 0)])
+    return parts[0]
+
+
+def assign(module: nn.Module, spec: WeightSpec, value: Tensor) -> None:
+    """Copies a weight in Keras' layout to where it lives."""
+    with torch.no_grad():
+        for place in spec.places:
+            target = tensor_at(module, place.path)
+            target.copy_(to_place(value, place).to(target.dtype).reshape(target.shape))
+
+
+# ---- all weights -----------------------------------------------------------------------------------------------------
+
+
+def materialize(module: nn.Module, device: torch.device) -> None:
+    """Gives memory to what was made on the meta device, and puts constants beside it."""
+    module._apply(lambda t: torch.zeros_like(t, device=device) if t.is_meta and device.type != "meta" else t.to(device))
+    for spec in keras_weights(module).specs:
+        for place in spec.places:
+            target = tensor_at(module, place.path)
+            if isinstance(target, nn.Parameter):
+                target.requires_grad_(spec.trainable and target.is_floating_point())
+
+
+def initialize(module: nn.Module, only: Callable[[WeightSpec], bool] | None = None) -> None:
+    """Fills the weights by their Keras initializers."""
+    for spec in keras_weights(module).specs:
+        if only is None or only(spec):
+            target = tensor_at(module, spec.places[0].path)
+            made = initializers.get(spec.initializer)
+            assign(module, spec, made(spec.shape, dtype=_dtype_name(target), device=target.device))
+
+
+def _dtype_name(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def set_keras_weights(module: nn.Module, arrays: Iterable[Any] | Mapping[str, Any]) -> None:
+    """Sets every weight from arrays in Keras' order and layout, as ``keras_model.get_weights()`` gives them.
+
+    Args:
+        module: what ``to_torch()`` gave.
+        arrays: a list in Keras' order, or a dict by path (``"dense/kernel"``). All are checked before any is set.
+
+    Raises:
+        WeightsError: a number or a shape does not fit; nothing has been changed.
+
+    >>> import numpy as np
+    >>> from kerashape_torch.layers import Dense
+    >>> module = Dense(2, input_shape=(3,)).to_torch()
+    >>> set_keras_weights(module, [np.ones((3, 2)), np.zeros(2)])
+    >>> module(torch.ones(1, 3))
+    tensor([[3., 3.]], grad_fn=<AddmmBackward0>)
+    """
+    known = keras_weights(module)
+    given = _in_order(known, arrays)
+    values = []
+    for spec, layer, array in zip(known.specs, known.layers, given):
+        value = torch.as_tensor(np.asarray(array) if not isinstance(array, Tensor) else array)
+        if tuple(value.shape) != spec.shape:
+            raise WeightsError(f"{layer}: {spec.full_path} is {to_text(spec.shape)}, got {to_text(tuple(value.shape))}")
+        values.append(value)
+    for spec, value in zip(known.specs, values):
+        assign(module, spec, value)
+
+
+def _in_order(known: KerasWeights, arrays: Iterable[Any] | Mapping[str, Any]) -> list[Any]:
+    paths = [spec.full_path for spec in known.specs]
+    if isinstance(arrays, Mapping):
+        missing = [path for path in paths if path not in arrays]
+        extra = [path for path in arrays if path not in paths]
+        if missing or extra:
+            raise WeightsError(f"missing weights: {', '.join(missing) or 'none'}; not known: {', '.join(extra) or 'none'}")
+        return [arrays[path] for path in paths]
+    given = list(arrays)
+    if len(given) != len(paths):
+        listed = ", ".join(f"{spec.full_path} {to_text(spec.shape)}" for spec in known.specs)
+        raise WeightsError(f"the module has {len(paths)} Keras weights, got {len(given)} arrays. It has: {listed}")
+    return given
+
+
+def get_keras_weights(module: nn.Module) -> list[np.ndarray[Any, Any]]:
+    """Every weight as an array in Keras' order and layout: what ``keras_model.set_weights`` takes."""
+    return [to_numpy(keras_value(module, spec)) for spec in keras_weights(module).specs]
+
+
+def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """An array of its own; bfloat16, which NumPy lacks, becomes float32."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy().copy()
+
+
+# ---- training --------------------------------------------------------------------------------------------------------
+
+
+def regularization_loss(module: nn.Module) -> Tensor:
+    """The sum of all weight regularizers, to be added to a loss; differentiable.
+
+    >>> from kerashape_torch.layers import Dense
+    >>> module = Dense(2, input_shape=(3,), kernel_initializer="ones", kernel_regularizer="l1").to_torch()
+    >>> round(float(regularization_loss(module)), 4)
+    0.06
+    """
+    known = keras_weights(module).specs
+    terms = [regularizers.get(spec.regularizer)(keras_value(module, spec)) for spec in known
+             if spec.regularizer is not None and spec.trainable]
+    return sum(terms, torch.zeros((), device=_device(module)))  # type: ignore[return-value]
+
+
+def _device(module: nn.Module) -> torch.device:
+    first = next(iter(module.parameters()), None)
+    return first.device if first is not None else torch.device("cpu")
+
+
+def constraint_hook(module: nn.Module) -> Callable[..., None]:
+    """What makes constraints hold: ``optimizer.register_step_post_hook(constraint_hook(module))``.
+
+    After each step every constrained weight is projected, in Keras' layout, as Keras does in its optimizers.
+    """
+
+    def project(*_: Any) -> None:
+        with torch.no_grad():
+            for spec in keras_weights(module).specs:
+                if spec.constraint is not None and spec.trainable:
+                    assign(module, spec, constraints.get(spec.constraint)(keras_value(module, spec)))
+
+    return project

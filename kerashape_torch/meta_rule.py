@@ -1,0 +1,61 @@
+"""Shapes without a closed rule: run the function on meta tensors at two sizes, and see which axes move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kerashape_torch.errors import ShapeError
+from kerashape_torch.graph import TensorSpec
+from kerashape_torch.shape import Size
+from kerashape_torch.structure import flatten, map_structure
+
+_SIZES = ((lambda axis: 8 + axis, lambda axis: 16 + 3 * axis), (lambda axis: 8, lambda axis: 16))
+"""Two sizes for each free axis: first different ones on each axis, then alike ones for functions that need that."""
+
+
+def infer_by_running(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """The output specs of a function of torch tensors, for arguments in which tensors are :class:`TensorSpec`.
+
+    Axes that are None are tried at two sizes; output axes that differ between the two are None. Nothing is computed: the
+    tensors are on torch's meta device.
+
+    Raises:
+        ShapeError: the function fails on such shapes, or needs values where only shapes exist.
+
+    >>> infer_by_running(lambda x: x[:, :2].flatten(1), (TensorSpec((None, 5, 3)),), {})
+    TensorSpec(shape=(None, 6), dtype='float32')
+    """
+    problem: Exception | None = None
+    for sizes in _SIZES:
+        try:
+            first, second = (_run(function, args, kwargs, size) for size in sizes)
+        except Exception as error:  # whatever the user's function raises
+            problem = problem or error
+            continue
+        pairs = iter(zip(flatten(first), flatten(second)))
+        return map_structure(lambda _: _merged(*next(pairs)), first)
+    raise ShapeError(f"{getattr(function, '__name__', 'the function')} fails on tensors of these shapes: {problem}",
+                     hint="it is run on tensors without values to find its shape; give output_shape where it needs values"
+                     ) from problem
+
+
+def _run(function: Callable[..., Any], args: Any, kwargs: Any, size: Callable[[int], int]) -> Any:
+    import torch
+
+    def tensor(x: Any) -> Any:
+        if not isinstance(x, TensorSpec):
+            return x
+        shape = [size(axis) if known is None else known for axis, known in enumerate(x.shape)]
+        return torch.empty(shape, dtype=getattr(torch, x.dtype), device="meta")
+
+    args, kwargs = map_structure(tensor, (args, kwargs))
+    with torch.device("meta"), torch.no_grad():
+        return function(*args, **kwargs)
+
+
+def _merged(first: Any, second: Any) -> TensorSpec:
+    if first.dim() != second.dim():
+        raise ShapeError("the rank of the output depends on the size of an axis that is None")
+    shape: tuple[Size, ...] = tuple(a if a == b else None for a, b in zip(first.shape, second.shape))
+    return TensorSpec(shape, str(first.dtype).removeprefix("torch."))

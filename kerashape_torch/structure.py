@@ -1,0 +1,70 @@
+"""Nested lists, tuples and dicts, walked the way Keras walks them: dicts in the order of their sorted keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+def flatten(structure: Any) -> list[Any]:
+    """The leaves in order.
+
+    >>> flatten({"b": 1, "a": [2, (3,)]})
+    [2, 3, 1]
+    """
+    return list(leaves(structure))
+
+
+def leaves(structure: Any) -> Iterator[Any]:
+    if isinstance(structure, dict):
+        for key in sorted(structure):
+            yield from leaves(structure[key])
+    elif isinstance(structure, (list, tuple)):
+        for item in structure:
+            yield from leaves(item)
+    else:
+        yield structure
+
+
+def map_structure(function: Callable[[Any], Any], structure: Any) -> Any:
+    """The same structure with ``function`` applied to each leaf.
+
+    >>> map_structure(str, {"a": [1, 2]})
+    {'a': ['1', '2']}
+    """
+    if isinstance(structure, dict):
+        return {key: map_structure(function, value) for key, value in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        items = [map_structure(function, item) for item in structure]
+        return items if isinstance(structure, list) else tuple(items)
+    return function(structure)
+
+
+def is_shape(value: Any) -> bool:
+    """Whether a value is one shape rather than a list or dict of shapes.
+
+    >>> is_shape((None, 3)), is_shape([(None, 3), (None, 4)])
+    (True, False)
+    """
+    return isinstance(value, (list, tuple)) and all(axis is None or isinstance(axis, int) for axis in value)
+
+
+def map_shapes(function: Callable[[Any], Any], structure: Any) -> Any:
+    """Like :func:`map_structure`, where each leaf is one shape."""
+    if is_shape(structure):
+        return function(structure)
+    if isinstance(structure, dict):
+        return {key: map_shapes(function, value) for key, value in structure.items()}
+    return [map_shapes(function, value) for value in structure]
+
+
+def flatten_shapes(structure: Any) -> list[tuple[int | None, ...]]:
+    """The shapes of a nested structure, in order.
+
+    >>> flatten_shapes({"b": (None, 2), "a": [(None,), (3, 4)]})
+    [(None,), (3, 4), (None, 2)]
+    """
+    if is_shape(structure):
+        return [tuple(structure)]
+    items = [structure[key] for key in sorted(structure)] if isinstance(structure, dict) else structure
+    return [shape for item in items for shape in flatten_shapes(item)]

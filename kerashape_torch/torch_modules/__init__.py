@@ -1,0 +1,56 @@
+"""The few modules that torch lacks, and the two that lowering dissolves into plain function calls."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Function(nn.Module):
+    """A function of tensors as a module: ``Function(torch.cat, dim=1)([a, b])``. Lowering emits the bare call."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        return self.function(*inputs, *self.args, **self.kwargs, **named)
+
+    def extra_repr(self) -> str:
+        name = getattr(self.function, "__qualname__", repr(self.function))
+        return ", ".join([name, *map(repr, self.args), *(f"{k}={v!r}" for k, v in self.kwargs.items())])
+
+
+class Fold(nn.Module):
+    """A function of two tensors folded over a list of them: ``Fold(torch.add)([a, b, c])``. Lowering emits bare calls."""
+
+    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        return functools.reduce(self.function, inputs)
+
+    def extra_repr(self) -> str:
+        return getattr(self.function, "__qualname__", repr(self.function))
+
+
+class FixedMode:
+    """Stands in for ``module.train``: the Keras call said ``training=`` once and for all.
+
+    ``base(x, training=False)`` keeps a base model's BatchNormalization in inference while the rest is trained.
+    """
+
+    def __init__(self, module: nn.Module, training: bool) -> None:
+        self.module = module
+        self.training = training
+        self(training)
+
+    def __call__(self, mode: bool = True) -> nn.Module:
+        return type(self.module).train(self.module, self.training)

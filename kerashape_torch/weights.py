@@ -1,0 +1,102 @@
+"""What a layer says of its weights: Keras' names, shapes and order, and where each number lives in the torch module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from kerashape_torch.shape import count
+
+
+class Place(NamedTuple):
+    """Where a Keras weight lives in a torch module.
+
+    Attributes:
+        path: of the parameter or buffer, below the layer's module: ``"weight"``, ``"pointwise.weight"``.
+        pattern: einops, from Keras' layout to torch's; it inverts for free. None where they are the same.
+        index: only this entry of the Keras array's first axis lives here (a GRU's two biases).
+        gates: Keras' gates in torch's order, as blocks of the last axis: ``(1, 0, 2)`` turns z, r, h into r, z, h.
+        sizes: lengths of axes that the pattern joins or splits.
+    """
+
+    path: str
+    pattern: str | None = None
+    index: int | None = None
+    gates: tuple[int, ...] | None = None
+    sizes: Mapping[str, int] = {}
+
+    def below(self, prefix: str) -> Place:
+        """The same place seen from a module that holds this one under a name."""
+        return self._replace(path=f"{prefix}.{self.path}" if prefix else self.path)
+
+
+class WeightSpec(NamedTuple):
+    """One weight of a layer.
+
+    Attributes:
+        name: as Keras names the variable: ``kernel``, ``bias``, ``gamma``.
+        shape: in Keras' layout.
+        trainable: False for statistics such as ``moving_mean``.
+        initializer, regularizer, constraint: what the layer's arguments say.
+        axes: what each axis counts, for :meth:`Layer.explain`: ``("input features", "units")``.
+        places: where its numbers live in torch. Usually one place; several hold a part each.
+        path: of the variable below the layer, as Keras writes it: ``lstm_cell/kernel``. Empty: the name itself.
+        dtype: where it differs from the layer's: a counter is an integer.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    trainable: bool = True
+    initializer: Any = "zeros"
+    regularizer: Any = None
+    constraint: Any = None
+    axes: tuple[str, ...] = ()
+    places: tuple[Place, ...] = ()
+    path: str = ""
+    dtype: str | None = None
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return count(self.shape)
+
+    @property
+    def full_path(self) -> str:
+        return self.path or self.name
+
+    def below(self, keras: str = "", torch: str = "") -> WeightSpec:
+        """The same weight seen from a layer that wraps this one, in Keras' path and in torch's."""
+        return self._replace(path=f"{keras}/{self.full_path}" if keras else self.path,
+                             places=tuple(place.below(torch) for place in self.places))
+
+
+def weight(name: str, shape: Sequence[int], initializer: Any = "zeros", *, at: str | None = None,
+           pattern: str | None = None, trainable: bool = True, regularizer: Any = None, constraint: Any = None,
+           axes: tuple[str, ...] = (), **sizes: int) -> WeightSpec:
+    """A weight that lives in one place, the usual case.
+
+    >>> weight("kernel", (3, 4), "glorot_uniform", at="weight", pattern="i o -> o i").size
+    12
+    """
+    place = Place(at or name, pattern, sizes=sizes)
+    return WeightSpec(name, tuple(shape), trainable, initializer, regularizer, constraint, axes, (place,))
+
+
+def kernel_and_bias(layer: Any, shape: Sequence[int], *, pattern: str, axes: tuple[str, ...], name: str = "kernel",
+                    bias_shape: Sequence[int] | None = None, bias_pattern: str | None = None, at: str = "",
+                    **sizes: int) -> list[WeightSpec]:
+    """The two weights of most layers, with the initializers, regularizers and constraints that the layer was given.
+
+    The layer's ``<name>_initializer``, ``<name>_regularizer`` and ``<name>_constraint`` are used; the bias comes only
+    with ``use_bias``. ``at`` is the path of the torch module that holds ``weight`` and ``bias``.
+    """
+    prefix = f"{at}." if at else ""
+    specs = [weight(name, shape, getattr(layer, f"{name}_initializer"), at=f"{prefix}weight", pattern=pattern,
+                    regularizer=getattr(layer, f"{name}_regularizer"),
+                    constraint=getattr(layer, f"{name}_constraint"), axes=axes, **sizes)]
+    if layer.use_bias:
+        specs.append(weight("bias", bias_shape or tuple(shape)[-1:], layer.bias_initializer, at=f"{prefix}bias",
+                            pattern=bias_pattern, regularizer=layer.bias_regularizer,
+                            constraint=layer.bias_constraint, axes=axes[-len(bias_shape or (1,)):],
+                            **(sizes if bias_pattern else {})))
+    return specs

@@ -1,0 +1,20 @@
+"""Every layer, one family a file. A layer written in a family file is in the catalog, and here, by being written."""
+
+from typing import Any
+
+from kerashape_torch.errors import did_you_mean
+from kerashape_torch.layer import Layer
+from kerashape_torch.layers import (  # noqa: F401  importing a family enters its layers in the catalog
+    convolution,
+    core,
+    merging,
+)
+from kerashape_torch.models import Input, InputLayer
+
+_catalog = {name: cls for name, cls in Layer.catalog().items() if name not in ("Model", "Functional", "Sequential")}
+globals().update(_catalog)
+__all__ = ["Input", "InputLayer", "Layer", *_catalog]
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(f"kerashape_torch.layers has no {name!r}.{did_you_mean(name, __all__)}")

@@ -1,0 +1,196 @@
+"""Replays the cases that were recorded from real Keras: one description of how a case calls its layer, for all tests."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kerashape_torch import Input
+from kerashape_torch.config import custom_object_scope, deserialize
+from kerashape_torch.graph import SymbolicTensor
+from kerashape_torch.layer import Layer
+from kerashape_torch.lowering import set_keras_weights
+from kerashape_torch.models import InputLayer, Model
+from kerashape_torch.structure import flatten, is_shape, map_structure
+
+DATA = Path(__file__).parent / "data"
+NOT_LAYERS = {"Model", "Functional", "Sequential"}
+
+Case = dict[str, Any]
+
+
+@functools.cache
+def layer_cases() -> list[Case]:
+    """Shape cases: config, input shapes, and what Keras said of them."""
+    with gzip.open(DATA / "layer_cases.jsonl.gz", "rt") as lines:
+        return [json.loads(line) for line in lines]
+
+
+@functools.cache
+def numeric_cases() -> list[Case]:
+    """Number cases: config, weights, inputs and outputs; the arrays are read by :func:`arrays`."""
+    found = []
+    for path in sorted((DATA / "layer_numeric").glob("*.json")):
+        found += json.loads(path.read_text())["cases"]
+    return found
+
+
+def arrays(case: Case) -> dict[str, np.ndarray]:
+    """The arrays of a numeric case by their short names: input_0, weight_0, output_0, ..."""
+    with np.load(DATA / "layer_numeric" / f"{case['class_name']}.npz") as stored:
+        prefix = f"{case['id']}/"
+        return {name.removeprefix(prefix): stored[name] for name in stored.files if name.startswith(prefix)}
+
+
+def known(case: Case) -> bool:
+    """Whether the catalog has every class that a case's config names."""
+    return all(name in Layer.catalog() for name in _layer_classes(case["config"]))
+
+
+def _layer_classes(config: Any) -> list[str]:
+    if isinstance(config, dict):
+        inner = [name for value in config.values() for name in _layer_classes(value)]
+        is_layer = config.get("module") == "keras.layers" and "class_name" in config
+        return [config["class_name"], *inner] if is_layer else inner
+    if isinstance(config, list):
+        return [name for value in config for name in _layer_classes(value)]
+    return []
+
+
+def plain(value: Any) -> Any:
+    """JSON's view of a value: tuples are lists."""
+    return json.loads(json.dumps(value))
+
+
+def make(case: Case) -> Layer:
+    """The case's layer, from its config. Lambdas of the corpus are given by name, as a user would give them."""
+    with custom_object_scope(LAMBDAS.get(case["id"])):
+        return deserialize(case["config"])
+
+
+LAMBDAS: dict[str, dict[str, Any]] = {}
+"""Replacements for recorded Lambda bytecode, which is never run: case id -> custom objects."""
+
+
+def symbols(case: Case, shapes: list[Any], fixed: bool = False) -> tuple[list[Any], dict[str, Any]]:
+    """Symbolic arguments for a case's call."""
+    tensors = [Input(batch_shape=tuple(s), dtype=d) for s, d in zip(shapes, case["input_dtypes"])]
+    kwargs = {}
+    for name, value in (case.get("call_kwargs") or {}).items():
+        kwargs[name] = _map_tensor_marks(
+            lambda mark: Input(batch_shape=(2 if fixed else None, *mark["shape"][1:]), dtype=mark["dtype"]), value)
+    return arrange(case["call_style"], tensors), kwargs
+
+
+def _map_tensor_marks(function: Any, value: Any) -> Any:
+    if isinstance(value, dict) and "tensor" in value:
+        return function(value["tensor"])
+    if isinstance(value, list):
+        return [_map_tensor_marks(function, item) for item in value]
+    return value
+
+
+def arrange(style: str, tensors: list[Any]) -> list[Any]:
+    """Positional arguments in the way that a case calls its layer."""
+    if style == "single":
+        return [tensors[0]]
+    if style == "list":
+        return [list(tensors)]
+    if style == "args":
+        return list(tensors)
+    if style == "cell":
+        return [tensors[0], list(tensors[1:])]
+    if style == "cell2":
+        return [tensors[0], [list(tensors[1:3]), list(tensors[3:5])]]
+    raise AssertionError(f"unknown call style {style}")
+
+
+def call(case: Case, layer: Layer, shapes: list[Any] | None = None) -> Any:
+    """The symbolic outputs of a case."""
+    if isinstance(layer, InputLayer):
+        return layer.output
+    args, kwargs = symbols(case, shapes or case["input_shapes"])
+    return layer(*args, **kwargs)
+
+
+def as_model(layer: Layer, outputs: Any) -> Model:
+    """The model of one call, its inputs in the order of the call's tensors."""
+    node = flatten(outputs)[0].node
+    return Model(list(dict.fromkeys(node.inputs)), outputs)
+
+
+def shapes_as_recorded(outputs: Any) -> Any:
+    """Shapes as the corpus writes them: one output is one list, several are a list of lists."""
+    if isinstance(outputs, SymbolicTensor):
+        return list(outputs.shape)
+    if isinstance(outputs, dict):
+        return {key: shapes_as_recorded(value) for key, value in outputs.items()}
+    return [shapes_as_recorded(x) for x in outputs]
+
+
+def flat_shapes(shapes: Any) -> list[list[int | None]]:
+    """All shapes of a nested record, in order."""
+    if shapes is None:
+        return []
+    if is_shape(shapes):
+        return [list(shapes)]
+    return [shape for item in (shapes.values() if isinstance(shapes, dict) else shapes) for shape in flat_shapes(item)]
+
+
+def run_numeric(case: Case, layer: Layer, device: str = "cpu") -> list[np.ndarray]:
+    """Compiles a numeric case's layer, sets Keras' weights and runs it."""
+    stored = arrays(case)
+    inputs = [stored[f"input_{i}"] for i in range(case["n_inputs"])]
+    extra = iter([stored[f"kwarg_{i}"] for i in range(case["n_kwargs"])])
+    marked = case.get("call_kwargs") or {}
+    tensors = [Input(batch_shape=(None, *x.shape[1:]), dtype=d) for x, d in zip(inputs, case["input_dtypes"])]
+    extra_arrays: list[np.ndarray] = []
+
+    def symbol(mark: dict[str, Any]) -> Any:
+        array = next(extra)
+        extra_arrays.append(array)
+        return Input(batch_shape=(None, *array.shape[1:]), dtype=mark["dtype"])
+
+    kwargs = {name: _map_tensor_marks(symbol, value) for name, value in marked.items()}
+    outputs = layer(*arrange(case["call_style"], tensors), **kwargs)
+    named = [*tensors, *(x for x in flatten(kwargs) if isinstance(x, SymbolicTensor))]
+    module = Model(named, outputs).to_torch(device=device)
+    count = sum(1 for name in stored if name.startswith("weight_"))
+    set_keras_weights(module, [stored[f"weight_{i}"] for i in range(count)])
+    given = [torch.as_tensor(np.ascontiguousarray(x), device=device) for x in (*inputs, *extra_arrays)]
+    with torch.inference_mode():
+        result = module(*given)
+    return [x.cpu().float().numpy() if x.dtype == torch.bfloat16 else x.cpu().numpy() for x in flatten(result)]
+
+
+def recorded_outputs(case: Case) -> list[list[np.ndarray]]:
+    """For each output the numbers that are right: Keras' own, and the other backend's where backends differ."""
+    stored = arrays(case)
+    return [[stored[key] for key in (f"output_{i}", f"other_output_{i}") if key in stored]
+            for i in range(case["n_outputs"])]
+
+
+def agrees(got: np.ndarray, accepted: list[np.ndarray], rtol: float = 1e-4, atol: float = 1e-5) -> bool:
+    """Whether an output equals one of the accepted ones."""
+    return any(got.shape == want.shape and np.allclose(got, want, rtol=rtol, atol=atol, equal_nan=True)
+               for want in accepted)
+
+
+@contextlib.contextmanager
+def own_generator(seed: int = 0) -> Any:
+    """Random numbers that no other test sees."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+__all__ = ["DATA", "LAMBDAS", "NOT_LAYERS", "agrees", "arrays", "as_model", "call", "flat_shapes", "known", "layer_cases",
+           "make", "map_structure", "numeric_cases", "own_generator", "plain", "recorded_outputs", "run_numeric",
+           "shapes_as_recorded"]
