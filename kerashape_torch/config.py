@@ -33,6 +33,9 @@ class Kind:
         """The value to keep; raises ConfigError, beginning with ``where``, if it cannot be one."""
         return value
 
+    def check(self, value: Any, record: Any, where: str) -> None:
+        """What needs the other arguments, or the record's ``rank``, to be checked; raises ConfigError as well."""
+
     def write(self, value: Any, record: Any) -> Any:
         """The value as Keras 3 writes it in a config."""
         return to_config(value)
@@ -89,11 +92,18 @@ class Choice(Kind):
         return value
 
 
+class _DataFormat(Choice):
+    def write(self, value: Any, record: Any) -> Any:
+        return value or "channels_last"
+
+
 class _Axis(Kind):
-    """The index of an axis in Keras order; lowering moves it when a tensor runs in another order."""
+    """The index of an axis in Keras order, or several; lowering moves them when a tensor runs in another order."""
 
     def read(self, value: Any, where: str) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+        if isinstance(value, (list, tuple)):
+            return tuple(_Plain(int).read(axis, where) for axis in value)
+        return None if value is None else _Plain(int).read(value, where)
 
 
 class _Sizes(Kind):
@@ -108,6 +118,10 @@ class _Sizes(Kind):
                 raise ConfigError(f"{where} must be {self.at_least} or more, got {value!r}")
         return tuple(value) if isinstance(value, list) else value
 
+    def check(self, value: Any, record: Any, where: str) -> None:
+        if isinstance(value, tuple) and len(value) != record.rank:
+            raise ConfigError(f"{where} must be one integer or {record.rank} of them, got {value!r}")
+
     def write(self, value: Any, record: Any) -> Any:
         return per_axis(value, record.rank) if value is not None else None
 
@@ -121,7 +135,7 @@ Axis = Annotated[int, _Axis()]
 Axes = Annotated[int | tuple[int, ...] | None, _Axis()]
 Padding = Annotated[str, Choice("valid", "same")]
 CausalPadding = Annotated[str, Choice("valid", "same", "causal")]
-DataFormat = Annotated[str | None, Choice("channels_last", "channels_first")]
+DataFormat = Annotated[str | None, _DataFormat("channels_last", "channels_first")]
 
 
 def per_axis(value: int | tuple[int, ...], rank: int) -> tuple[int, ...]:
@@ -140,6 +154,17 @@ class Field(NamedTuple):
     keyword_only: bool
 
 
+class Behind(property):
+    """The default of an argument that has the name of a property: reading the name gives the property's value.
+
+    A layer's ``output_shape=`` argument is not its ``output_shape``. The argument itself is in the record's ``__dict__``.
+    """
+
+    def __init__(self, seen: Any, default: Any = None) -> None:
+        super().__init__(seen.fget, doc=seen.__doc__)
+        self.default = default
+
+
 def _fields_of(cls: type) -> Iterator[Field]:
     annotations = cls.__dict__.get("__annotations__", {})
     keyword_only = cls.__dict__.get("_keyword_only", False)
@@ -154,7 +179,8 @@ def _fields_of(cls: type) -> Iterator[Field]:
             kind = next((extra for extra in get_args(annotation)[1:] if isinstance(extra, Kind)), None)
         elif annotation in (int, float, bool, str):
             kind = _Plain(annotation)
-        yield Field(name, kind, cls.__dict__.get(name, REQUIRED), keyword_only)
+        default = cls.__dict__.get(name, REQUIRED)
+        yield Field(name, kind, default.default if isinstance(default, Behind) else default, keyword_only)
 
 
 _R = TypeVar("_R", bound="Record")
@@ -241,6 +267,9 @@ class Record:
                 value = found.kind.read(value, f"{cls.__name__}({name}=...)")
             values[name] = value
         self.__dict__.update(values)
+        for name in kwargs:
+            if (kind := cls._fields[name].kind) is not None:
+                kind.check(values[name], self, f"{cls.__name__}({name}=...)")
         self.__post_init__()
 
     def __post_init__(self) -> None:
@@ -251,7 +280,7 @@ class Record:
         return {name: self._written(field) for name, field in self._fields.items()}
 
     def _written(self, field: Field) -> Any:
-        value = getattr(self, field.name)
+        value = self.__dict__[field.name]
         return to_config(value) if field.kind is None else field.kind.write(value, self)
 
     @classmethod
@@ -268,11 +297,15 @@ class Record:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._arguments()})"
 
+    def given(self) -> dict[str, Any]:
+        """What was asked for, a class's own arguments first; arguments that mean the default are left out."""
+        fields = sorted(self._fields.values(), key=lambda field: field.keyword_only)
+        values = ((field, self.__dict__.get(field.name, field.default)) for field in fields)
+        return {field.name: value for field, value in values if not self._means_default(field, value)}
+
     def _arguments(self, but: tuple[str, ...] = ()) -> str:
-        """What was asked for, as it would be typed: arguments that mean the default are left out."""
-        given = [(field, self.__dict__.get(name, field.default)) for name, field in self._fields.items()]
-        return ", ".join(f"{field.name}={value!r}" for field, value in given
-                         if field.name not in but and not self._means_default(field, value))
+        """What was asked for, as it would be typed."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.given().items() if name not in but)
 
     def _means_default(self, field: Field, value: Any) -> bool:
         if value is field.default:

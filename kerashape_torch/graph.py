@@ -77,14 +77,59 @@ class SymbolicTensor(TensorSpec):
     def __rtruediv__(self, other: Any) -> Any:
         return self._operator("divide", other, self)
 
+    def __floordiv__(self, other: Any) -> Any:
+        return self._operator("floor_divide", self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return self._operator("floor_divide", other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return self._operator("mod", self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return self._operator("mod", other, self)
+
     def __matmul__(self, other: Any) -> Any:
         return self._operator("matmul", self, other)
 
     def __pow__(self, other: Any) -> Any:
         return self._operator("power", self, other)
 
+    def __rpow__(self, other: Any) -> Any:
+        return self._operator("power", other, self)
+
     def __neg__(self) -> Any:
         return self._operator("negative", self)
+
+    def __abs__(self) -> Any:
+        return self._operator("absolute", self)
+
+    def __invert__(self) -> Any:
+        return self._operator("logical_not", self)
+
+    def __and__(self, other: Any) -> Any:
+        return self._operator("logical_and", self, other)
+
+    def __or__(self, other: Any) -> Any:
+        return self._operator("logical_or", self, other)
+
+    def __xor__(self, other: Any) -> Any:
+        return self._operator("logical_xor", self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self._operator("less", self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return self._operator("less_equal", self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self._operator("greater", self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self._operator("greater_equal", self, other)
+
+    def __ne__(self, other: Any) -> Any:  # as in Keras, which leaves == to identity
+        return self._operator("not_equal", self, other)
 
     def __getitem__(self, key: Any) -> Any:
         return self._operator("get_item", self, key)
@@ -297,6 +342,11 @@ class Graph:
 
     def infer(self, inputs: list[TensorSpec]) -> Any:
         """The output specs for other input specs: the shape rules once more, node by node."""
+        known = self.known(inputs)
+        return map_structure(lambda x: known[id(x)], self.outputs)
+
+    def known(self, inputs: list[TensorSpec]) -> dict[int, TensorSpec]:
+        """The spec of every tensor, by its id, for other input specs."""
         known: dict[int, TensorSpec] = {id(x): spec for x, spec in zip(self.flat_inputs, inputs)}
         for node in self.nodes:
             if not node.inputs:
@@ -304,4 +354,4 @@ class Graph:
             args, kwargs = map_structure(lambda x: known.get(id(x), x), (node.args, node.kwargs))
             specs = node.layer.output_spec(*args, **kwargs)
             known.update((id(x), spec) for x, spec in zip(flatten(node.outputs), flatten(specs)))
-        return map_structure(lambda x: known[id(x)], self.outputs)
+        return known

@@ -25,7 +25,7 @@ _serials = itertools.count()
 _POLICIES = {"mixed_float16": ("float16", "float32"), "mixed_bfloat16": ("bfloat16", "float32")}
 _DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64",
            "uint64", "bool", "string", "complex64", "complex128", *_POLICIES)
-_FLOATS = ("float16", "bfloat16", "float32", "float64")
+FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 KERAS = "keras"
 """Layout: the module takes and gives axes in Keras' order."""
@@ -144,7 +144,7 @@ class Layer(_Arguments, catalog=False):
 
     # ---- what else a layer may say -----------------------------------------------------------------------------------
 
-    def layout(self, shape: Any) -> str:
+    def layout(self, *shapes: Any) -> str:
         """The order of axes that the module works in: ``"keras"``, ``"channels_first"`` or ``"any"``."""
         return KERAS
 
@@ -160,7 +160,7 @@ class Layer(_Arguments, catalog=False):
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        for rule in ("compute_output_shape", "weight_specs"):
+        for rule in ("compute_output_shape", "weight_specs", "module"):
             own = cls.__dict__.get(rule)
             if own is not None and not hasattr(own, "states_its_layer"):
                 setattr(cls, rule, _stating_its_layer(own))
@@ -242,7 +242,11 @@ class Layer(_Arguments, catalog=False):
 
     def output_dtype(self, dtype: str) -> str:
         """The dtype that comes out for one that goes in: floats become the compute dtype."""
-        return dtype if self.keeps_dtype and dtype not in _FLOATS else self.compute_dtype
+        return dtype if self.keeps_dtype and dtype not in FLOATS else self.compute_dtype
+
+    def input_dtype(self) -> str:
+        """The dtype of the tensors that the layer takes, where nobody says it."""
+        return self.compute_dtype
 
     # ---- calling -----------------------------------------------------------------------------------------------------
 
@@ -374,6 +378,12 @@ class Layer(_Arguments, catalog=False):
 
         return layer_to_torch(self, input_shape, device, dtype)
 
+    def inner_module(self, shape: Any) -> "torch.nn.Module":
+        """A module that takes and gives Keras' order, the activation in it, for a layer that holds this one."""
+        from kerashape_torch.lowering.compile import inner_module
+
+        return inner_module(self, shape)
+
     def explain(self, input_shape: Any = None) -> str:
         """What the arguments are, the shapes, and each weight's shape with the arithmetic that leads to it."""
         from kerashape_torch.reports import explain
@@ -414,7 +424,6 @@ def channels_first_shape(shape: Shape) -> Shape:
 register_family("keras.layers", Layer)
 register_family("keras.models", Layer)
 register_family("keras.src.models", Layer)
-register_family("keras.src.ops", Layer)
 
 
 def refuse(layer: Layer, why: str, way_out: str) -> KerashapeError:

@@ -234,6 +234,9 @@ class Model(_ModelArguments, aliases=("Functional",)):
     def built(self) -> bool:
         return True
 
+    def input_dtype(self) -> str:
+        return self.graph.flat_inputs[0].dtype if self.built else super().input_dtype()
+
     def output_spec(self, *args: Any, **kwargs: Any) -> Any:
         given = [x for x in flatten(self.bind(args, kwargs).get("inputs")) if isinstance(x, TensorSpec)]
         expected = self.graph.flat_inputs
@@ -389,7 +392,7 @@ class Sequential(Model):
         if not self._stack and not isinstance(layer, InputLayer):
             shape = layer.input_shape if isinstance(layer, Model) and layer.built else layer.declared_shape
             if shape is not None:
-                self._push(InputLayer(batch_shape=shape, dtype=_input_dtype(layer)))
+                self._push(InputLayer(batch_shape=shape, dtype=layer.input_dtype()))
         if isinstance(layer, InputLayer) and self._stack:
             raise ConfigError(f"{self.name} already has the input shape {to_text(self._stack[0].output_shape)}: "
                               "an Input comes first")
@@ -444,7 +447,7 @@ class Sequential(Model):
         if not layers:
             raise ConfigError(f"{self.name} has no layers to build; add some first")
         self._names_given = {}
-        self._push(InputLayer(batch_shape=shape, dtype=_input_dtype(layers[0])))
+        self._push(InputLayer(batch_shape=shape, dtype=layers[0].input_dtype()))
         for layer in layers:
             self._push(layer)
         self._haunt()
@@ -494,10 +497,9 @@ class Sequential(Model):
         """The output shape for an input shape; it does not build the model."""
         if self._tail is not None:
             return super().compute_output_shape(shape)
-        spec: Any = TensorSpec(tuple(shape))
         for layer in self._stack:
-            spec = layer.output_spec(spec)
-        return shapes_of(spec)
+            shape = layer.compute_output_shape(shape)  # not output_spec, which builds a nested Sequential
+        return shape
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable,
@@ -549,12 +551,6 @@ def _members(layer: Layer) -> dict[Layer, None]:
             found[inner] = None
             stack.extend(inner.sublayers())
     return found
-
-
-def _input_dtype(layer: Layer) -> str:
-    if isinstance(layer, Model):
-        return layer.graph.flat_inputs[0].dtype if layer.built else "float32"
-    return layer.compute_dtype
 
 
 def _check_compatible(given: Shape, own: SymbolicTensor) -> None:

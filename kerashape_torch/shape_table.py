@@ -1,2 +1,330 @@
-"""To come."""
-def shape_table(): ...
+"""The shapes of a model as rows of data. Every report, picture, snapshot and diff is made of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
+from typing import Any, NamedTuple
+
+from kerashape_torch.errors import KerashapeError
+from kerashape_torch.graph import Graph, TensorSpec
+from kerashape_torch.layer import Layer
+from kerashape_torch.models import Model
+from kerashape_torch.shape import count, to_text
+from kerashape_torch.standalone import alone, twin, with_batch
+from kerashape_torch.structure import flatten_shapes, map_structure
+from kerashape_torch.text import aligned
+
+
+class Weight(NamedTuple):
+    """One weight of a row: its shape is in Keras' layout where the row is a Keras layer."""
+
+    name: str
+    shape: tuple[int, ...]
+    trainable: bool = True
+    dtype: str = "float32"
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return count(self.shape)
+
+    @property
+    def bits(self) -> int:
+        """What it takes in memory."""
+        width = re.search(r"\d+", self.dtype)
+        return self.size * (int(width[0]) if width else 8 if self.dtype == "string" else 1)
+
+
+class Connection(NamedTuple):
+    """A tensor by where it comes from; ``str()`` writes it as Keras does: ``dense[0][0]``."""
+
+    layer: str
+    call: int = 0
+    output: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.layer}[{self.call}][{self.output}]"
+
+
+class Row(NamedTuple):
+    """One layer of a model.
+
+    Attributes:
+        input_shape, output_shape: of its last call in the model; a list or dict of shapes where there are several. None
+            where the model has no input shape yet.
+        weights: its own; those of a nested model stand in the rows below it, which are one ``depth`` deeper.
+        params: how many numbers its weights hold, with all that is nested in it; None where that is not known yet.
+        connected_to: the tensors that all its calls take.
+    """
+
+    name: str
+    class_name: str
+    input_shape: Any
+    output_shape: Any
+    weights: list[Weight] = []
+    params: int | None = 0
+    trainable: bool = True
+    connected_to: tuple[Connection, ...] = ()
+    depth: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as values that JSON can hold."""
+        return {**self._asdict(), "weights": [weight._asdict() for weight in self.weights],
+                "connected_to": list(map(str, self.connected_to))}
+
+
+class Total(NamedTuple):
+    """How many numbers some weights hold, and how many bytes."""
+
+    params: int
+    bytes: float
+
+    @classmethod
+    def of(cls, weights: Iterable[Weight]) -> Total:
+        weights = list(weights)
+        return cls(sum(w.size for w in weights), sum(w.bits for w in weights) / 8)
+
+
+class ShapeTable(Sequence[Row]):
+    """Rows of shapes in Keras' order of layers, with ``None`` for what is free. ``str()`` prints it.
+
+    Attributes:
+        name: of the model.
+        rows: its layers; those of a nested model follow it, one ``depth`` deeper.
+        input_shape, output_shape: of the model, or None where they are not known yet.
+        trainable, non_trainable: totals in which a weight that is used twice counts once.
+        chain: True where each layer takes what the one before it gives, and nothing else.
+    """
+
+    def __init__(self, name: str, rows: Iterable[Row], weights: Iterable[Weight], input_shape: Any = None,
+                 output_shape: Any = None, chain: bool = True) -> None:
+        weights = list(weights)
+        self.name = name
+        self.rows = list(rows)
+        self.input_shape = input_shape
+        self.output_shape = output_shape
+        self.trainable = Total.of(w for w in weights if w.trainable)
+        self.non_trainable = Total.of(w for w in weights if not w.trainable)
+        self.chain = chain
+
+    @property
+    def params(self) -> int:
+        """How many numbers all weights hold."""
+        return self.trainable.params + self.non_trainable.params
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: Any) -> Any:
+        """A row by its place or its name."""
+        if isinstance(key, str):
+            return next(row for row in self.rows if row.name == key)
+        return self.rows[key]
+
+    def __str__(self) -> str:
+        cells = [("layer", "class", "input", "output", "weights", "params")]
+        cells += [("  " * row.depth + row.name, row.class_name, shape_text(row.input_shape), shape_text(row.output_shape),
+                   _weights_text(row.weights), "?" if row.params is None else f"{row.params:,}") for row in self.rows]
+        number = "?" if any(row.params is None for row in self.rows) else f"{self.params:,}"
+        fixed = f", {self.non_trainable.params:,} of them not trainable" if self.non_trainable.params else ""
+        ends = f"{shape_text(self.input_shape)} -> {shape_text(self.output_shape)}"
+        return f"{self.name}: {ends}, {number} parameters{fixed}\n{aligned(cells, right=(5,))}"
+
+    def __repr__(self) -> str:
+        return f"<ShapeTable of {self.name}: {len(self)} rows>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table as values that JSON can hold."""
+        return {"name": self.name, "input_shape": self.input_shape, "output_shape": self.output_shape,
+                "params": self.params, "trainable_params": self.trainable.params,
+                "non_trainable_params": self.non_trainable.params, "layers": [row.to_dict() for row in self.rows]}
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The table as JSON text."""
+        return json.dumps(self.to_dict(), **kwargs)
+
+    def diff(self, other: ShapeTable) -> TableDiff:
+        """What changed from this table to another: rows are matched by name. An empty diff is false."""
+        before, after = _by_path(self), _by_path(other)
+        changes = {path: _changes(row, after[path]) for path, row in before.items() if path in after}
+        return TableDiff({path: row for path, row in before.items() if path not in after},
+                         {path: row for path, row in after.items() if path not in before},
+                         {path: found for path, found in changes.items() if found})
+
+
+class Change(NamedTuple):
+    """One field of a row, or one weight, before and after."""
+
+    what: str
+    before: str
+    after: str
+
+
+class TableDiff(NamedTuple):
+    """What differs between two tables, by the path of the row: ``model/layer``."""
+
+    removed: dict[str, Row]
+    added: dict[str, Row]
+    changed: dict[str, list[Change]]
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+    def __str__(self) -> str:
+        lines = [f"{sign} {path} ({row.class_name}): {shape_text(row.input_shape)} -> {shape_text(row.output_shape)}"
+                 for sign, rows in (("-", self.removed), ("+", self.added)) for path, row in rows.items()]
+        for path, changes in self.changed.items():
+            lines.append(f"~ {path}")
+            lines.append(aligned([(c.what, c.before, "->", c.after) for c in changes], indent="    "))
+        return "\n".join(lines) or "no difference"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The diff as values that JSON can hold."""
+        return {"removed": {path: row.to_dict() for path, row in self.removed.items()},
+                "added": {path: row.to_dict() for path, row in self.added.items()},
+                "changed": {path: [c._asdict() for c in changes] for path, changes in self.changed.items()}}
+
+
+def class_name(layer: Layer) -> str:
+    """The class of a layer as Keras writes it: a ``Model`` is a Functional there."""
+    return getattr(layer, "keras_class_name", type(layer).__name__)
+
+
+def shape_text(shape: Any) -> str:
+    """A shape as Keras writes it, or ? where it is not known yet."""
+    return "?" if shape is None else to_text(shape)
+
+
+def _weights_text(weights: Sequence[Weight]) -> str:
+    return ", ".join(f"{w.name} {to_text(w.shape)}" for w in weights) or "-"
+
+
+def _by_path(table: ShapeTable) -> dict[str, Row]:
+    above: list[str] = []
+    found: dict[str, Row] = {}
+    for row in table:
+        above[row.depth:] = [row.name]
+        found["/".join(above)] = row
+    return found
+
+
+def _changes(before: Row, after: Row) -> list[Change]:
+    fields = [{"class": row.class_name, "input": shape_text(row.input_shape), "output": shape_text(row.output_shape),
+               **{w.name: to_text(w.shape) + ("" if w.trainable else " not trainable") for w in row.weights},
+               "connected to": ", ".join(map(str, row.connected_to)) or "-"} for row in (before, after)]
+    names = dict.fromkeys([*fields[0], *fields[1]])
+    return [Change(name, *pair) for name in names
+            if len(set(pair := [field.get(name, "nothing") for field in fields])) > 1]
+
+
+# ---- of a model ------------------------------------------------------------------------------------------------------
+
+
+def shape_table(model: Any, input_shape: Any = None) -> ShapeTable:
+    """Every layer's shapes and weights, as data.
+
+    Args:
+        model: a model or a layer, a file that ``load_model`` reads, or a torch module. Only the last needs torch.
+        input_shape: for a model that has none, or to see the shapes for another one; the model is left as it is.
+            The batch axis may be left out. Several inputs take a list.
+
+    >>> from kerashape_torch.layers import Dense
+    >>> from kerashape_torch.models import Sequential
+    >>> print(shape_table(Sequential([Dense(units=4), Dense(units=1)]), (3,)))
+    sequential: (None, 3) -> (None, 1), 21 parameters
+    layer    class  input      output     weights                 params
+    dense    Dense  (None, 3)  (None, 4)  kernel (3, 4), bias (4)     16
+    dense_1  Dense  (None, 4)  (None, 1)  kernel (4, 1), bias (1)      5
+    """
+    if isinstance(model, (str, PathLike)):
+        from kerashape_torch.saving import load_model
+
+        model = load_model(model)
+    if isinstance(model, Model):
+        return _of_model(model, None if input_shape is None else with_batch(model, input_shape))
+    if isinstance(model, Layer):
+        return _of_model(alone(model, model.input_shape if input_shape is None else with_batch(model, input_shape)))
+    if hasattr(model, "named_modules"):
+        from kerashape_torch.lowering.module_table import module_table
+
+        return module_table(model, input_shape)
+    raise KerashapeError(f"shape_table takes a model, a layer, a file or a torch module, got {type(model).__name__}")
+
+
+def _of_model(model: Model, shape: Any = None) -> ShapeTable:
+    if not model.built and shape is not None:
+        model, shape = twin(model, shape), None
+    weights = [w if model.trainable else w._replace(trainable=False) for w in _unique_weights(model.layers, set())]
+    if not model.built:
+        return ShapeTable(model.name, _rows_without_shapes(model), weights)
+    graph = model.graph
+    known: dict[int, TensorSpec] = {}
+    if shape is not None:
+        model.compute_output_shape(shape)  # refuses what does not fit the model's inputs
+        specs = [TensorSpec(tuple(each), x.dtype) for each, x in zip(flatten_shapes(shape), graph.flat_inputs)]
+        known = graph.known(specs)
+    ends = [[known.get(id(x), x).shape for x in tensors] for tensors in (graph.flat_inputs, graph.flat_outputs)]
+    return ShapeTable(model.name, _rows(model, known), weights, *map(bare, ends), chain=_is_chain(graph))
+
+
+def _rows(model: Model, known: dict[int, TensorSpec], depth: int = 0) -> Iterator[Row]:
+    """A row for each layer. ``known`` holds other specs than the tensors' own, by the tensor's id."""
+    for layer in model.layers:
+        nodes = model.graph.nodes_of(layer)
+        node = nodes[-1]
+        inputs = [known.get(id(x), x) for x in node.inputs]
+        output = map_structure(lambda x: known.get(id(x), x).shape, node.outputs)
+        yield Row(layer.name, class_name(layer), bare([x.shape for x in inputs]) if inputs else output, output,
+                  [] if isinstance(layer, Model) else _weights(layer), _params([layer]), layer.trainable,
+                  tuple(Connection(x.node.layer.name, x.node.position, x.index) for each in nodes for x in each.inputs), depth)
+        if isinstance(layer, Model):
+            specs = [TensorSpec(x.shape, own.dtype) for x, own in zip(inputs, layer.graph.flat_inputs)]
+            yield from _rows(layer, layer.graph.known(specs) if known else {}, depth + 1)
+
+
+def _rows_without_shapes(model: Model, depth: int = 0) -> Iterator[Row]:
+    for layer in model.layers:
+        has_none = type(layer).weight_specs is Layer.weight_specs
+        yield Row(layer.name, class_name(layer), None, None, params=0 if has_none else None,
+                  trainable=layer.trainable, depth=depth)
+        if isinstance(layer, Model):
+            yield from _rows_without_shapes(layer, depth + 1)
+
+
+def bare(shapes: list[Any]) -> Any:
+    """A list of shapes, or the only one of them.
+
+    >>> bare([(None, 3)]), bare([(None, 3), (None, 4)])
+    ((None, 3), [(None, 3), (None, 4)])
+    """
+    return shapes[0] if len(shapes) == 1 else shapes
+
+
+def _is_chain(graph: Graph) -> bool:
+    alone_at_its_depth = all(len(nodes) == 1 and len(nodes[0].inputs) <= 1 for nodes in graph.by_depth().values())
+    return alone_at_its_depth and all(len(graph.nodes_of(layer)) == 1 for layer in graph.layers)
+
+
+def _weights(layer: Layer) -> list[Weight]:
+    """A layer's own weights by their names, or by their paths where two have one name."""
+    if not layer.built:
+        return []
+    specs = layer.weights
+    unique = len({spec.name for spec in specs}) == len(specs)
+    return [Weight(spec.name if unique else spec.full_path, spec.shape, spec.trainable, spec.dtype or layer.variable_dtype)
+            for spec in specs]
+
+
+def _unique_weights(layers: Iterable[Layer], seen: set[Layer]) -> Iterator[Weight]:
+    """The weights of layers and of all that is nested in them, each layer once."""
+    for layer in layers:
+        if layer not in seen:
+            seen.add(layer)
+            yield from _unique_weights(layer.layers, seen) if isinstance(layer, Model) else _weights(layer)
+
+
+def _params(layers: Iterable[Layer]) -> int:
+    return sum(weight.size for weight in _unique_weights(layers, set()))

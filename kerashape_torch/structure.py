@@ -27,13 +27,14 @@ def leaves(structure: Any) -> Iterator[Any]:
 
 
 def map_structure(function: Callable[[Any], Any], structure: Any) -> Any:
-    """The same structure with ``function`` applied to each leaf.
+    """The same structure with ``function`` applied to each leaf, in the order of :func:`flatten`.
 
-    >>> map_structure(str, {"a": [1, 2]})
-    {'a': ['1', '2']}
+    >>> map_structure(str, {"b": 0, "a": [1, 2]})
+    {'b': '0', 'a': ['1', '2']}
     """
     if isinstance(structure, dict):
-        return {key: map_structure(function, value) for key, value in structure.items()}
+        mapped = {key: map_structure(function, structure[key]) for key in sorted(structure)}
+        return {key: mapped[key] for key in structure}
     if isinstance(structure, (list, tuple)):
         items = [map_structure(function, item) for item in structure]
         return items if isinstance(structure, list) else tuple(items)

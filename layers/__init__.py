@@ -5,9 +5,20 @@ from typing import Any
 from kerashape_torch.errors import did_you_mean
 from kerashape_torch.layer import Layer
 from kerashape_torch.layers import (  # noqa: F401  importing a family enters its layers in the catalog
+    activation,
     convolution,
     core,
     merging,
+    normalization,
+    pooling,
+    preprocessing,
+    recurrent,
+    regularization,
+    reshaping,
+    separable_convolution,
+    spectral_normalization,
+    transposed_convolution,
+    wrappers,
 )
 from kerashape_torch.models import Input, InputLayer
 

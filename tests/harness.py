@@ -42,6 +42,16 @@ def numeric_cases() -> list[Case]:
     return found
 
 
+def is_stateful(case: Case) -> bool:
+    """Whether a layer of the case carries state from call to call, and so needs a batch of known size."""
+    return '"stateful": true' in json.dumps(case["config"])
+
+
+def is_masked(case: Case) -> bool:
+    """Whether the call passes a mask that changes its numbers."""
+    return "mask" in (case.get("call_kwargs") or {}) and make(case).uses_mask
+
+
 def arrays(case: Case) -> dict[str, np.ndarray]:
     """The arrays of a numeric case by their short names: input_0, weight_0, output_0, ..."""
     with np.load(DATA / "layer_numeric" / f"{case['class_name']}.npz") as stored:
@@ -150,13 +160,14 @@ def run_numeric(case: Case, layer: Layer, device: str = "cpu") -> list[np.ndarra
     inputs = [stored[f"input_{i}"] for i in range(case["n_inputs"])]
     extra = iter([stored[f"kwarg_{i}"] for i in range(case["n_kwargs"])])
     marked = case.get("call_kwargs") or {}
-    tensors = [Input(batch_shape=(None, *x.shape[1:]), dtype=d) for x, d in zip(inputs, case["input_dtypes"])]
+    batch = None if not is_stateful(case) else len(inputs[0])
+    tensors = [Input(batch_shape=(batch, *x.shape[1:]), dtype=d) for x, d in zip(inputs, case["input_dtypes"])]
     extra_arrays: list[np.ndarray] = []
 
     def symbol(mark: dict[str, Any]) -> Any:
         array = next(extra)
         extra_arrays.append(array)
-        return Input(batch_shape=(None, *array.shape[1:]), dtype=mark["dtype"])
+        return Input(batch_shape=(batch, *array.shape[1:]), dtype=mark["dtype"])
 
     kwargs = {name: _map_tensor_marks(symbol, value) for name, value in marked.items()}
     outputs = layer(*arrange(case["call_style"], tensors), **kwargs)

@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
+from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.layer import Layer
 from kerashape_torch.lowering.fusion import fuse
 from kerashape_torch.lowering.lazy import LazyModel
 from kerashape_torch.lowering.lower import Lowered, lower
 from kerashape_torch.lowering.signature import KerasSignature
 from kerashape_torch.lowering.weights import KerasWeights, initialize, materialize
-from kerashape_torch.models import Model, Sequential
-from kerashape_torch.shape import standardize
+from kerashape_torch.models import Model
+from kerashape_torch.standalone import alone, twin, with_batch
 
 
 def model_to_torch(model: Model, device: Any = None, dtype: Any = None, layout: str = "keras",
@@ -25,37 +25,26 @@ def model_to_torch(model: Model, device: Any = None, dtype: Any = None, layout: 
         raise ConfigError(f"layout must be 'keras' or 'torch', got {layout!r}")
     device, dtype = torch_device(device), torch_dtype(dtype)
     if not model.built:
-        return LazyModel(model, lambda m: _compile(m, None, None, layout, False), device, dtype)
+        return LazyModel(lambda shape: _compile(twin(model, shape), None, None, layout, False), model.name, device, dtype)
     return _compile(model, device, dtype, layout, weights)
 
 
 def layer_to_torch(layer: Layer, input_shape: Any = None, device: Any = None, dtype: Any = None) -> nn.Module:
     """Compiles a layer alone; see :meth:`Layer.to_torch`."""
-    if isinstance(layer, Model):
-        raise ConfigError("a model takes no input_shape in to_torch; call build(shape) first")
-    alone = Sequential([layer.copy(nodes=[], _namer=None)])
-    shape = input_shape if input_shape is not None else (layer.call_shapes()[0] if layer.built else None)
-    if shape is not None and not alone.built:
-        alone.build(with_batch(layer, shape))
-    return model_to_torch(alone, device, dtype)
+    device, dtype = torch_device(device), torch_dtype(dtype)
+    if input_shape is None and not layer.built:
+        return LazyModel(lambda shape: _compile(alone(layer, shape), None, None, "keras", False), layer.name, device, dtype)
+    shape = with_batch(layer, input_shape) if input_shape is not None else layer.input_shape
+    return _compile(alone(layer, shape), device, dtype, "keras", True)
 
 
-def with_batch(layer: Layer, shape: Any) -> tuple[int | None, ...]:
-    """An input shape with its batch axis, which may be left out: (3,) means (None, 3).
+def inner_module(layer: Layer, shape: Any) -> fx.GraphModule:
+    """A layer or model as a part of another layer's module: in Keras' order, with its activation, its memory not made yet.
 
-    A shape that begins with None is first tried as it is; ``LSTM`` then takes (None, 3) to be sequences of any length.
+    What it holds lies below the layer's name, as ``conv2d.weight``.
     """
-    shape = standardize((shape,) if isinstance(shape, int) else shape, "input_shape")
-    candidates = [(None, *shape)]
-    if shape and shape[0] is None:
-        candidates.insert(0, shape)
-    for candidate in candidates[:-1]:
-        try:
-            layer.compute_output_shape(candidate)
-        except ShapeError:
-            continue
-        return candidate
-    return candidates[-1]
+    model = alone(layer, shape)
+    return assemble(lower(model.graph, model.layers, "keras"), layer.name)
 
 
 def _compile(model: Model, device: Any, dtype: Any, layout: str, weights: bool) -> fx.GraphModule:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,10 +12,9 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 
 from kerashape_torch.errors import KerashapeError, ShapeError, WeightsError
-from kerashape_torch.layer import Layer
 from kerashape_torch.lowering.weights import initialize, keras_weights, materialize, tensor_at
-from kerashape_torch.models import Sequential
 from kerashape_torch.shape import Shape
+from kerashape_torch.structure import flatten
 
 _PROBE = 224
 """A size that most stacks of windows, groups and pools accept; only names are read off the model built with it."""
@@ -40,11 +39,11 @@ class LazyModel(_Lazy):
     The sizes that no weight needs stay free: an LSTM that saw 5 steps takes 9 next.
     """
 
-    def __init__(self, model: Sequential, compile_model: Callable[[Sequential], fx.GraphModule],
-                 device: torch.device | None, dtype: torch.dtype | None) -> None:
+    def __init__(self, compile_for: Callable[[Any], fx.GraphModule], name: str, device: torch.device | None,
+                 dtype: torch.dtype | None) -> None:
         super().__init__()
-        self._model = model
-        self._compile = compile_model
+        self._compile_for = compile_for
+        self._name = name
         self.register_buffer("_where", torch.empty(0, device=device, dtype=dtype), persistent=False)
         probe = self._probe()
         if probe is not None:
@@ -55,18 +54,13 @@ class LazyModel(_Lazy):
     def _probe(self) -> fx.GraphModule | None:
         for rank in (2, 3, 4, 5):
             try:
-                return self._built((None, *(_PROBE,) * (rank - 1)))
+                return self._without_memory((None, *(_PROBE,) * (rank - 1)))
             except KerashapeError:
                 continue
         return None
 
-    def _built(self, shape: Shape) -> fx.GraphModule:
-        """The module for a shape, without memory."""
-        model = twin(self._model)
-        model.build(shape)
-        module = self._compile(model)
-        materialize(module, torch.device("meta"))
-        return module
+    def _without_memory(self, shape: Any) -> fx.GraphModule:
+        return materialize(self._compile_for(shape), torch.device("meta"))
 
     def _place(self, name: str, tensor: Tensor, device: torch.device | None, dtype: torch.dtype | None) -> None:
         *above, last = name.split(".")
@@ -89,10 +83,10 @@ class LazyModel(_Lazy):
 
     def initialize_parameters(self, *args: Any, **kwargs: Any) -> None:
         """Builds the module for the tensors of the first call, and becomes it."""
-        given = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
-        if len(given) != 1:
-            raise ShapeError(f"{self._model.name} takes one tensor, got {len(given)}")
-        module = self._fitting(given[0])
+        given = [x for x in flatten((args, kwargs)) if isinstance(x, Tensor)]
+        if not given:
+            raise ShapeError(f"{self._name} takes tensors, got none")
+        module = self._fitting([tuple(x.shape) for x in given])
         mine = {**dict(self.named_parameters()), **dict(self.named_buffers())}
         where = mine.pop("_where")
         fresh = self._keep_what_is_here(module, mine)
@@ -103,17 +97,15 @@ class LazyModel(_Lazy):
         self.__class__ = type(module)  # type: ignore[assignment]
         self.__dict__ = module.__dict__
 
-    def _fitting(self, x: Tensor) -> fx.GraphModule:
+    def _fitting(self, shapes: list[tuple[int, ...]]) -> fx.GraphModule:
         """The module with as many free sizes as the layers allow."""
-        shape = tuple(x.shape)
         problem: Exception | None = None
-        for candidate in _shapes(shape):
+        for candidates in zip(*map(_candidates, shapes)):
             try:
-                return self._built(candidate)
+                return self._without_memory(candidates[0] if len(candidates) == 1 else list(candidates))
             except KerashapeError as error:
                 problem = error
-        assert problem is not None
-        raise problem
+        raise problem or ShapeError("no shape fits")
 
     @staticmethod
     def _keep_what_is_here(module: fx.GraphModule, mine: dict[str, Tensor]) -> set[str]:
@@ -141,20 +133,7 @@ class LazyModel(_Lazy):
         return type(self).forward(self, *args, **kwargs)  # by now the class is another: see initialize_parameters
 
 
-def _shapes(shape: tuple[int, ...]) -> Iterator[Shape]:
+def _candidates(shape: tuple[int, ...]) -> tuple[Shape, Shape, Shape]:
+    """Only the last size given, only the first, all but the batch: the first that the layers accept is taken."""
     free = (None,) * (len(shape) - 1)
-    yield (*free, shape[-1])
-    if len(shape) > 2:
-        yield (None, shape[1], *free[1:])
-    yield (None, *shape[1:])
-
-
-def twin(model: Sequential) -> Sequential:
-    """A model of the same layers under the same names, not built yet, so that building it leaves the first alone."""
-
-    def copied(layer: Layer) -> Layer:
-        if isinstance(layer, Sequential) and not layer.built:
-            return twin(layer)
-        return layer.copy(nodes=[], name=layer.name)
-
-    return Sequential([copied(layer) for layer in model.layers], name=model.name)
+    return (*free, *shape[-1:]), (None, *shape[1:2], *free[1:]), (None, *shape[1:])

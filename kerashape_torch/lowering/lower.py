@@ -21,6 +21,7 @@ from kerashape_torch.graph import Graph, Node, SymbolicTensor, TensorSpec
 from kerashape_torch.layer import (
     ANY,
     CHANNELS_FIRST,
+    FLOATS,
     KERAS,
     Layer,
     channels_first_axis,
@@ -154,21 +155,33 @@ class _Lowering:
         given = layer.input_specs(*specs)
         shapes = [shapes_of(spec) for spec in given]
         order, working = self._choose_order(layer, shapes, node)
-        args, kwargs = map_structure(lambda x: self._argument(x, order), (node.args, node.kwargs))
+        args, kwargs = map_structure(lambda x: self._argument(x, order, layer), (node.args, node.kwargs))
         for dropped in ("training", "mask"):
             kwargs.pop(dropped, None)
         if order == CHANNELS_FIRST and working is not layer:
             shapes = [map_shapes(lambda s: channels_first_shape(tuple(s)), shape) for shape in shapes]
         result = self._emit(layer, working, shapes, f"{prefix}{module_name(layer.name)}", args, kwargs, training)
-        output_specs = layer.output_spec(*specs[0], **specs[1])
+        output_specs = map_structure(lambda spec: self._running(spec, layer), layer.output_spec(*specs[0], **specs[1]))
         result = self._activate(working, result, order, output_specs, prefix)
         self._store(node, result, order, output_specs)
+
+    @staticmethod
+    def _running(spec: TensorSpec, layer: Layer) -> TensorSpec:
+        """Under a mixed policy a layer runs in its variables' dtype, so that is what comes out."""
+        return TensorSpec(spec.shape, layer.variable_dtype if spec.dtype in FLOATS else spec.dtype)
 
     def _spec(self, x: Any) -> Any:
         return self.values[id(x)].spec if isinstance(x, SymbolicTensor) else x
 
-    def _argument(self, x: Any, order: str) -> Any:
-        return self.in_order(self.values[id(x)], order) if isinstance(x, SymbolicTensor) else x
+    def _argument(self, x: Any, order: str, layer: Layer) -> Any:
+        """A tensor in the order and, if it is of floats, in the dtype that a layer computes in."""
+        if not isinstance(x, SymbolicTensor):
+            return x
+        value = self.values[id(x)]
+        found = self.in_order(value, order)
+        if value.spec.dtype in FLOATS and value.spec.dtype != layer.variable_dtype:
+            found = self.fx.call_method("to", (found, getattr(torch, layer.variable_dtype)))
+        return found
 
     def _choose_order(self, layer: Layer, shapes: list[Any], node: Node) -> tuple[str, Layer]:
         """The order a call runs in, and the layer as it works in that order."""
@@ -185,6 +198,8 @@ class _Lowering:
               training: bool | None) -> Any:
         with torch.device("meta"):
             module = working.module(*shapes)
+        if layer.variable_dtype != "float32":
+            module.to(getattr(torch, layer.variable_dtype))
         if layer not in self.specs:
             self.specs[layer] = [spec.below(path.replace(".", "/"), path) for spec in layer.weight_specs(
                 *map(_keras_shapes(layer, working), shapes))]
@@ -329,9 +344,9 @@ _RESERVED = frozenset(dir(nn.Module())) | frozenset(dir(fx.GraphModule)) | {"tra
 
 
 def module_name(name: str) -> str:
-    """A layer name as the name of a submodule: torch splits paths at dots, and keeps some names for itself."""
+    """A layer name as the name of a submodule: torch splits paths at dots, and it and Python keep some names."""
     name = name.replace(".", "_")
-    return f"{name}_" if name in _RESERVED or not name else name
+    return f"{name}_" if name in _RESERVED or keyword.iskeyword(name) or not name else name
 
 
 def identifier(name: str) -> str:

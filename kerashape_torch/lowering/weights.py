@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from kerashape_torch.errors import KerashapeError, WeightsError
 from kerashape_torch.lowering.lower import Binding
 from kerashape_torch.shape import to_text
 from kerashape_torch.weights import Place, WeightSpec
+
+
+_M = TypeVar("_M", bound=nn.Module)
 
 
 class KerasWeights:
@@ -100,14 +103,22 @@ def assign(module: nn.Module, spec: WeightSpec, value: Tensor) -> None:
 # ---- all weights -----------------------------------------------------------------------------------------------------
 
 
-def materialize(module: nn.Module, device: torch.device) -> None:
+def materialize(module: _M, device: torch.device) -> _M:
     """Gives memory to what was made on the meta device, and puts constants beside it."""
+    shared: dict[int, list[str]] = {}
+    for path, parameter in module.named_parameters(remove_duplicate=False):
+        shared.setdefault(id(parameter), []).append(path)
     module._apply(lambda t: torch.zeros_like(t, device=device) if t.is_meta and device.type != "meta" else t.to(device))
+    for first, *others in shared.values():  # off the meta device torch makes a parameter anew for each module that has it
+        for path in others:
+            above, _, last = path.rpartition(".")
+            setattr(module.get_submodule(above), last, tensor_at(module, first))
     for spec in keras_weights(module).specs:
         for place in spec.places:
             target = tensor_at(module, place.path)
             if isinstance(target, nn.Parameter):
                 target.requires_grad_(spec.trainable and target.is_floating_point())
+    return module
 
 
 def initialize(module: nn.Module, only: Callable[[WeightSpec], bool] | None = None) -> None:

@@ -1,0 +1,58 @@
+"""Recorded numbers of layers and models on a CUDA device, and what only a device has: placement, streams, memory."""
+
+from __future__ import annotations
+
+import harness
+import numpy as np
+import pytest
+import torch
+from harness import Case
+from test_contract import NOT_REPLAYABLE, NUMERIC
+
+import kerashape_torch as kt
+from kerashape_torch.structure import flatten
+
+FILES = ["unet", "text_cnn", "seq2seq_lstm_states", "func_inception_branches", "conv3d_net", "bidirectional_modes",
+         "wide_and_deep", "autoencoder_conv", "td_cnn_lstm", "wavenet"]
+
+
+@pytest.fixture(autouse=True)
+def exact_float32() -> None:
+    """Full float32 products: TF32 keeps ten bits, and the recorded numbers have more."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+@pytest.mark.parametrize("case", [c for c in NUMERIC if c["id"] not in NOT_REPLAYABLE and not harness.is_masked(c)], ids=lambda c: c["id"])
+def test_numbers_on_cuda(case: Case) -> None:
+    got = harness.run_numeric(case, harness.make(case), device="cuda")
+    for array, accepted in zip(got, harness.recorded_outputs(case), strict=True):
+        assert harness.agrees(array, accepted)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compile"])
+def test_model_files_on_cuda(name: str, compiled: bool) -> None:
+    module = kt.load_model(harness.DATA / "functional" / f"{name}.keras").to_torch(device="cuda")
+    assert all(p.is_cuda for p in module.parameters())
+    with np.load(harness.DATA / "functional" / f"{name}.npz") as stored:
+        inputs = [torch.as_tensor(stored[k]).cuda() for k in sorted(stored.files) if k.startswith("input_")]
+        want = [stored[k] for k in sorted(stored.files) if k.startswith("output_")]
+    run = torch.compile(module, fullgraph=True) if compiled else module
+    with torch.inference_mode():
+        got = flatten(run(*inputs))
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(a.float().cpu().numpy(), b, rtol=1e-4, atol=1e-5)
+
+
+def test_lazy_on_cuda() -> None:
+    module = kt.Sequential([kt.layers.Dense(4), kt.layers.Dense(2)]).to_torch(device="cuda")
+    assert module(torch.zeros(3, 5, device="cuda")).is_cuda
+    moved = kt.Sequential([kt.layers.Dense(4)]).to_torch().to("cuda")
+    assert moved(torch.zeros(3, 5, device="cuda")).is_cuda
+
+
+def test_predict_moves_arrays_to_the_device() -> None:
+    module = kt.load_model(harness.DATA / "functional" / "unet.keras").to_torch(device="auto")
+    assert next(module.parameters()).is_cuda
+    assert kt.predict(module, np.zeros((5, 32, 32, 1), "float32"), batch_size=2).shape[0] == 5

@@ -1,0 +1,57 @@
+"""Copies of layers and models that are built for an input shape; the originals stay as they were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerashape_torch.errors import ShapeError
+from kerashape_torch.layer import Layer
+from kerashape_torch.models import Input, Model, Sequential
+from kerashape_torch.shape import Shape, standardize
+from kerashape_torch.structure import flatten_shapes, is_shape, map_shapes
+
+
+def alone(layer: Layer, shape: Any) -> Model:
+    """A model of one layer, called as its call takes tensors. The shape has its batch axis: see :func:`with_batch`."""
+    own = layer.copy(nodes=[], _namer=None, name=layer.name)
+    tensors = [Input(batch_shape=each, dtype=layer.input_dtype()) for each in flatten_shapes(shape)]
+    if is_shape(shape):
+        return Model(tensors[0], own(tensors[0]), name=layer.name)
+    return Model(tensors, own(*tensors) if len(layer.shape_arguments) > 1 else own(tensors), name=layer.name)
+
+
+def with_batch(layer: Layer, shape: Any) -> Any:
+    """An input shape, or a list of them, with the batch axis, which may be left out: (3,) and 3 mean (None, 3).
+
+    Both readings are tried: first the shape as it is, if it begins with None, else with a batch axis in front; ``LSTM``
+    takes (None, 3) to be sequences of any length. Where neither fits, the first is given back, for the rules to refuse.
+    """
+    given = map_shapes(lambda s: standardize(s, "input_shape"), (shape,) if isinstance(shape, int) else shape)
+    readings = [map_shapes(lambda each: (None, *each), given), given]
+    if all(each[:1] == (None,) for each in flatten_shapes(given)):
+        readings.reverse()
+    for reading in readings:
+        try:
+            layer.compute_output_shape(*rule_arguments(layer, reading))
+        except ShapeError:
+            continue
+        return reading
+    return readings[0]
+
+
+def rule_arguments(layer: Layer, shape: Any) -> tuple[Any, ...]:
+    """A shape, or a list of them, as the layer's three rules take it."""
+    return tuple(shape) if len(layer.shape_arguments) > 1 and not is_shape(shape) else (shape,)
+
+
+def twin(model: Model, shape: Shape) -> Model:
+    """The same layers under the same names, built for a shape; the model itself is left unbuilt."""
+
+    def copied(layer: Layer) -> Layer:
+        if isinstance(layer, Sequential) and not layer.built:
+            return Sequential([copied(inner) for inner in layer.layers], name=layer.name)
+        return layer.copy(nodes=[], name=layer.name)
+
+    same = Sequential([copied(layer) for layer in model.layers], name=model.name)
+    same.build(shape)
+    return same

@@ -1,0 +1,18 @@
+"""Plain text for people: columns that line up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = (), indent: str = "", gap: str = "  ") -> str:
+    """Rows of cells as lines; the columns named in ``right`` are pushed to the right.
+
+    >>> print(aligned([("layer", "params"), ("dense", "16")], right=(1,)))
+    layer  params
+    dense      16
+    """
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = (gap.join(cell.rjust(width) if i in right else cell.ljust(width)
+                      for i, (cell, width) in enumerate(zip(row, widths))) for row in rows)
+    return "\n".join((indent + line).rstrip() for line in lines)

@@ -1,0 +1,66 @@
+"""Fixed scales and offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def rescale(x: Tensor, scale: float, offset: float) -> Tensor:
+    """``x * scale + offset``, where integers become floats."""
+    return x * scale + offset
+
+
+class Rescale(nn.Module):
+    """``x * scale + offset``, where either may be an array that broadcasts."""
+
+    scale: Tensor
+    offset: Tensor
+
+    def __init__(self, scale: Any, offset: Any, dtype: torch.dtype) -> None:
+        super().__init__()
+        for name, value in (("scale", scale), ("offset", offset)):
+            self.register_buffer(name, torch.tensor(value, dtype=dtype, device="cpu"), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale + self.offset
+
+    def extra_repr(self) -> str:
+        return f"scale={self.scale.tolist()}, offset={self.offset.tolist()}"
+
+
+class Normalize(nn.Module):
+    """``(x - mean) / sqrt(variance)``, or the inverse; a deviation below 1e-7 counts as that.
+
+    Args:
+        broadcast_shape: to which mean and variance are reshaped.
+        sizes: of mean and variance where they are weights, to be adapted or loaded.
+        mean, variance: where they are constants.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, broadcast_shape: Sequence[int], invert: bool, sizes: Sequence[int] = (), mean: Any = None,
+                 variance: Any = None, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.broadcast_shape = tuple(broadcast_shape)
+        self.invert = invert
+        if mean is None:
+            self.register_buffer("mean", torch.zeros(*sizes))
+            self.register_buffer("variance", torch.ones(*sizes))
+            self.register_buffer("count", torch.zeros((), dtype=torch.int32))
+        else:
+            for name, value in (("mean", mean), ("variance", variance)):
+                self.register_buffer(name, torch.tensor(value, dtype=dtype, device="cpu"), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = self.mean.reshape(self.broadcast_shape)
+        deviation = self.variance.reshape(self.broadcast_shape).sqrt().clamp(min=1e-7)
+        return mean + x * deviation if self.invert else (x - mean) / deviation
+
+    def extra_repr(self) -> str:
+        return f"{self.broadcast_shape}, invert={self.invert}"

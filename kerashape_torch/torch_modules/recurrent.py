@@ -1,0 +1,406 @@
+"""Recurrent modules that give what Keras gives: torch's own with Keras' options around them, and loops for the rest.
+
+Every module here that runs over time holds its weights under the names of ``nn.LSTM``: ``weight_ih_l0``,
+``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, with the gates in torch's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kerashape_torch.structure import flatten, map_structure
+
+States = list[Any]
+"""One tensor (batch, units) for each state of a cell; for stacked cells a tensor or a list for each cell."""
+
+
+class Options(NamedTuple):
+    """What a Keras recurrent layer is asked to take and to give.
+
+    Attributes:
+        batch: the fixed batch size of a stateful layer, None for one that begins anew with each call.
+        dropout: of the inputs; the same elements of a sample are dropped at each step.
+        merge_mode: how the two directions of a bidirectional module are put together.
+    """
+
+    return_sequences: bool = False
+    return_state: bool = False
+    go_backwards: bool = False
+    batch: int | None = None
+    dropout: float = 0.0
+    merge_mode: str | None = "concat"
+
+    def collect(self, output: Any, states: States) -> Any:
+        """The output alone, or a flat list of it and the last states. Two outputs come as a tuple."""
+        outputs = list(output) if isinstance(output, tuple) else [output]
+        if self.return_state:
+            outputs += states
+        return outputs if len(outputs) > 1 else outputs[0]
+
+
+class Recurrent(nn.Module):
+    """What is alike in all recurrent modules: direction, what is given back, and states that live from call to call."""
+
+    options: Options
+    state_sizes: list[Any]
+
+    def configure(self, options: Options, state_sizes: list[Any]) -> None:
+        self.options = options
+        self.state_sizes = state_sizes
+        if options.batch is not None:
+            for i, size in enumerate(flatten(state_sizes)):
+                self.register_buffer(f"state_{i}", torch.zeros(options.batch, size), persistent=False)
+
+    def run(self, sequences: Tensor, states: States | None) -> tuple[Tensor, States]:
+        """The outputs of all steps and the last states."""
+        raise NotImplementedError
+
+    def forward(self, sequences: Tensor, initial_state: Any = None) -> Any:
+        outputs, states = self.run(self.turned(sequences), self.first_states(initial_state))
+        self.keep(states)
+        return self.options.collect(outputs if self.options.return_sequences else outputs[:, -1], states)
+
+    def turned(self, sequences: Tensor) -> Tensor:
+        # Keras leaves what comes out in the order in which it was made: the last step first.
+        return sequences.flip(1) if self.options.go_backwards else sequences
+
+    def first_states(self, initial_state: Any) -> States | None:
+        if initial_state is not None:
+            return [initial_state] if isinstance(initial_state, Tensor) else list(initial_state)
+        if self.options.batch is None:
+            return None
+        kept = iter(self._kept())
+        return map_structure(lambda _: next(kept).clone(), self.state_sizes)  # type: ignore[no-any-return]
+
+    def _kept(self) -> list[Tensor]:
+        return [self.get_buffer(f"state_{i}") for i in range(len(flatten(self.state_sizes)))]
+
+    def keep(self, states: States) -> None:
+        """Remembers the last states, where the layer is stateful. No gradient flows from one call to the next."""
+        if self.options.batch is not None:
+            for kept, state in zip(self._kept(), flatten(states)):
+                kept.copy_(state.detach())
+
+    def reset_state(self) -> None:
+        """A stateful module begins anew."""
+        if self.options.batch is not None:
+            for kept in self._kept():
+                kept.zero_()
+
+
+def dropout_mask(module: nn.Module, rate: float, like: Tensor, shape: Sequence[Any]) -> Tensor | None:
+    """What to multiply with, in training: zeros, and ``1 / (1 - rate)`` elsewhere."""
+    return functional.dropout(like.new_ones(shape), rate) if module.training and rate else None
+
+
+# ---- torch's own -----------------------------------------------------------------------------------------------------
+
+
+class _Stock(Recurrent):
+    """Keras' options around one of torch's recurrent modules; one state or two (h, c) for each direction."""
+
+    stock: ClassVar[type[Any]]
+    states_each: ClassVar[int] = 1
+    bidirectional: bool
+
+    def __init__(self, inputs: int, units: int, bias: bool, options: Options, **arguments: Any) -> None:
+        super().__init__(inputs, units, bias=bias, batch_first=True, **arguments)  # type: ignore[call-arg]
+        self.configure(options, [units] * self.states_each)
+
+    def hold_recurrent_bias(self) -> None:
+        """Keras has one bias where torch adds two: the second stays zero and is not trained."""
+        for name, parameter in self.named_parameters():
+            if name.startswith("bias_hh"):
+                nn.init.zeros_(parameter.requires_grad_(False))
+
+    def run(self, sequences: Tensor, states: States | None) -> tuple[Tensor, States]:
+        n = self.states_each
+        mask = dropout_mask(self, self.options.dropout, sequences, (sequences.shape[0], 1, sequences.shape[2]))
+        given = None if states is None else [torch.stack(states[i::n]) for i in range(n)]
+        outputs, last = self._run_stock(sequences if mask is None else sequences * mask, given)
+        return outputs, [state[i] for i in range(1 + self.bidirectional) for state in last]
+
+    def _run_stock(self, sequences: Tensor, states: list[Tensor] | None) -> tuple[Tensor, Sequence[Tensor]]:
+        outputs, last = self.stock.forward(self, sequences, states and states[0])
+        return outputs, (last,)
+
+
+class LSTM(_Stock, nn.LSTM):
+    """``nn.LSTM`` as Keras' LSTM. The gates i, f, g, o are Keras' i, f, c, o."""
+
+    stock = nn.LSTM
+    states_each = 2
+
+    def __init__(self, inputs: int, units: int, bias: bool, options: Options, **arguments: Any) -> None:
+        super().__init__(inputs, units, bias, options, **arguments)
+        self.hold_recurrent_bias()
+
+    def _run_stock(self, sequences: Tensor, states: list[Tensor] | None) -> tuple[Tensor, Sequence[Tensor]]:
+        outputs, last = self.stock.forward(self, sequences, states and tuple(states))
+        return outputs, last
+
+
+class GRU(_Stock, nn.GRU):
+    """``nn.GRU`` as Keras' GRU with ``reset_after=True``, whose two biases are torch's two."""
+
+    stock = nn.GRU
+
+
+class RNN(_Stock, nn.RNN):
+    """``nn.RNN`` as Keras' SimpleRNN with tanh or relu."""
+
+    stock = nn.RNN
+
+    def __init__(self, inputs: int, units: int, bias: bool, options: Options, **arguments: Any) -> None:
+        super().__init__(inputs, units, bias, options, **arguments)
+        self.hold_recurrent_bias()
+
+
+# ---- loops -----------------------------------------------------------------------------------------------------------
+
+
+Function = Callable[[Tensor], Tensor]
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+class Loop(Recurrent):
+    """A cell that torch lacks, step by step. The inputs of all steps are weighed at once, before the first one.
+
+    Args:
+        biases: whether the inputs and the recurrent part have one.
+        activation, recurrent_activation: torch functions or modules, None for linear.
+        recurrent_dropout: of the state, the same elements at each step.
+        mask_per_gate: whether each gate drops elements of its own.
+    """
+
+    gates: ClassVar[int] = 1
+    states_each: ClassVar[int] = 1
+
+    def __init__(self, inputs: int, units: int, biases: tuple[bool, bool], options: Options,
+                 activation: Function | None, recurrent_activation: Function | None = None,
+                 recurrent_dropout: float = 0.0, mask_per_gate: bool = False) -> None:
+        super().__init__()
+        self.inputs, self.units = inputs, units
+        self.activation = activation or _same
+        self.recurrent_activation = recurrent_activation or _same
+        self.recurrent_dropout = recurrent_dropout
+        self.mask_per_gate = mask_per_gate
+        rows = self.gates * units
+        self.weight_ih_l0 = nn.Parameter(torch.empty(rows, inputs))
+        self.weight_hh_l0 = nn.Parameter(torch.empty(rows, units))
+        self.bias_ih_l0 = nn.Parameter(torch.empty(rows)) if biases[0] else None
+        self.bias_hh_l0 = nn.Parameter(torch.empty(rows)) if biases[1] else None
+        self.configure(options, [units] * self.states_each)
+
+    def extra_repr(self) -> str:
+        return f"{self.inputs}, {self.units}, bias={self.bias_ih_l0 is not None}"
+
+    def run(self, sequences: Tensor, states: States | None) -> tuple[Tensor, States]:
+        batch = sequences.shape[0]
+        per_gate = (self.gates,) if self.mask_per_gate else ()
+        mask = dropout_mask(self, self.options.dropout, sequences, (batch, 1, *per_gate, self.inputs))
+        weighed = weigh(sequences, self.weight_ih_l0, self.bias_ih_l0, mask)
+        mask = dropout_mask(self, self.recurrent_dropout, sequences, (batch, *per_gate, self.units))
+        if states is None:
+            states = [weighed.new_zeros(batch, self.units) for _ in range(self.states_each)]
+        outputs = []
+        for inputs in weighed.unbind(1):
+            states = self.step(inputs, states, mask)
+            outputs.append(states[0])
+        return torch.stack(outputs, 1), states
+
+    def step(self, inputs: Tensor, states: States, mask: Tensor | None) -> States:
+        """The next states, of which the first is the output; ``inputs`` are weighed already."""
+        return [self.activation(inputs + self.recurrent(states[0], mask))]
+
+    def recurrent(self, state: Tensor, mask: Tensor | None) -> Tensor:
+        return weigh(state, self.weight_hh_l0, self.bias_hh_l0, mask)
+
+
+def weigh(x: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None) -> Tensor:
+    """``x @ weight.T + bias`` with elements of ``x`` dropped: the same for all gates, or others for each gate."""
+    if mask is None:
+        return functional.linear(x, weight, bias)
+    if mask.dim() == x.dim():
+        return functional.linear(x * mask, weight, bias)
+    gates = weight.unflatten(0, (mask.shape[-2], -1))
+    weighed = torch.einsum("...gi,goi->...go", x.unsqueeze(-2) * mask, gates).flatten(-2)
+    return weighed if bias is None else weighed + bias
+
+
+class LSTMLoop(Loop):
+    """An LSTM with other activations or with recurrent dropout."""
+
+    gates = 4
+    states_each = 2
+
+    def step(self, inputs: Tensor, states: States, mask: Tensor | None) -> States:
+        i, f, g, o = (inputs + self.recurrent(states[0], mask)).chunk(4, -1)
+        carry = self.recurrent_activation(f) * states[1] + self.recurrent_activation(i) * self.activation(g)
+        return [self.recurrent_activation(o) * self.activation(carry), carry]
+
+
+class GRULoop(Loop):
+    """A GRU with other activations or with recurrent dropout, or whose reset gate acts before the weights.
+
+    The gates are in torch's order: r, z, n.
+    """
+
+    gates = 3
+
+    def __init__(self, *arguments: Any, reset_after: bool, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.reset_after = reset_after
+
+    def step(self, inputs: Tensor, states: States, mask: Tensor | None) -> States:
+        state = states[0]
+        candidate = inputs[..., 2 * self.units:]
+        if self.reset_after:
+            recurrent = self.recurrent(state, mask)
+            reset, update = self._reset_and_update(inputs, recurrent)
+            candidate = self.activation(candidate + reset * recurrent[..., 2 * self.units:])
+        else:
+            both, last = self.weight_hh_l0.split([2 * self.units, self.units])
+            for_both, for_last = (None, None) if mask is None else self._masks(mask)
+            reset, update = self._reset_and_update(inputs, weigh(state, both, None, for_both))
+            candidate = self.activation(candidate + weigh(reset * state, last, None, for_last))
+        return [update * state + (1 - update) * candidate]
+
+    def _reset_and_update(self, inputs: Tensor, recurrent: Tensor) -> tuple[Tensor, ...]:
+        both = slice(0, 2 * self.units)
+        return self.recurrent_activation(inputs[..., both] + recurrent[..., both]).chunk(2, -1)
+
+    def _masks(self, mask: Tensor) -> tuple[Tensor, Tensor]:
+        return (mask[:, :2], mask[:, 2]) if self.mask_per_gate else (mask, mask)
+
+
+class Stack(Recurrent):
+    """Cells on top of each other: each runs over all steps before the next one, which is the same and faster."""
+
+    def __init__(self, cells: Sequence[Recurrent], state_sizes: list[Any], options: Options) -> None:
+        super().__init__()
+        self.cells = nn.ModuleList(cells)
+        self.configure(options, state_sizes)
+
+    def run(self, sequences: Tensor, states: States | None) -> tuple[Tensor, States]:
+        last: States = []
+        for i, cell in enumerate(self.cells):
+            given = None if states is None else [states[i]] if isinstance(states[i], Tensor) else list(states[i])
+            sequences, after = cell.run(sequences, given)  # type: ignore[operator]
+            last.append(after if isinstance(self.state_sizes[i], list) else after[0])
+        return sequences, last
+
+
+class OneStep(nn.Module):
+    """A cell called by itself: one step of what runs over many."""
+
+    def __init__(self, steps: Recurrent) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def forward(self, inputs: Tensor, states: Any) -> Any:
+        given = [states] if isinstance(states, Tensor) else list(states)
+        outputs, last = self.steps.run(inputs.unsqueeze(1), given)
+        parts = iter(flatten(last))
+        after = map_structure(lambda _: next(parts), states)
+        if isinstance(self.steps, Stack) and len(self.steps.cells) == 1:
+            after = after[0]  # as Keras does
+        return [outputs[:, 0], after]
+
+
+# ---- both directions -------------------------------------------------------------------------------------------------
+
+
+def merged(forward: Tensor, backward: Tensor, mode: str | None) -> Any:
+    """Two directions as one tensor, or as a pair."""
+    if mode == "concat":
+        return torch.cat([forward, backward], -1)
+    if mode is None:
+        return forward, backward
+    if mode == "mul":
+        return forward * backward
+    return forward + backward if mode == "sum" else (forward + backward) / 2
+
+
+class _BothWays(_Stock):
+    """One of torch's bidirectional modules."""
+
+    def forward(self, sequences: Tensor, initial_state: Any = None) -> Any:
+        outputs, states = self.run(sequences, self.first_states(initial_state))
+        if not self.options.return_sequences:
+            output = merged(states[0], states[self.states_each], self.options.merge_mode)
+        elif self.options.merge_mode == "concat":
+            output = outputs
+        else:
+            output = merged(*outputs.chunk(2, -1), self.options.merge_mode)
+        return self.options.collect(output, states)
+
+
+class BidirectionalLSTM(_BothWays, LSTM):
+    """``nn.LSTM(bidirectional=True)`` as Keras' Bidirectional."""
+
+
+class BidirectionalGRU(_BothWays, GRU):
+    """``nn.GRU(bidirectional=True)`` as Keras' Bidirectional."""
+
+
+class BidirectionalRNN(_BothWays, RNN):
+    """``nn.RNN(bidirectional=True)`` as Keras' Bidirectional."""
+
+
+class Bidirectional(nn.Module):
+    """Two recurrent modules of any sort, the second of which runs from the last step to the first."""
+
+    def __init__(self, forward_layer: nn.Module, backward_layer: nn.Module, options: Options) -> None:
+        super().__init__()
+        self.forward_layer = forward_layer
+        self.backward_layer = backward_layer
+        self.options = options
+
+    def forward(self, sequences: Tensor, initial_state: Any = None) -> Any:
+        halves: list[dict[str, Any]] = [{}, {}]
+        if initial_state is not None:
+            half = len(initial_state) // 2
+            halves = [{"initial_state": initial_state[:half]}, {"initial_state": initial_state[half:]}]
+        there, back = self.forward_layer(sequences, **halves[0]), self.backward_layer(sequences, **halves[1])
+        states: States = []
+        if self.options.return_state:
+            states = [*there[1:], *back[1:]]
+            there, back = there[0], back[0]
+        if self.options.return_sequences:
+            back = back.flip(1)
+        return self.options.collect(merged(there, back, self.options.merge_mode), states)
+
+
+# ---- every step by itself --------------------------------------------------------------------------------------------
+
+
+class TimeDistributed(nn.Module):
+    """The same module for each step: the steps are put beside the samples, so that it runs once.
+
+    Args:
+        layer: the module of one step.
+        stepwise: run it step by step in training, since it gathers statistics of a batch and Keras gives it the samples
+            of one step at a time.
+        stateful: run it step by step always, since it remembers.
+    """
+
+    def __init__(self, layer: nn.Module, stepwise: bool = False, stateful: bool = False) -> None:
+        super().__init__()
+        self.layer = layer
+        self.stepwise = stepwise
+        self.stateful = stateful
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if self.stateful or (self.stepwise and self.training):
+            return torch.stack([self.layer(step) for step in inputs.unbind(1)], 1)
+        outputs: Tensor = self.layer(inputs.flatten(0, 1))
+        return outputs.unflatten(0, (-1, inputs.shape[1]))

@@ -1,0 +1,423 @@
+"""One step of a recurrent layer, and the weights and torch modules that follow from it for all steps."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, ClassVar
+
+from kerashape_torch import activations, initializers
+from kerashape_torch.activations import Activation
+from kerashape_torch.config import Field, Kind, Positive
+from kerashape_torch.constraints import ConstraintLike
+from kerashape_torch.errors import ConfigError, ShapeError
+from kerashape_torch.graph import number
+from kerashape_torch.initializers import InitializerLike
+from kerashape_torch.layer import Layer
+from kerashape_torch.regularizers import RegularizerLike
+from kerashape_torch.shape import Shape, fixed, require_rank, to_text
+from kerashape_torch.structure import flatten, flatten_shapes, is_shape
+from kerashape_torch.weights import Place, WeightSpec
+
+
+class _Rate(Kind):
+    """A dropout rate; Keras moves one outside 0 to 1 to the nearest end."""
+
+    def read(self, value: Any, where: str) -> Any:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ConfigError(f"{where} must be a number between 0 and 1, got {value!r}")
+        return min(1.0, max(0.0, value))
+
+
+Rate = Annotated[float, _Rate()]
+
+
+class PartlyWritten(Layer, catalog=False):
+    """A layer some of whose arguments Keras leaves out of a config."""
+
+    unwritten: ClassVar[tuple[str, ...]] = ()
+
+    def _is_written(self, field: Field) -> bool:
+        return field.name not in self.unwritten and super()._is_written(field)
+
+
+class Cell(PartlyWritten, catalog=False):
+    """Base of all cells: what :class:`RNN` runs over the steps.
+
+    Input shape:  (batch, features), and the states, each (batch, units)
+    Output shape: (batch, units), and the states after this step
+    """
+
+    call_arguments = ("inputs", "states", "training")
+    shape_arguments = ("inputs", "states")
+    activation_is_inside = True
+    module_names: ClassVar[tuple[str, str]] = ("", "")
+    """In ``torch_modules.recurrent``: torch's own module with Keras' options, and the loop for what torch lacks."""
+
+    @property
+    def state_size(self) -> Any:
+        """The number of units of each state, nested as Keras nests the states."""
+        raise NotImplementedError
+
+    @property
+    def output_size(self) -> int:
+        """The number of units of the output."""
+        raise NotImplementedError
+
+    @property
+    def is_stock(self) -> bool:
+        """Whether torch has a module for many steps of this cell."""
+        raise NotImplementedError
+
+    def sequence_specs(self, features: int) -> list[WeightSpec]:
+        """The weights, as they lie in :meth:`sequence_module`."""
+        raise NotImplementedError
+
+    def sequence_module(self, features: int, options: Any) -> Any:
+        """A torch module that runs the cell over (batch, steps, features)."""
+        raise NotImplementedError
+
+    # ---- the rules of a cell that is called by itself ----------------------------------------------------------------
+
+    def compute_output_shape(self, shape: Shape, states: Any = None) -> Any:
+        require_rank(shape, 2, "(batch, features)", hint="a cell is one step; RNN(cell) takes (batch, steps, features)")
+        check_states(states, self.state_size, "states")
+        return [(shape[0], self.output_size), self._after(states)]
+
+    def _after(self, states: Any) -> Any:
+        return states
+
+    def weight_specs(self, shape: Shape, states: Any = None) -> list[WeightSpec]:
+        return [spec.below(torch="steps") for spec in self.sequence_specs(fixed(shape[-1], "features"))]
+
+    def module(self, shape: Shape, states: Any = None) -> Any:
+        from kerashape_torch.torch_modules import recurrent
+
+        return recurrent.OneStep(self.sequence_module(fixed(shape[-1], "features"), recurrent.Options()))
+
+
+def check_states(states: Any, sizes: Any, what: str) -> None:
+    """Refuses states of another number or size than a cell has.
+
+    >>> check_states([(None, 4), (None, 4)], [4, 4], "states")
+    """
+    wanted = flatten(sizes)
+    given = [] if states is None else [states] if is_shape(states) else flatten_shapes(states)
+    if len(given) != len(wanted):
+        raise ShapeError(f"{what}: takes {len(wanted)}, {to_text([(None, size) for size in wanted])}, got {len(given)}")
+    for shape, size in zip(given, wanted):
+        if len(shape) != 2 or shape[1] not in (None, size):
+            raise ShapeError(f"{what}: the units are {size}, got {to_text(shape)}")
+
+
+class _OneCell(Cell, catalog=False):
+    """A cell with a kernel, a recurrent kernel and a bias."""
+
+    gates: ClassVar[int] = 1
+    torch_gates: ClassVar[tuple[int, ...] | None] = None
+    """Keras' gates in torch's order, where it differs."""
+    units: Positive
+    activation: Activation = "tanh"
+    use_bias: bool = True
+    dropout: Rate = 0.0
+    recurrent_dropout: Rate = 0.0
+
+    @property
+    def output_size(self) -> int:
+        return self.units
+
+    @property
+    def state_size(self) -> Any:
+        return self.units
+
+    @property
+    def has_recurrent_bias(self) -> bool:
+        """Whether the recurrent part has a bias of its own."""
+        return False
+
+    def sequence_specs(self, features: int) -> list[WeightSpec]:
+        rows = self.gates * self.units
+        counted = "units" if self.gates == 1 else f"{self.gates} gates * units"
+        specs = [self._spec("kernel", "kernel", (features, rows), ("input features", counted), "weight_ih_l0"),
+                 self._spec("recurrent_kernel", "recurrent", (self.units, rows), ("units", counted), "weight_hh_l0")]
+        if self.use_bias:
+            specs.append(self._bias_spec(rows, counted))
+        return specs
+
+    def _bias_spec(self, rows: int, counted: str) -> WeightSpec:
+        place = Place("bias_ih_l0", gates=self.torch_gates)
+        return self._spec("bias", "bias", (rows,), (counted,))._replace(places=(place,))
+
+    def _spec(self, name: str, argument: str, shape: tuple[int, ...], axes: tuple[str, ...], at: str = "") -> WeightSpec:
+        return WeightSpec(name, shape, self.trainable, getattr(self, f"{argument}_initializer"),
+                          getattr(self, f"{argument}_regularizer"), getattr(self, f"{argument}_constraint"), axes,
+                          (Place(at, "i o -> o i", gates=self.torch_gates),))
+
+    # ---- torch modules -----------------------------------------------------------------------------------------------
+
+    def _acts_as(self, argument: str, *names: str) -> bool:
+        return activations.name_of(activations.get(getattr(self, argument))) in names
+
+    def sequence_module(self, features: int, options: Any) -> Any:
+        from kerashape_torch.torch_modules import recurrent
+
+        options = options._replace(dropout=self.dropout)
+        if self.is_stock:
+            stock = getattr(recurrent, self.module_names[0])
+            return stock(features, self.units, self.use_bias, options, **self._stock_arguments())
+        loop = getattr(recurrent, self.module_names[1])
+        biases = (self.use_bias, self.use_bias and self.has_recurrent_bias)
+        return loop(features, self.units, biases, options, self._function("activation"), **self._loop_arguments())
+
+    def bidirectional_module(self, features: int, options: Any) -> Any:
+        """torch's own module for both directions of a cell that :attr:`is_stock`."""
+        from kerashape_torch.torch_modules import recurrent
+
+        stock = getattr(recurrent, f"Bidirectional{self.module_names[0]}")
+        return stock(features, self.units, self.use_bias, options, bidirectional=True, **self._stock_arguments())
+
+    def _stock_arguments(self) -> dict[str, Any]:
+        return {}
+
+    def _loop_arguments(self) -> dict[str, Any]:
+        return {"recurrent_dropout": self.recurrent_dropout}
+
+    def _function(self, argument: str) -> Callable[[Any], Any] | None:
+        activation = getattr(self, argument)
+        if not isinstance(activation, Layer):
+            return activations.lowered(activation)
+        if activation.weight_specs((None, self.units)):
+            raise ConfigError(f"{type(self).__name__}({argument}={activation!r}): an activation inside a cell has no "
+                              "weights of its own")
+        return activation.module((None, self.units))  # type: ignore[no-any-return]
+
+
+class _GatedCell(_OneCell, catalog=False):
+    """A cell with gates."""
+
+    recurrent_activation: Activation = "sigmoid"
+    implementation: Any = 2
+    unwritten = ("implementation",)
+
+    @property
+    def mask_per_gate(self) -> bool:
+        """Whether each gate drops elements of its own: Keras' first implementation does, and recurrent dropout."""
+        return bool(self.implementation == 1 or self.recurrent_dropout)
+
+    @property
+    def is_stock(self) -> bool:
+        return (self._acts_as("activation", "tanh") and self._acts_as("recurrent_activation", "sigmoid")
+                and not self.recurrent_dropout and not (self.dropout and self.mask_per_gate))
+
+    def _loop_arguments(self) -> dict[str, Any]:
+        return {"recurrent_activation": self._function("recurrent_activation"),
+                "recurrent_dropout": self.recurrent_dropout, "mask_per_gate": self.mask_per_gate}
+
+
+class SimpleRNNCell(_OneCell):
+    """One step of :class:`SimpleRNN`: ``activation(inputs @ kernel + state @ recurrent_kernel + bias)``.
+
+    Input shape:  (batch, features), and a list of one state (batch, units)
+    Output shape: (batch, units), and a list of the state after this step
+
+    >>> SimpleRNNCell(4).compute_output_shape((None, 3), [(None, 4)])
+    [(None, 4), [(None, 4)]]
+    """
+
+    call_arguments = ("sequence", "states", "training")
+    shape_arguments = ("sequence", "states")
+    module_names = ("RNN", "Loop")
+
+    units: Positive
+    activation: Activation = "tanh"
+    use_bias: bool = True
+    kernel_initializer: InitializerLike = "glorot_uniform"
+    recurrent_initializer: InitializerLike = "orthogonal"
+    bias_initializer: InitializerLike = "zeros"
+    kernel_regularizer: RegularizerLike = None
+    recurrent_regularizer: RegularizerLike = None
+    bias_regularizer: RegularizerLike = None
+    kernel_constraint: ConstraintLike = None
+    recurrent_constraint: ConstraintLike = None
+    bias_constraint: ConstraintLike = None
+    dropout: Rate = 0.0
+    recurrent_dropout: Rate = 0.0
+    seed: Any = None
+
+    @property
+    def is_stock(self) -> bool:
+        return self._acts_as("activation", "tanh", "relu") and not self.recurrent_dropout
+
+    def _stock_arguments(self) -> dict[str, Any]:
+        return {"nonlinearity": activations.name_of(activations.get(self.activation))}
+
+
+class LSTMCell(_GatedCell):
+    """One step of :class:`LSTM`, with the gates i, f, c, o side by side in each weight.
+
+    Input shape:  (batch, features), and a list of two states (batch, units)
+    Output shape: (batch, units), and a list of the two states after this step
+
+    >>> LSTMCell(4).compute_output_shape((None, 3), [(None, 4), (None, 4)])
+    [(None, 4), [(None, 4), (None, 4)]]
+    """
+
+    gates = 4
+    module_names = ("LSTM", "LSTMLoop")
+
+    units: Positive
+    activation: Activation = "tanh"
+    recurrent_activation: Activation = "sigmoid"
+    use_bias: bool = True
+    kernel_initializer: InitializerLike = "glorot_uniform"
+    recurrent_initializer: InitializerLike = "orthogonal"
+    bias_initializer: InitializerLike = "zeros"
+    unit_forget_bias: bool = True
+    kernel_regularizer: RegularizerLike = None
+    recurrent_regularizer: RegularizerLike = None
+    bias_regularizer: RegularizerLike = None
+    kernel_constraint: ConstraintLike = None
+    recurrent_constraint: ConstraintLike = None
+    bias_constraint: ConstraintLike = None
+    dropout: Rate = 0.0
+    recurrent_dropout: Rate = 0.0
+    seed: Any = None
+    implementation: Any = 2
+
+    @property
+    def state_size(self) -> Any:
+        return [self.units, self.units]
+
+    def _bias_spec(self, rows: int, counted: str) -> WeightSpec:
+        spec = super()._bias_spec(rows, counted)
+        return spec._replace(initializer=ForgetGateOnes(self.bias_initializer)) if self.unit_forget_bias else spec
+
+
+class ForgetGateOnes:
+    """The initializer of an LSTM's bias: ones for the forget gate, another initializer for the rest."""
+
+    def __init__(self, others: Any) -> None:
+        self.others = others
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, device: Any = None) -> Any:
+        import torch
+
+        units = shape[0] // 4
+        parts = ((self.others, units), ("ones", units), (self.others, 2 * units))
+        return torch.cat([initializers.get(one)((size,), dtype=dtype, device=device) for one, size in parts])
+
+    def __repr__(self) -> str:
+        return f"{self.others!r}, and ones for the forget gate"
+
+
+class GRUCell(_GatedCell):
+    """One step of :class:`GRU`, with the gates z, r, h side by side in each weight.
+
+    Input shape:  (batch, features), and a list of one state (batch, units)
+    Output shape: (batch, units), and a list of the state after this step
+
+    >>> GRUCell(4).compute_output_shape((None, 3), [(None, 4)])
+    [(None, 4), [(None, 4)]]
+    """
+
+    gates = 3
+    torch_gates = (1, 0, 2)
+    module_names = ("GRU", "GRULoop")
+
+    units: Positive
+    activation: Activation = "tanh"
+    recurrent_activation: Activation = "sigmoid"
+    use_bias: bool = True
+    kernel_initializer: InitializerLike = "glorot_uniform"
+    recurrent_initializer: InitializerLike = "orthogonal"
+    bias_initializer: InitializerLike = "zeros"
+    kernel_regularizer: RegularizerLike = None
+    recurrent_regularizer: RegularizerLike = None
+    bias_regularizer: RegularizerLike = None
+    kernel_constraint: ConstraintLike = None
+    recurrent_constraint: ConstraintLike = None
+    bias_constraint: ConstraintLike = None
+    dropout: Rate = 0.0
+    recurrent_dropout: Rate = 0.0
+    reset_after: bool = True
+    seed: Any = None
+    implementation: Any = 2
+
+    @property
+    def has_recurrent_bias(self) -> bool:
+        return self.reset_after
+
+    @property
+    def is_stock(self) -> bool:
+        return self.reset_after and super().is_stock
+
+    def _bias_spec(self, rows: int, counted: str) -> WeightSpec:
+        if not self.reset_after:
+            return super()._bias_spec(rows, counted)
+        places = (Place("bias_ih_l0", index=0, gates=self.torch_gates),
+                  Place("bias_hh_l0", index=1, gates=self.torch_gates))
+        return self._spec("bias", "bias", (2, rows), ("input and recurrent", counted))._replace(places=places)
+
+    def _loop_arguments(self) -> dict[str, Any]:
+        return {**super()._loop_arguments(), "reset_after": self.reset_after}
+
+
+class StackedRNNCells(Cell):
+    """Cells on top of each other, as one cell: the output of one is the input of the next.
+
+    Input shape:  (batch, features), and a list with the states of each cell
+    Output shape: (batch, units of the last cell), and a list with the states of each cell
+
+    >>> cells = StackedRNNCells([LSTMCell(4), GRUCell(2)])
+    >>> cells.compute_output_shape((None, 3), [[(None, 4), (None, 4)], [(None, 2)]])
+    [(None, 2), [[(None, 4), (None, 4)], [(None, 2)]]]
+    """
+
+    cells: list[Any]
+
+    def __post_init__(self) -> None:
+        self.cells = list(self.cells)
+        for cell in self.cells:
+            if not isinstance(cell, Cell):
+                raise ConfigError(f"StackedRNNCells(cells=...) takes cells such as LSTMCell(4), got {cell!r}")
+            if cell._namer is None:
+                cell._namer = self
+        if not self.cells:
+            raise ConfigError("StackedRNNCells(cells=...) takes one cell or more, got none")
+
+    def assign_names(self) -> None:
+        """Numbers its own cells, until a model numbers all its layers."""
+        for cell, name in number(self.cells).items():
+            if cell._namer is self:
+                cell._auto_name = name
+
+    def sublayers(self) -> Sequence[Layer]:
+        return self.cells
+
+    @property
+    def state_size(self) -> Any:
+        return [cell.state_size for cell in self.cells]
+
+    @property
+    def output_size(self) -> int:
+        return self.cells[-1].output_size  # type: ignore[no-any-return]
+
+    @property
+    def is_stock(self) -> bool:
+        return False
+
+    def _after(self, states: Any) -> Any:
+        return states[0] if len(self.cells) == 1 else states
+
+    def sequence_specs(self, features: int) -> list[WeightSpec]:
+        specs = []
+        for i, cell in enumerate(self.cells):
+            specs += [spec.below(cell.name, f"cells.{i}") for spec in cell.sequence_specs(features)]
+            features = cell.output_size
+        return specs if self.trainable else [spec._replace(trainable=False) for spec in specs]
+
+    def sequence_module(self, features: int, options: Any) -> Any:
+        from kerashape_torch.torch_modules import recurrent
+
+        modules = []
+        for cell in self.cells:
+            modules.append(cell.sequence_module(features, recurrent.Options()))
+            features = cell.output_size
+        return recurrent.Stack(modules, self.state_size, options)

@@ -1,0 +1,299 @@
+"""Layers that hold another layer: one runs it in both directions of a sequence, one runs it on each step alone."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
+
+from kerashape_torch import activations
+from kerashape_torch.config import Choice, serialize
+from kerashape_torch.errors import ConfigError, ShapeError
+from kerashape_torch.layer import CHANNELS_FIRST, Layer
+from kerashape_torch.layers.recurrent import Recurrent
+from kerashape_torch.layers.recurrent_cells import check_states
+from kerashape_torch.models import Model, Sequential
+from kerashape_torch.shape import Shape, broadcast, fixed, product, require_min_rank
+from kerashape_torch.structure import flatten_shapes, is_shape
+from kerashape_torch.weights import WeightSpec
+
+
+class _MergeMode(Choice):
+    def read(self, value: Any, where: str) -> Any:
+        return None if value is None else super().read(value, where)
+
+
+MergeMode = Annotated[str | None, _MergeMode("concat", "sum", "mul", "ave")]
+
+
+# ---- a layer as a part of another one's module -----------------------------------------------------------------------
+
+
+def _is_one_module(layer: Layer, shape: Any) -> bool:
+    """Whether the layer's own module says all of it, in Keras' order of axes."""
+    if isinstance(layer, Model) or layer.layout(shape) == CHANNELS_FIRST:
+        return False
+    activation = getattr(layer, "activation", None)
+    if layer.activation_is_inside or activation is None:
+        return True
+    return not isinstance(activation, Layer) and activations.get(activation) is activations.linear
+
+
+def part_module(layer: Layer, shape: Any) -> Any:
+    """A module for a layer or model inside another layer: takes and gives Keras' order, the activation is in it."""
+    return layer.module(shape) if _is_one_module(layer, shape) else layer.inner_module(shape)
+
+
+def part_specs(layer: Layer, shape: Any, at: str) -> list[WeightSpec]:
+    """The weights of :func:`part_module`, which lies at a path of the module around it."""
+    if isinstance(layer, Model):
+        specs = [spec.below(layer.name) for spec in _model_specs(layer, f"{at}.{_torch_name(layer.name)}")]
+    else:
+        path = at if _is_one_module(layer, shape) else f"{at}.{_torch_name(layer.name)}"
+        specs = [spec.below(layer.name, path) for spec in layer.weight_specs(shape)]
+    return specs if layer.trainable else [spec._replace(trainable=False) for spec in specs]
+
+
+def _model_specs(model: Model, path: str) -> list[WeightSpec]:
+    specs = []
+    for layer in model.layers:
+        below = f"{path}.{_torch_name(layer.name)}"
+        inner = _model_specs(layer, below) if isinstance(layer, Model) else [s.below(torch=below) for s in layer.weights]
+        inner = [spec.below(layer.name) for spec in inner]
+        specs += inner if layer.trainable else [spec._replace(trainable=False) for spec in inner]
+    return specs
+
+
+def _torch_name(name: str) -> str:
+    """The name of the submodule; without torch loaded nobody asks for it, and it is not loaded for this."""
+    lower = sys.modules.get("kerashape_torch.lowering.lower")
+    return lower.module_name(name) if lower is not None else name  # type: ignore[no-any-return]
+
+
+# ---- the wrappers ----------------------------------------------------------------------------------------------------
+
+
+class Bidirectional(Layer):
+    """A recurrent layer run from the first step to the last and another from the last to the first, put together.
+
+    Input shape:  as the layer's
+    Output shape: the two outputs merged: ``concat`` adds up the last axes, ``None`` gives a list of both; with
+    ``return_state`` a list of that and the last states, the forward ones first
+
+    Where the layer inside runs as torch's own module, both directions are one module with ``bidirectional=True``. A
+    ``backward_layer`` of other units changes the size of ``concat``, for which Keras' own shape rule counts the forward
+    layer twice.
+
+    >>> from kerashape_torch.layers import LSTM
+    >>> Bidirectional(LSTM(4)).compute_output_shape((None, 5, 3))
+    (None, 8)
+    >>> Bidirectional(LSTM(4, return_sequences=True), merge_mode=None).compute_output_shape((None, 5, 3))
+    [(None, 5, 4), (None, 5, 4)]
+    """
+
+    call_arguments = ("sequences", "initial_state", "mask", "training")
+    shape_arguments = ("sequences", "initial_state")
+    supports_masking = True
+    uses_mask = True
+    activation_is_inside = True
+    _common: ClassVar[tuple[str, ...]] = ("stateful", "return_sequences", "return_state")
+
+    layer: Any
+    merge_mode: MergeMode = "concat"
+    backward_layer: Any = None
+
+    def __init__(self, layer: Any, merge_mode: str | None = "concat", weights: Any = None, backward_layer: Any = None,
+                 **kwargs: Any) -> None:
+        if weights is not None:
+            raise ConfigError("Bidirectional(weights=...) is not taken: a description holds no arrays. "
+                              "Way out: set_keras_weights(module, arrays)")
+        super().__init__(layer=layer, merge_mode=merge_mode, backward_layer=backward_layer, **kwargs)
+
+    def __post_init__(self) -> None:
+        for argument, layer in (("layer", self.layer), ("backward_layer", self.backward_layer)):
+            fits = isinstance(layer, Layer) and all(name in layer._fields for name in ("go_backwards", *self._common))
+            if not fits and (layer is not None or argument == "layer"):
+                raise ConfigError(f"Bidirectional({argument}=...) takes a recurrent layer such as LSTM(4), got {layer!r}")
+        padded = {"zero_output_for_mask": self.layer.return_sequences}
+        self._forward = self.layer.copy(nodes=[], **padded)
+        if self.backward_layer is None:
+            self._backward = self.layer.copy(nodes=[], **padded, go_backwards=True)
+        else:
+            self._backward = self.backward_layer
+            self._backward.zero_output_for_mask = self._backward.return_sequences
+        self._check_directions()
+
+    def _check_directions(self) -> None:
+        there, back = self._forward, self._backward
+        if there.go_backwards == back.go_backwards:
+            raise ConfigError(f"Bidirectional: one layer goes backwards and one does not; both have go_backwards="
+                              f"{there.go_backwards}")
+        for name in self._common:
+            if getattr(there, name) != getattr(back, name):
+                raise ConfigError(f"Bidirectional: {name} must be alike, got {getattr(there, name)} for the layer and "
+                                  f"{getattr(back, name)} for backward_layer")
+
+    def sublayers(self) -> Sequence[Layer]:
+        """The layers that were given: in Keras each of them uses up a number, and the copies are named after them."""
+        return (self.layer,) if self.backward_layer is None else (self.layer, self.backward_layer)
+
+    @property
+    def forward_layer(self) -> Any:
+        """The layer that runs first; Keras makes it anew, as ``forward_lstm``."""
+        self._forward.__dict__["name"] = f"forward_{self.layer.name.removeprefix('forward_')}"
+        return self._forward
+
+    @property
+    def _backward_layer(self) -> Any:
+        """The layer that runs the other way; where none is given, Keras makes it, as ``backward_lstm``."""
+        if self.backward_layer is None:
+            self._backward.__dict__["name"] = f"backward_{self.layer.name.removeprefix('backward_')}"
+        return self._backward
+
+    @property
+    def return_sequences(self) -> bool:
+        return bool(self.layer.return_sequences)
+
+    @property
+    def return_state(self) -> bool:
+        return bool(self.layer.return_state)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "layer": serialize(self.forward_layer),
+                "backward_layer": serialize(self._backward_layer)}
+
+    # ---- the rules ---------------------------------------------------------------------------------------------------
+
+    def compute_output_shape(self, shape: Shape, initial_state: Any = None) -> Any:
+        there = self.forward_layer.compute_output_shape(shape)
+        back = self._backward_layer.compute_output_shape(shape)
+        states: list[Any] = []
+        if self.return_state:
+            there, back, states = there[0], back[0], [*there[1:], *back[1:]]
+        if initial_state is not None:
+            self._check_states(initial_state)
+        merged = [there, back] if self.merge_mode is None else [self._merged(there, back)]
+        outputs = [*merged, *states]
+        return outputs if len(outputs) > 1 else outputs[0]
+
+    def _merged(self, there: Shape, back: Shape) -> Shape:
+        if self.merge_mode != "concat":
+            return broadcast(there, back)
+        last = None if there[-1] is None or back[-1] is None else there[-1] + back[-1]
+        return (*there[:-1], last)
+
+    def _check_states(self, states: Any) -> None:
+        layers = (self.forward_layer, self._backward_layer)
+        if all(isinstance(layer, Recurrent) for layer in layers):
+            check_states(states, [layer.one_step.state_size for layer in layers], "initial_state")
+
+    def weight_specs(self, shape: Shape, initial_state: Any = None) -> list[WeightSpec]:
+        there, back = self.forward_layer, self._backward_layer
+        if not self._is_stock():
+            return [*part_specs(there, shape, "forward_layer"), *part_specs(back, shape, "backward_layer")]
+        specs = part_specs(there, shape, "")
+        for spec in part_specs(back, shape, ""):
+            places = tuple(place._replace(path=f"{place.path}_reverse") for place in spec.places)
+            specs.append(spec._replace(places=places))
+        return specs
+
+    def _is_stock(self) -> bool:
+        """Whether torch runs both directions in one module: two cells alike, and nothing between calls or steps."""
+        there, back = self._forward, self._backward
+        if not (isinstance(there, Recurrent) and isinstance(back, Recurrent)):
+            return False
+        cells: list[Any] = [there.one_step, back.one_step]
+        if not all(cell.is_stock and not cell.dropout for cell in cells) or there.stateful or there.go_backwards:
+            return False
+        first, second = ({name: getattr(cell, name, None) for name in ("units", "use_bias", "reset_after")}
+                         for cell in cells)
+        alike = type(cells[0]) is type(cells[1]) and first == second
+        return alike and activations.get(cells[0].activation) is activations.get(cells[1].activation)
+
+    def module(self, shape: Shape, initial_state: Any = None) -> Any:
+        from kerashape_torch.torch_modules import recurrent
+
+        options = recurrent.Options(self.return_sequences, self.return_state, merge_mode=self.merge_mode)
+        there, back = self.forward_layer, self._backward_layer
+        if self._is_stock():
+            return there.one_step.bidirectional_module(fixed(shape[-1], "features"), options)
+        return recurrent.Bidirectional(part_module(there, shape), part_module(back, shape), options)
+
+
+class TimeDistributed(Layer):
+    """The same layer, or model, for each step of a sequence.
+
+    Input shape:  (batch, steps, ...)
+    Output shape: (batch, steps, ...) where the rest is what the layer makes of it
+
+    All steps run at once, as more samples. In training a layer that gathers statistics, such as BatchNormalization, is run
+    step by step, since Keras gives it the samples of one step at a time.
+
+    >>> from kerashape_torch.layers import Dense
+    >>> TimeDistributed(Dense(3)).compute_output_shape((None, 5, 4))
+    (None, 5, 3)
+    """
+
+    call_arguments = ("inputs", "training", "mask")
+    supports_masking = True
+
+    layer: Any
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.layer, Layer):
+            raise ConfigError(f"TimeDistributed(layer=...) takes a layer or a model, got {self.layer!r}")
+
+    def sublayers(self) -> Sequence[Layer]:
+        return (self.layer,)
+
+    @property
+    def uses_mask(self) -> bool:  # type: ignore[override]
+        """Whether a layer inside does: each step's part of the mask goes to it."""
+        return any(layer.uses_mask for layer in _all_inside(self))
+
+    def output_dtype(self, dtype: str) -> str:
+        return self.layer.output_dtype(dtype)  # type: ignore[no-any-return]
+
+    def input_dtype(self) -> str:
+        return self.layer.input_dtype()  # type: ignore[no-any-return]
+
+    def _step_shape(self, shape: Any) -> Shape:
+        if not is_shape(shape):
+            raise ShapeError("expected one tensor, (batch, steps, ...), got a list")
+        require_min_rank(shape, 3, "(batch, steps, ...)")
+        return (shape[0], *shape[2:])
+
+    def compute_output_shape(self, shape: Shape) -> Shape:
+        output = self.layer.compute_output_shape(self._step_shape(shape))
+        if not is_shape(output):
+            raise ShapeError(f"the layer inside must give one tensor, got {len(flatten_shapes(output))}")
+        return (output[0], shape[1], *output[1:])
+
+    def weight_specs(self, shape: Shape) -> list[WeightSpec]:
+        step = self._step_shape(shape)
+        if isinstance(self.layer, Sequential) and not self.layer.built:
+            self.layer.build(step)
+        return part_specs(self.layer, step, "layer")
+
+    def module(self, shape: Shape) -> Any:
+        from kerashape_torch.torch_modules.recurrent import TimeDistributed as Module
+
+        stateful = any(getattr(layer, "stateful", False) for layer in _all_inside(self))
+        step = self._step_shape(shape)
+        batch = step[0] if stateful else product((step[0], shape[1]))
+        return Module(part_module(self.layer, (batch, *step[1:])), _gathers(self.layer, step), stateful)
+
+
+def _gathers(layer: Layer, *shapes: Any) -> bool:
+    """Whether a layer gathers statistics: before any freezing, it has weights that are not trained."""
+    if isinstance(layer, Model):
+        return any(_gathers(inner, *inner.call_shapes()) for inner in layer.layers)
+    return any(not spec.trainable for spec in layer.weight_specs(*shapes))
+
+
+def _all_inside(layer: Layer) -> list[Layer]:
+    found: list[Layer] = []
+    stack = list(layer.sublayers())
+    while stack:
+        inner = stack.pop()
+        found.append(inner)
+        stack.extend(inner.sublayers())
+    return found

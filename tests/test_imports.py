@@ -1,0 +1,75 @@
+"""What may import what, and what must not be loaded: the direction of the house, and a fast start."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kerashape_torch
+
+PACKAGE = Path(kerashape_torch.__file__).parent
+LAYERS = Path(kerashape_torch.layers.__file__).parent
+
+# From the top of the house down: a room may import from rooms above it, and from its own files.
+ROOMS = ["errors", "structure", "text", "shape", "config", "identifiers", "activations", "initializers", "regularizers",
+         "constraints", "graph", "meta_rule", "weights", "layer", "models", "standalone", "torch_modules", "ops", "layers",
+         "shape_table", "lowering", "saving", "reports", "utils", "testing", "cli"]
+
+# Methods that users find on a model or a layer although the work is done further down. These files alone may open such
+# doors, inside a function.
+DOORS = {"layer": {"lowering", "reports"}, "models": {"lowering", "reports", "saving"},
+         "shape_table": {"saving", "lowering"}}
+
+
+def sources() -> list[tuple[str, Path]]:
+    found = [(path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path) for path in PACKAGE.rglob("*.py")]
+    return [(room, path) for room, path in found if room != "__init__"] + [("layers", path) for path in LAYERS.glob("*.py")]
+
+
+def imported_rooms(path: Path) -> list[tuple[str, bool]]:
+    """Each room that a file imports from, and whether it does so inside a function."""
+    tree = ast.parse(path.read_text())
+    inside = {id(node) for function in ast.walk(tree) if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+              for node in ast.walk(function)}
+    rooms = []
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("kerashape_torch"):
+            parts = node.module.split(".")
+            names = [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [a.name.split(".")[1] for a in node.names if a.name.startswith("kerashape_torch.")]
+        rooms += [(name, id(node) in inside) for name in names]
+    return rooms
+
+
+@pytest.mark.parametrize(("room", "path"), [pytest.param(r, p, id=f"{r}/{p.name}") for r, p in sources()])
+def test_imports_point_upwards(room: str, path: Path) -> None:
+    assert room in ROOMS, f"{room} has no place in the house yet: give it one in ROOMS"
+    for other, inside in imported_rooms(path):
+        if inside and other in DOORS.get(room, ()):
+            continue
+        assert ROOMS.index(other) <= ROOMS.index(room), f"{path.name} imports {other}, which is below {room}"
+
+
+DESCRIBE = """
+import sys, io, contextlib
+import kerashape_torch as kt
+from kerashape_torch.layers import Dense, Conv2D, Flatten
+model = kt.Sequential([Conv2D(8, 3, input_shape=(28, 28, 1)), Flatten(), Dense(10, activation="softmax")])
+model.input_shape, model.output_shape, [layer.output_shape for layer in model.layers], model.count_params()
+with contextlib.redirect_stdout(io.StringIO()):
+    model.summary()
+model.get_config(), model.to_json(), str(kt.shape_table(model))
+loaded = [name for name in ("torch", "numpy", "keras", "tensorflow", "h5py") if name in sys.modules]
+assert not loaded, loaded
+"""
+
+
+def test_describing_a_model_loads_no_torch() -> None:
+    done = subprocess.run([sys.executable, "-c", DESCRIBE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
