@@ -127,6 +127,7 @@ class _Sizes(Kind):
 
 
 Positive = Annotated[int, _Positive()]
+PositiveOrNone = Annotated[int | None, _Positive()]
 Fraction = Annotated[float, _Fraction()]
 Sizes = Annotated[int | tuple[int, ...], _Sizes()]
 SizesOrNone = Annotated[int | tuple[int, ...] | None, _Sizes()]
@@ -157,7 +158,7 @@ class Field(NamedTuple):
 class Behind(property):
     """The default of an argument that has the name of a property: reading the name gives the property's value.
 
-    A layer's ``output_shape=`` argument is not its ``output_shape``. The argument itself is in the record's ``__dict__``.
+    A layer's ``output_shape=`` argument is not its ``output_shape``. The argument is in the record's ``__dict__``.
     """
 
     def __init__(self, seen: Any, default: Any = None) -> None:
@@ -450,7 +451,8 @@ def _family_of(config: Mapping[str, Any]) -> type[Record]:
             if module.startswith((prefix, prefix.replace("keras.", "keras.src."))):
                 return family
     families = list(_FAMILIES.values())
-    return next((family for family in families if config["class_name"] in family.catalog()), families[-1])
+    default = _FAMILIES.get("keras.layers", families[-1])
+    return next((family for family in families if config["class_name"] in family.catalog()), default)
 
 
 def _dtype_policy(inner: Any) -> str:
@@ -475,7 +477,20 @@ def _refuse_lambda(inner: Any) -> Any:
                             "Pass the function yourself: custom_objects={'<layer name>': your_function}")
 
 
+def _refuser(why: str) -> Callable[[Any], Any]:
+    def refuse(inner: Any) -> Any:
+        raise UnsafeConfigError(why)
+
+    return refuse
+
+
+_RUNS_CODE = "runs code or a model from outside the file, which is never done. Rebuild that part from layers"
+
 _SPECIAL: dict[str, Callable[[Any], Any]] = {
+    **{name: _refuser(f"{name} {_RUNS_CODE}") for name in ("TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")},
+    "__typespec__": _refuser("a TensorFlow type in the config names a class to import, which is never done"),
+    "QuantizedDTypePolicy": _refuser("the model is quantized: its weights are integers with scales, which are not read. "
+                                     "Save it from Keras before quantize()"),
     "DTypePolicy": _dtype_policy,
     "function": _function,
     "__numpy__": _numpy,

@@ -121,6 +121,8 @@ class Layer(_Arguments, catalog=False):
     """True where the module applies ``activation`` itself (in a recurrent cell); else lowering appends it."""
     keeps_dtype: ClassVar[bool] = False
     """True where integers stay integers: layers that only move elements."""
+    has_policy: ClassVar[bool] = True
+    """False where there is no dtype policy: an op computes in the dtypes that come."""
     supports_masking: ClassVar[bool] = False
     """True where a mask goes through to the next layer."""
     written_only_if_given: ClassVar[tuple[str, ...]] = ()
@@ -170,6 +172,7 @@ class Layer(_Arguments, catalog=False):
         self.nodes: list[Node] = []
         self._namer: Any = None
         self._auto_name: str | None = None
+        self.saved_weights: list[Any] | None = None  # the arrays of the file that the layer came from, in Keras' order
         super().__init__(*args, **kwargs)
         if self.__dict__["name"] is not None and "/" in str(self.__dict__["name"]):
             raise ConfigError(f"{type(self).__name__}(name=...) must be a string without '/', got {self.given_name!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -135,6 +136,12 @@ class ShapeTable(Sequence[Row]):
 
     def __repr__(self) -> str:
         return f"<ShapeTable of {self.name}: {len(self)} rows>"
+
+    def without_nested(self) -> ShapeTable:
+        """The table without the layers of nested models."""
+        twin = copy(self)
+        twin.rows = [row for row in self.rows if not row.depth]
+        return twin
 
     def to_dict(self) -> dict[str, Any]:
         """The table as values that JSON can hold."""

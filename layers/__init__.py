@@ -6,9 +6,14 @@ from kerashape_torch.errors import did_you_mean
 from kerashape_torch.layer import Layer
 from kerashape_torch.layers import (  # noqa: F401  importing a family enters its layers in the catalog
     activation,
+    attention,
     convolution,
     core,
+    einsum,
+    embedding,
+    function,
     merging,
+    multi_head_attention,
     normalization,
     pooling,
     preprocessing,
@@ -20,11 +25,22 @@ from kerashape_torch.layers import (  # noqa: F401  importing a family enters it
     transposed_convolution,
     wrappers,
 )
+from kerashape_torch.layers.merging import (
+    add,
+    average,
+    concatenate,
+    dot,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
 from kerashape_torch.models import Input, InputLayer
 
 _catalog = {name: cls for name, cls in Layer.catalog().items() if name not in ("Model", "Functional", "Sequential")}
 globals().update(_catalog)
-__all__ = ["Input", "InputLayer", "Layer", *_catalog]
+__all__ = ["Input", "InputLayer", "Layer", "add", "average", "concatenate", "dot", "maximum", "minimum", "multiply",
+           "subtract", *_catalog]
 
 
 def __getattr__(name: str) -> Any:

@@ -50,7 +50,7 @@ class Convolving(Spatial, catalog=False):
                               f"strides={self.numbers('strides')}, dilation_rate={self.numbers('dilation_rate')}")
 
     def kernel(self, role: str, shape: tuple[int, ...], pattern: str, axes: tuple[str, ...], *, name: str = "kernel",
-               at: str = "weight", **sizes: int) -> WeightSpec:
+               at: str = "weight", **sizes: Any) -> WeightSpec:
         """A kernel; ``role`` is what its arguments begin with. ``S`` in the pattern stands for the spatial axes."""
         return weight(name, shape, getattr(self, f"{role}_initializer"), at=at,
                       pattern=pattern.replace("S", AXES_IN_EINOPS[self.rank]), axes=axes,
@@ -127,7 +127,7 @@ class Conv1D(_Conv, aliases=("Convolution1D",)):
 class Conv2D(_Conv, aliases=("Convolution2D",)):
     """Slides windows over an image.
 
-    Padding ``same`` puts the odd row and column at the bottom and right, as Keras does; torch's own pads both sides alike.
+    Where padding ``same`` is odd, the row and column more are at the bottom and right, as in Keras.
 
     Input shape:  (batch, height, width, channels)
     Output shape: (batch, windows down, windows across, filters)

@@ -232,8 +232,8 @@ class Dot(_Merge):
         left, right = self.summed(shapes)
         first, second = shapes
         if first[left] != second[right]:
-            raise ShapeError(f"axes: {first[left]} at axis {left} of the first and {second[right]} at axis {right} of the "
-                             f"second differ, in {to_text(shapes)}")
+            raise ShapeError(f"axes: {first[left]} at axis {left} of the first and {second[right]} at axis {right} of "
+                             f"the second differ, in {to_text(shapes)}")
         rest = list(second[:right] + second[right + 1:])
         output = (*first[:left], *first[left + 1:], *rest[1:])
         return output if len(output) != 1 else (*output, 1)

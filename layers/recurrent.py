@@ -13,6 +13,7 @@ from kerashape_torch.layer import Layer
 from kerashape_torch.layers.recurrent_cells import (
     Cell,
     GRUCell,
+    Holder,
     LSTMCell,
     PartlyWritten,
     Rate,
@@ -40,11 +41,11 @@ class Recurrent(PartlyWritten, catalog=False):
     """Base of the recurrent layers.
 
     Input shape:  (batch, steps, features)
-    Output shape: (batch, units); with ``return_sequences`` (batch, steps, units); with ``return_state`` a list of that and
-    the last states, each (batch, units)
+    Output shape: (batch, units); with ``return_sequences`` (batch, steps, units); with ``return_state`` a list of that
+    and the last states, each (batch, units)
 
-    As in Keras, ``go_backwards`` leaves the output sequence in the order in which it was made, the last step first, and a
-    ``stateful`` layer needs a fixed batch size. ``unroll`` and ``use_cudnn`` change no number.
+    As in Keras, ``go_backwards`` leaves the output sequence in the order in which it was made, the last step first, and
+    a ``stateful`` layer needs a fixed batch size. ``unroll`` and ``use_cudnn`` change no number.
     """
 
     call_arguments = ("sequences", "initial_state", "mask", "training")
@@ -52,7 +53,7 @@ class Recurrent(PartlyWritten, catalog=False):
     supports_masking = True
     uses_mask = True
     activation_is_inside = True
-    unwritten = ("input_length",)
+    unwritten: ClassVar[tuple[str, ...]] = ("input_length",)
 
     return_sequences: bool = False
     return_state: bool = False
@@ -107,7 +108,7 @@ class Recurrent(PartlyWritten, catalog=False):
         return self.one_step.sequence_module(fixed(shape[-1], "features"), options)
 
 
-class RNN(Recurrent):
+class RNN(Holder, Recurrent):
     """Any cell, run over the steps. A list of cells is run as :class:`StackedRNNCells`.
 
     Input shape:  (batch, steps, features)
@@ -126,12 +127,14 @@ class RNN(Recurrent):
     stateful: bool = False
     unroll: bool = False
     zero_output_for_mask: bool = False
+    input_length: int | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.cell, (list, tuple)):
-            self.cell = StackedRNNCells(list(self.cell))
+            self.cell = StackedRNNCells(cells=list(self.cell))
         if not isinstance(self.cell, Cell):
             raise ConfigError(f"RNN(cell=...) takes a cell such as LSTMCell(4), or a list of cells, got {self.cell!r}")
+        self.hold()
 
     def sublayers(self) -> Sequence[Layer]:
         return (self.cell,)
@@ -161,8 +164,8 @@ class SimpleRNN(_Named):
     """``activation(inputs @ kernel + state @ recurrent_kernel + bias)`` at each step; the output is the next state.
 
     Input shape:  (batch, steps, features)
-    Output shape: (batch, units); with ``return_sequences`` (batch, steps, units); with ``return_state`` a list of that and
-    the last state (batch, units)
+    Output shape: (batch, units); with ``return_sequences`` (batch, steps, units); with ``return_state`` a list of that
+    and the last state (batch, units)
 
     >>> SimpleRNN(4).compute_output_shape((None, 5, 3))
     (None, 4)
@@ -200,8 +203,8 @@ class LSTM(_Named):
     """Long short-term memory: gates i, f, c, o side by side in each weight, and two states, h and c.
 
     Input shape:  (batch, steps, features)
-    Output shape: (batch, units); with ``return_sequences`` (batch, steps, units); with ``return_state`` a list of that and
-    the last two states, each (batch, units)
+    Output shape: (batch, units); with ``return_sequences`` (batch, steps, units); with ``return_state`` a list of that
+    and the last two states, each (batch, units)
 
     It is ``torch.nn.LSTM`` where the activations are tanh and sigmoid; others run as a loop over the steps.
 
@@ -247,8 +250,8 @@ class GRU(_Named):
     """Gated recurrent unit: gates z, r, h side by side in each weight, and one state.
 
     Input shape:  (batch, steps, features)
-    Output shape: (batch, units); with ``return_sequences`` (batch, steps, units); with ``return_state`` a list of that and
-    the last state (batch, units)
+    Output shape: (batch, units); with ``return_sequences`` (batch, steps, units); with ``return_state`` a list of that
+    and the last state (batch, units)
 
     It is ``torch.nn.GRU`` where the activations are tanh and sigmoid and ``reset_after`` is true, as by default; others
     run as a loop over the steps.

@@ -11,6 +11,7 @@ from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import number
 from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layer import Layer
+from kerashape_torch.models import Model
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, fixed, require_rank, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, is_shape
@@ -36,6 +37,34 @@ class PartlyWritten(Layer, catalog=False):
 
     def _is_written(self, field: Field) -> bool:
         return field.name not in self.unwritten and super()._is_written(field)
+
+
+class Holder(Layer, catalog=False):
+    """A layer that holds others: it numbers those that have no name, until a model numbers all its layers."""
+
+    def hold(self) -> None:
+        """Takes over naming the layers inside; a model inside names its own."""
+        members = inside(self)
+        for layer in members:
+            if layer._namer is None or layer._namer in members:
+                layer._namer = self
+
+    def assign_names(self) -> None:
+        for layer, name in number(inside(self)).items():
+            if layer._namer is self:
+                layer._auto_name = name
+
+
+def inside(layer: Layer, models_too: bool = False) -> list[Layer]:
+    """Every layer inside a layer, however deep; also those of a model inside, if asked."""
+    found: list[Layer] = []
+    stack = list(layer.sublayers())
+    while stack:
+        inner = stack.pop()
+        found.append(inner)
+        if models_too or not isinstance(inner, Model):
+            stack.extend(inner.sublayers())
+    return found
 
 
 class Cell(PartlyWritten, catalog=False):
@@ -145,7 +174,8 @@ class _OneCell(Cell, catalog=False):
         place = Place("bias_ih_l0", gates=self.torch_gates)
         return self._spec("bias", "bias", (rows,), (counted,))._replace(places=(place,))
 
-    def _spec(self, name: str, argument: str, shape: tuple[int, ...], axes: tuple[str, ...], at: str = "") -> WeightSpec:
+    def _spec(self, name: str, argument: str, shape: tuple[int, ...], axes: tuple[str, ...],
+              at: str = "") -> WeightSpec:
         return WeightSpec(name, shape, self.trainable, getattr(self, f"{argument}_initializer"),
                           getattr(self, f"{argument}_regularizer"), getattr(self, f"{argument}_constraint"), axes,
                           (Place(at, "i o -> o i", gates=self.torch_gates),))
@@ -186,7 +216,7 @@ class _OneCell(Cell, catalog=False):
         if activation.weight_specs((None, self.units)):
             raise ConfigError(f"{type(self).__name__}({argument}={activation!r}): an activation inside a cell has no "
                               "weights of its own")
-        return activation.module((None, self.units))  # type: ignore[no-any-return]
+        return activation.module((None, self.units))
 
 
 class _GatedCell(_OneCell, catalog=False):
@@ -359,7 +389,7 @@ class GRUCell(_GatedCell):
         return {**super()._loop_arguments(), "reset_after": self.reset_after}
 
 
-class StackedRNNCells(Cell):
+class StackedRNNCells(Holder, Cell):
     """Cells on top of each other, as one cell: the output of one is the input of the next.
 
     Input shape:  (batch, features), and a list with the states of each cell
@@ -377,16 +407,9 @@ class StackedRNNCells(Cell):
         for cell in self.cells:
             if not isinstance(cell, Cell):
                 raise ConfigError(f"StackedRNNCells(cells=...) takes cells such as LSTMCell(4), got {cell!r}")
-            if cell._namer is None:
-                cell._namer = self
         if not self.cells:
             raise ConfigError("StackedRNNCells(cells=...) takes one cell or more, got none")
-
-    def assign_names(self) -> None:
-        """Numbers its own cells, until a model numbers all its layers."""
-        for cell, name in number(self.cells).items():
-            if cell._namer is self:
-                cell._auto_name = name
+        self.hold()
 
     def sublayers(self) -> Sequence[Layer]:
         return self.cells

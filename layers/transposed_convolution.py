@@ -34,8 +34,8 @@ class _ConvTranspose(Convolving, catalog=False):
     def __post_init__(self) -> None:
         for extra, stride in zip(self._output_padding, self.numbers("strides")):
             if extra is not None and extra >= stride:
-                raise ConfigError(f"{type(self).__name__}: output_padding must be smaller than strides on each axis, got "
-                                  f"output_padding={self.output_padding}, strides={self.numbers('strides')}")
+                raise ConfigError(f"{type(self).__name__}: output_padding must be smaller than strides on each axis, "
+                                  f"got output_padding={self.output_padding}, strides={self.numbers('strides')}")
         self.refuse_strides_with_dilation()
 
     @property

@@ -9,7 +9,7 @@ from kerashape_torch.config import Choice, serialize
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.layer import CHANNELS_FIRST, Layer
 from kerashape_torch.layers.recurrent import Recurrent
-from kerashape_torch.layers.recurrent_cells import check_states
+from kerashape_torch.layers.recurrent_cells import Holder, check_states, inside
 from kerashape_torch.models import Model, Sequential
 from kerashape_torch.shape import Shape, broadcast, fixed, product, require_min_rank
 from kerashape_torch.structure import flatten_shapes, is_shape
@@ -56,7 +56,8 @@ def _model_specs(model: Model, path: str) -> list[WeightSpec]:
     specs = []
     for layer in model.layers:
         below = f"{path}.{_torch_name(layer.name)}"
-        inner = _model_specs(layer, below) if isinstance(layer, Model) else [s.below(torch=below) for s in layer.weights]
+        inner = _model_specs(layer, below) if isinstance(layer, Model) else [
+            spec.below(torch=below) for spec in layer.weights]
         inner = [spec.below(layer.name) for spec in inner]
         specs += inner if layer.trainable else [spec._replace(trainable=False) for spec in inner]
     return specs
@@ -65,13 +66,13 @@ def _model_specs(model: Model, path: str) -> list[WeightSpec]:
 def _torch_name(name: str) -> str:
     """The name of the submodule; without torch loaded nobody asks for it, and it is not loaded for this."""
     lower = sys.modules.get("kerashape_torch.lowering.lower")
-    return lower.module_name(name) if lower is not None else name  # type: ignore[no-any-return]
+    return lower.module_name(name) if lower is not None else name
 
 
 # ---- the wrappers ----------------------------------------------------------------------------------------------------
 
 
-class Bidirectional(Layer):
+class Bidirectional(Holder):
     """A recurrent layer run from the first step to the last and another from the last to the first, put together.
 
     Input shape:  as the layer's
@@ -101,17 +102,19 @@ class Bidirectional(Layer):
     backward_layer: Any = None
 
     def __init__(self, layer: Any, merge_mode: str | None = "concat", weights: Any = None, backward_layer: Any = None,
-                 **kwargs: Any) -> None:
+                 **arguments: Any) -> None:
         if weights is not None:
             raise ConfigError("Bidirectional(weights=...) is not taken: a description holds no arrays. "
                               "Way out: set_keras_weights(module, arrays)")
-        super().__init__(layer=layer, merge_mode=merge_mode, backward_layer=backward_layer, **kwargs)
+        arguments.update(layer=layer, merge_mode=merge_mode, backward_layer=backward_layer)
+        super().__init__(**arguments)
 
     def __post_init__(self) -> None:
         for argument, layer in (("layer", self.layer), ("backward_layer", self.backward_layer)):
             fits = isinstance(layer, Layer) and all(name in layer._fields for name in ("go_backwards", *self._common))
             if not fits and (layer is not None or argument == "layer"):
-                raise ConfigError(f"Bidirectional({argument}=...) takes a recurrent layer such as LSTM(4), got {layer!r}")
+                raise ConfigError(f"Bidirectional({argument}=...) takes a recurrent layer such as LSTM(4), "
+                                  f"got {layer!r}")
         padded = {"zero_output_for_mask": self.layer.return_sequences}
         self._forward = self.layer.copy(nodes=[], **padded)
         if self.backward_layer is None:
@@ -120,6 +123,7 @@ class Bidirectional(Layer):
             self._backward = self.backward_layer
             self._backward.zero_output_for_mask = self._backward.return_sequences
         self._check_directions()
+        self.hold()
 
     def _check_directions(self) -> None:
         there, back = self._forward, self._backward
@@ -218,14 +222,14 @@ class Bidirectional(Layer):
         return recurrent.Bidirectional(part_module(there, shape), part_module(back, shape), options)
 
 
-class TimeDistributed(Layer):
+class TimeDistributed(Holder):
     """The same layer, or model, for each step of a sequence.
 
     Input shape:  (batch, steps, ...)
     Output shape: (batch, steps, ...) where the rest is what the layer makes of it
 
-    All steps run at once, as more samples. In training a layer that gathers statistics, such as BatchNormalization, is run
-    step by step, since Keras gives it the samples of one step at a time.
+    All steps run at once, as more samples. In training a layer that gathers statistics, such as BatchNormalization, is
+    run step by step, since Keras gives it the samples of one step at a time.
 
     >>> from kerashape_torch.layers import Dense
     >>> TimeDistributed(Dense(3)).compute_output_shape((None, 5, 4))
@@ -240,6 +244,7 @@ class TimeDistributed(Layer):
     def __post_init__(self) -> None:
         if not isinstance(self.layer, Layer):
             raise ConfigError(f"TimeDistributed(layer=...) takes a layer or a model, got {self.layer!r}")
+        self.hold()
 
     def sublayers(self) -> Sequence[Layer]:
         return (self.layer,)
@@ -247,7 +252,7 @@ class TimeDistributed(Layer):
     @property
     def uses_mask(self) -> bool:  # type: ignore[override]
         """Whether a layer inside does: each step's part of the mask goes to it."""
-        return any(layer.uses_mask for layer in _all_inside(self))
+        return any(layer.uses_mask for layer in inside(self, models_too=True))
 
     def output_dtype(self, dtype: str) -> str:
         return self.layer.output_dtype(dtype)  # type: ignore[no-any-return]
@@ -276,7 +281,7 @@ class TimeDistributed(Layer):
     def module(self, shape: Shape) -> Any:
         from kerashape_torch.torch_modules.recurrent import TimeDistributed as Module
 
-        stateful = any(getattr(layer, "stateful", False) for layer in _all_inside(self))
+        stateful = any(getattr(layer, "stateful", False) for layer in inside(self, models_too=True))
         step = self._step_shape(shape)
         batch = step[0] if stateful else product((step[0], shape[1]))
         return Module(part_module(self.layer, (batch, *step[1:])), _gathers(self.layer, step), stateful)
@@ -287,13 +292,3 @@ def _gathers(layer: Layer, *shapes: Any) -> bool:
     if isinstance(layer, Model):
         return any(_gathers(inner, *inner.call_shapes()) for inner in layer.layers)
     return any(not spec.trainable for spec in layer.weight_specs(*shapes))
-
-
-def _all_inside(layer: Layer) -> list[Layer]:
-    found: list[Layer] = []
-    stack = list(layer.sublayers())
-    while stack:
-        inner = stack.pop()
-        found.append(inner)
-        stack.extend(inner.sublayers())
-    return found

@@ -1,4 +1,4 @@
-"""Convolutions beyond the recorded cases: live against Keras, how plain the modules are, and the wording of refusals."""
+"""Convolutions beyond the recorded cases: live against Keras, how plain the modules are, and how refusals read."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from kerashape_torch import Input, Model, set_keras_weights
+from kerashape_torch.config import per_axis
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.layer import Layer
 from kerashape_torch.layers import (
@@ -64,13 +65,23 @@ def cases(draw: st.DrawFn) -> tuple[str, dict[str, Any], tuple[int, ...], bool]:
     if name.startswith(("Depthwise", "Separable")):
         arguments["depth_multiplier"] = draw(st.integers(1, 3))
     if name.endswith("Transpose") and draw(st.booleans()):
-        strides = arguments.get("strides", 1)
-        arguments["output_padding"] = draw(st.integers(0, min(strides if isinstance(strides, tuple) else (strides,)) - 1))
+        arguments["output_padding"] = draw(st.integers(0, min(per_axis(arguments.get("strides", 1), rank)) - 1))
     channels, sizes = groups * draw(st.integers(1, 3)), [draw(st.integers(3, 11)) for _ in range(rank)]
     shape = (channels, *sizes) if arguments["data_format"] == "channels_first" else (*sizes, channels)
     return name, arguments, shape, draw(st.booleans())
 
 
+def torch_is_wrong(name: str, arguments: dict[str, Any], shape: tuple[int, ...]) -> bool:
+    """Where oneDNN (torch 2.13 on a CPU) differs from float64: one channel that lies channels last, and of the last two
+    axes only the last has a stride, and yields one place. Keras on torch is wrong there too, with yet other numbers.
+    """
+    if arguments["data_format"] == "channels_first" or shape[-1] > 1 or RANKS[name] == 1:
+        return False
+    stride, window = (per_axis(arguments.get(key, 1), RANKS[name]) for key in ("strides", "kernel_size"))
+    return stride[-1] > 1 == stride[-2] and shape[-2] < window[-1] + stride[-1]
+
+
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis")
 @settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(cases())
 def test_agrees_with_keras(case: tuple[str, dict[str, Any], tuple[int, ...], bool]) -> None:
@@ -79,6 +90,7 @@ def test_agrees_with_keras(case: tuple[str, dict[str, Any], tuple[int, ...], boo
     expected = {key: value for key, value in theirs.get_config().items() if key != "name"}
     assert plain({key: value for key, value in ours.get_config().items() if key != "name"}) == plain(expected)
     x = numbers(0, (2, *shape))
+    assume(not torch_is_wrong(name, arguments, shape))
     try:
         want = np.asarray(theirs(x).detach().cpu())
     except ValueError:
@@ -167,7 +179,7 @@ def test_one_sided_padding_keeps_the_names(layer: Layer, keys: list[str], size: 
 @pytest.mark.parametrize("layer", [Conv2D(8, 3, padding="same"), DepthwiseConv2D(2, 2), SeparableConv2D(4, 3),
                                    Conv2DTranspose(4, 2, 2), Conv2DTranspose(4, 4, 2, "same")])
 def test_only_stock_modules(layer: Layer) -> None:
-    modules = [m for m in layer.to_torch((None, None, None, 3)).modules()][1:]
+    modules = list(layer.to_torch((None, None, None, 3)).modules())[1:]
     assert {type(m).__module__.partition(".nn")[0] for m in modules} == {"torch"}
 
 

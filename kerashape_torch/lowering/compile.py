@@ -13,9 +13,10 @@ from kerashape_torch.lowering.fusion import fuse
 from kerashape_torch.lowering.lazy import LazyModel
 from kerashape_torch.lowering.lower import Lowered, lower
 from kerashape_torch.lowering.signature import KerasSignature
-from kerashape_torch.lowering.weights import KerasWeights, initialize, materialize
+from kerashape_torch.lowering.weights import KerasWeights, initialize, keras_weights, materialize, restore
 from kerashape_torch.models import Model
 from kerashape_torch.standalone import alone, twin, with_batch
+from kerashape_torch.weight_paths import kept_weights
 
 
 def model_to_torch(model: Model, device: Any = None, dtype: Any = None, layout: str = "keras",
@@ -39,7 +40,7 @@ def layer_to_torch(layer: Layer, input_shape: Any = None, device: Any = None, dt
 
 
 def inner_module(layer: Layer, shape: Any) -> fx.GraphModule:
-    """A layer or model as a part of another layer's module: in Keras' order, with its activation, its memory not made yet.
+    """A layer or model as a part of another layer's module: in Keras' order, its activation in it, without memory yet.
 
     What it holds lies below the layer's name, as ``conv2d.weight``.
     """
@@ -50,9 +51,12 @@ def inner_module(layer: Layer, shape: Any) -> fx.GraphModule:
 def _compile(model: Model, device: Any, dtype: Any, layout: str, weights: bool) -> fx.GraphModule:
     lowered = lower(model.graph, model.layers, layout)
     module = assemble(lowered, model.name)
+    known = keras_weights(module)
+    known.kept = [place for _, kept in kept_weights(model) for place in kept]
     materialize(module, device or torch.device("cpu"))
     if weights and (device is None or device.type != "meta"):
-        initialize(module)
+        saved = restore(module, lowered.bindings)
+        initialize(module, only=lambda spec: id(spec) not in saved)
     if dtype is not None:
         module.to(dtype)
     return module.eval()

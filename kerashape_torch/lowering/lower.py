@@ -168,7 +168,7 @@ class _Lowering:
     @staticmethod
     def _running(spec: TensorSpec, layer: Layer) -> TensorSpec:
         """Under a mixed policy a layer runs in its variables' dtype, so that is what comes out."""
-        return TensorSpec(spec.shape, layer.variable_dtype if spec.dtype in FLOATS else spec.dtype)
+        return TensorSpec(spec.shape, layer.variable_dtype if spec.dtype in FLOATS and layer.has_policy else spec.dtype)
 
     def _spec(self, x: Any) -> Any:
         return self.values[id(x)].spec if isinstance(x, SymbolicTensor) else x
@@ -179,7 +179,7 @@ class _Lowering:
             return x
         value = self.values[id(x)]
         found = self.in_order(value, order)
-        if value.spec.dtype in FLOATS and value.spec.dtype != layer.variable_dtype:
+        if layer.has_policy and value.spec.dtype in FLOATS and value.spec.dtype != layer.variable_dtype:
             found = self.fx.call_method("to", (found, getattr(torch, layer.variable_dtype)))
         return found
 
@@ -198,7 +198,7 @@ class _Lowering:
               training: bool | None) -> Any:
         with torch.device("meta"):
             module = working.module(*shapes)
-        if layer.variable_dtype != "float32":
+        if layer.has_policy and layer.variable_dtype != "float32":
             module.to(getattr(torch, layer.variable_dtype))
         if layer not in self.specs:
             self.specs[layer] = [spec.below(path.replace(".", "/"), path) for spec in layer.weight_specs(

@@ -14,6 +14,7 @@ from kerashape_torch import constraints, initializers, regularizers
 from kerashape_torch.errors import KerashapeError, WeightsError
 from kerashape_torch.lowering.lower import Binding
 from kerashape_torch.shape import to_text
+from kerashape_torch.weight_paths import Kept
 from kerashape_torch.weights import Place, WeightSpec
 
 
@@ -26,6 +27,7 @@ class KerasWeights:
     def __init__(self, bindings: Sequence[Binding]) -> None:
         self.specs = [binding.spec for binding in bindings]
         self.layers = [binding.layer.describe() for binding in bindings]
+        self.kept: list[Kept] = []  # where a file keeps them, for :mod:`kerashape_torch.saving`
 
 
 def keras_weights(module: nn.Module) -> KerasWeights:
@@ -109,7 +111,7 @@ def materialize(module: _M, device: torch.device) -> _M:
     for path, parameter in module.named_parameters(remove_duplicate=False):
         shared.setdefault(id(parameter), []).append(path)
     module._apply(lambda t: torch.zeros_like(t, device=device) if t.is_meta and device.type != "meta" else t.to(device))
-    for first, *others in shared.values():  # off the meta device torch makes a parameter anew for each module that has it
+    for first, *others in shared.values():  # leaving the meta device makes a parameter anew for each module that has it
         for path in others:
             above, _, last = path.rpartition(".")
             setattr(module.get_submodule(above), last, tensor_at(module, first))
@@ -128,6 +130,26 @@ def initialize(module: nn.Module, only: Callable[[WeightSpec], bool] | None = No
             target = tensor_at(module, spec.places[0].path)
             made = initializers.get(spec.initializer)
             assign(module, spec, made(spec.shape, dtype=_dtype_name(target), device=target.device))
+
+
+def restore(module: nn.Module, bindings: Sequence[Binding]) -> set[int]:
+    """Fills the weights of layers that came from a file; returns the ids of their specs.
+
+    Raises:
+        WeightsError: a layer is used with other shapes than those it was saved with.
+    """
+    counts: dict[Any, int] = {}
+    filled = set()
+    for binding in bindings:
+        index = counts[binding.layer] = counts.get(binding.layer, -1) + 1
+        if binding.layer.saved_weights is not None:
+            value = torch.as_tensor(binding.layer.saved_weights[index])
+            if tuple(value.shape) != binding.spec.shape:
+                raise WeightsError(f"{binding.layer.describe()} came with a {binding.spec.name} of "
+                                   f"{to_text(tuple(value.shape))}, and this input asks for {to_text(binding.spec.shape)}")
+            assign(module, binding.spec, value)
+            filled.add(id(binding.spec))
+    return filled
 
 
 def _dtype_name(tensor: Tensor) -> str:

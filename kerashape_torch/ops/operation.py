@@ -31,6 +31,7 @@ class Operation(Layer, family=True):
     """
 
     keras_module = "keras.ops"
+    has_policy = False
     recipe: ClassVar[Recipe]
     rule: ClassVar[Rule | None] = None
     elementwise: ClassVar[bool] = False

@@ -17,8 +17,8 @@ _ENDINGS = {
 }
 
 _RECURRENT = ("SimpleRNN", "LSTM", "GRU", "SimpleRNNCell", "LSTMCell", "GRUCell")
-_STEPS_NOTE = ("input_dim is the number of features and input_length the number of steps; units is neither: "
-               "it is the size of the state, and no weight depends on the number of steps")
+_STEPS_NOTE = """input_dim is the number of features in each step, input_length the number of steps.
+units is neither: it is the size of the state. No weight depends on the number of steps."""
 
 MEANINGS: dict[str, str | dict[Any, str]] = {
     # the input

@@ -7,21 +7,24 @@ places. Lines over several rows become straight, chains stand upright, and all o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from kerashape_torch.reports.plot_layers import Rows
 
 BETWEEN_BOXES = 28.0
 BETWEEN_LINES = 16.0
+SMALL_BEND = 14.0
 
 
 def coordinates(rows: Rows) -> list[float]:
     """The place of each point across the flow, without its row's neighbours ever touching."""
     apart = _conflicts(rows)
+    ties = _ties(rows)
     found = []
     for upwards in (False, True):
         for leftwards in (True, False):
-            found.append(_one_way(rows, apart, upwards, leftwards))
+            found.append(_one_way(rows, ties[upwards], apart, upwards, leftwards))
     width = [max(x) - min(x) for x in found]
     narrowest = found[width.index(min(width))]
     shifted = []
@@ -29,14 +32,13 @@ def coordinates(rows: Rows) -> list[float]:
         leftwards = number % 2 == 0
         shift = min(narrowest) - min(x) if leftwards else max(narrowest) - max(x)
         shifted.append([value + shift for value in x])
-    return [sum(sorted(four)[1:3]) / 2 for four in zip(*shifted)]
+    return _straightened(rows, [sum(sorted(four)[1:3]) / 2 for four in zip(*shifted)], _sides(rows))
 
 
 def distance(rows: Rows, left: int, right: int) -> float:
     """How far apart the anchors of two neighbours in a row are at least."""
-    count = len(rows.items)
-    gap = BETWEEN_LINES if left >= count or right >= count else BETWEEN_BOXES
-    return gap + (rows.items[left].after if left < count else 0.0) + (rows.items[right].before if right < count else 0.0)
+    gap = BETWEEN_LINES if rows.is_dummy(left) or rows.is_dummy(right) else BETWEEN_BOXES
+    return rows.reach(left)[1] + gap + rows.reach(right)[0]
 
 
 def _conflicts(rows: Rows) -> set[tuple[int, int]]:
@@ -62,50 +64,83 @@ def _places(rows: Sequence[Sequence[int]]) -> dict[int, int]:
     return {point: i for row in rows for i, point in enumerate(row)}
 
 
-def _one_way(rows: Rows, apart: set[tuple[int, int]], upwards: bool, leftwards: bool) -> list[float]:
+def _one_way(rows: Rows, neighbours: list[list[int]], apart: set[tuple[int, int]], upwards: bool,
+             leftwards: bool) -> list[float]:
     """One of the four: rows taken from below or from above, each from its left or its right end."""
     order = [row if leftwards else row[::-1] for row in (rows.rows[::-1] if upwards else rows.rows)]
-    neighbours = rows.lower if upwards else rows.upper
     if upwards:
         apart = {(b, a) for a, b in apart}
-    root, following = _tie(rows, order, neighbours, apart)
-    x = _pack(rows, order, root, leftwards)
+    sides = {pair: side if leftwards else -side for pair, side in _sides(rows).items()}
+    if upwards:
+        sides = {(lower, upper): -side for (upper, lower), side in sides.items()}
+    root, beside = _tie(rows, order, neighbours, apart, sides)
+    x = _pack(rows, order, root, beside, leftwards)
     return x if leftwards else [-value for value in x]
 
 
-def _tie(rows: Rows, order: list[list[int]], neighbours: list[list[int]],
-         apart: set[tuple[int, int]]) -> tuple[list[int], list[int]]:
-    """Ties each point to the middle one of its neighbours in the row before, if no tie is crossed."""
+def _sides(rows: Rows) -> dict[tuple[int, int], float]:
+    """How far a point is to the right of its upper neighbour where the line between them is straight.
+
+    It is other than nothing only for frames, whose lines come in and out where the model inside says.
+    """
+    found: dict[tuple[int, int], list[float]] = {}
+    for link, back, chain in zip(rows.links, rows.backward, rows.chains):
+        outs, ins = rows.items[link.source].outs, rows.items[link.target].ins
+        if back or len(chain) == 1:
+            continue
+        for pair in dict.fromkeys(((chain[0], chain[1]), (chain[-2], chain[-1]))):
+            side = outs[link.out] if outs and pair[0] == chain[0] else 0.0
+            found.setdefault(pair, []).append(side - (ins[link.into] if ins and pair[1] == chain[-1] else 0.0))
+    return {pair: sum(several) / len(several) for pair, several in found.items()}
+
+
+def _tie(rows: Rows, order: list[list[int]], neighbours: list[list[int]], apart: set[tuple[int, int]],
+         sides: dict[tuple[int, int], float]) -> tuple[list[int], list[float]]:
+    """Ties each point to the middle one of its neighbours in the row before, if no tie is crossed.
+
+    Returns for each point the first point of its block, and how far to the right of that it is.
+    """
     place = _places(order)
     root = list(range(len(rows.rank)))
-    following = list(range(len(rows.rank)))
+    beside = [0.0] * len(rows.rank)
     for row in order:
         last = -1
         for point in row:
-            near = sorted(_of_its_kind(rows, point, neighbours[point]), key=place.__getitem__)
-            middle = (len(near) - 1) // 2
-            for p in dict.fromkeys(near[middle:len(near) // 2 + 1]):
-                if following[point] == point and (p, point) not in apart and last < place[p]:
-                    following[p], root[point] = point, root[p]
-                    following[point] = root[p]
+            near = sorted(neighbours[point], key=place.__getitem__)
+            for p in near[(len(near) - 1) // 2:len(near) // 2 + 1]:
+                if root[point] == point and (p, point) not in apart and last < place[p]:
+                    root[point], beside[point] = root[p], beside[p] + sides.get((p, point), 0.0)
                     last = place[p]
-    return root, following
+    return root, beside
+
+
+def _ties(rows: Rows) -> tuple[list[list[int]], list[list[int]]]:
+    """For each point the neighbours above and below with which it may be tied: each must be a choice of the other."""
+    upper = [_of_its_kind(rows, point, near) for point, near in enumerate(rows.upper)]
+    lower = [_of_its_kind(rows, point, near) for point, near in enumerate(rows.lower)]
+    above = [set(near) for near in upper]
+    below = [set(near) for near in lower]
+    return ([[p for p in near if point in below[p]] for point, near in enumerate(upper)],
+            [[p for p in near if point in above[p]] for point, near in enumerate(lower)])
 
 
 def _of_its_kind(rows: Rows, point: int, near: list[int]) -> list[int]:
-    """Boxes line up with boxes and dummies with dummies, where they can: so a trunk is straight beside its skips."""
+    """Boxes line up with boxes and dummies with dummies, where they can: so a trunk is straight beside a skip.
+
+    Where three or more lines meet, their middle matters more.
+    """
     same = [p for p in near if rows.is_dummy(p) == rows.is_dummy(point)]
-    return same or near
+    return same if same and (len(near) < 3 or rows.is_dummy(point)) else near
 
 
-def _pack(rows: Rows, order: list[list[int]], root: list[int], leftwards: bool) -> list[float]:
+def _pack(rows: Rows, order: list[list[int]], root: list[int], beside: list[float], leftwards: bool) -> list[float]:
     """The tied blocks as far to the left as they go, then each to the right as far as its neighbours leave room."""
     after: dict[int, dict[int, float]] = {point: {} for point in root if root[point] == point}
     for row in order:
         for a, b in zip(row, row[1:]):
             gap = distance(rows, a, b) if leftwards else distance(rows, b, a)
-            known = after[root[a]].get(root[b], 0.0)
-            after[root[a]][root[b]] = max(known, gap)
+            gap += beside[a] - beside[b]
+            after[root[a]][root[b]] = max(after[root[a]].get(root[b], -math.inf), gap)
     sequence = _sorted_blocks(after)
     left = dict.fromkeys(after, 0.0)
     for block in sequence:
@@ -114,7 +149,42 @@ def _pack(rows: Rows, order: list[list[int]], root: list[int], leftwards: bool) 
     for block in reversed(sequence):
         room = min((left[other] - gap for other, gap in after[block].items()), default=left[block])
         left[block] = max(left[block], room)
-    return [left[root[point]] for point in range(len(root))]
+    return [left[root[point]] + beside[point] for point in range(len(root))]
+
+
+def _straightened(rows: Rows, x: list[float], sides: dict[tuple[int, int], float]) -> list[float]:
+    """Takes the small bends out that the mean leaves: of two straight runs the shorter one moves, if it has room."""
+    run = list(range(len(x)))
+    members = [[point] for point in run]
+    bends: list[tuple[float, int, int]] = []
+    for upper, near in enumerate(rows.lower):
+        for lower in near:
+            bend = x[upper] + sides.get((upper, lower), 0.0) - x[lower]
+            if abs(bend) <= SMALL_BEND:
+                bends.append((bend, upper, lower))
+    bends.sort(key=lambda each: (abs(each[0]) > 1e-6, rows.is_dummy(each[1]) != rows.is_dummy(each[2])))
+    place = _places(rows.rows)
+    for _, upper, lower in bends:
+        a, b = run[upper], run[lower]
+        bend = x[upper] + sides.get((upper, lower), 0.0) - x[lower]
+        if a == b or abs(bend) > SMALL_BEND:
+            continue
+        if len(members[b]) > len(members[a]):
+            a, b, bend = b, a, -bend
+        if abs(bend) > 1e-6 and not all(_has_room(rows, x, place, point, bend) for point in members[b]):
+            continue
+        for point in members[b]:
+            x[point] += bend
+            run[point] = a
+        members[a] += members[b]
+    return x
+
+
+def _has_room(rows: Rows, x: list[float], place: dict[int, int], point: int, move: float) -> bool:
+    row, i = rows.rows[rows.rank[point]], place[point]
+    if move < 0:
+        return i == 0 or x[point] + move - x[row[i - 1]] >= distance(rows, row[i - 1], point)
+    return i + 1 == len(row) or x[row[i + 1]] - x[point] - move >= distance(rows, point, row[i + 1])
 
 
 def _sorted_blocks(after: dict[int, dict[int, float]]) -> list[int]:

@@ -167,12 +167,11 @@ class _Drawer:
         if self.framed or not (self.options.show_shapes or self.options.show_layer_names):
             return
         for what, structure in (("input", self.graph.inputs), ("output", self.graph.outputs)):
-            for path, tensor in _paths(structure):
-                box = self.boxes[self._origin(tensor)[0]]
-                if isinstance(structure, dict) and path != box.name:
-                    box.rows.append((what, repr(path)))
-                elif what == "output" and path and not isinstance(structure, dict):
-                    box.rows.append((what, path))
+            ends = [(path, self.boxes[self._origin(tensor)[0]]) for path, tensor in _paths(structure)]
+            keyed = isinstance(structure, dict)
+            if keyed and any(path != box.name for path, box in ends) or what == "output" and not keyed and len(ends) > 1:
+                for path, box in ends:
+                    box.notes.append(f"{what} {path!r}" if keyed else f"{what} {path}")
 
 
 def _paths(structure: Any) -> Iterator[tuple[str, SymbolicTensor]]:

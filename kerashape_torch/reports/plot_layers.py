@@ -55,6 +55,13 @@ class Rows:
     def is_dummy(self, point: int) -> bool:
         return point >= len(self.items)
 
+    def reach(self, point: int) -> tuple[float, float]:
+        """How far a point reaches across the flow, before and after its anchor."""
+        return (0.0, 0.0) if self.is_dummy(point) else self.items[point][:2]
+
+    def depth(self, point: int) -> float:
+        return 0.0 if self.is_dummy(point) else self.items[point].depth
+
     def ends(self, number: int) -> tuple[int, int]:
         """The upper and the lower end of a link."""
         link = self.links[number]

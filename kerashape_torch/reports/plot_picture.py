@@ -180,8 +180,7 @@ class Arranger:
         inside = {i: self._frame(box, self.done[id(box.inside)])
                   for i, box in enumerate(diagram.boxes) if box.inside is not None}
         sizes = [Words.of(box, self.names).size() for box in diagram.boxes]
-        usual = sorted(width for (width, _), box in zip(sizes, diagram.boxes) if not box.port and not box.inside)
-        least = usual[len(usual) * 3 // 4] if usual else 0.0
+        least = _usual([width for (width, _), box in zip(sizes, diagram.boxes) if not box.port and not box.inside])
         items = []
         for i, (box, (width, height)) in enumerate(zip(diagram.boxes, sizes)):
             if i in inside:
@@ -205,6 +204,12 @@ class Arranger:
         side = max(PAD, title + PAD + 10 - min(lines, default=0.0))
         first, last = (PAD / 2, TITLE) if self.direction.flipped else (TITLE, PAD / 2)
         return Frame(sheet, side, max(PAD, title + 2 * PAD - side - sheet.layout.across), first, last)
+
+
+def _usual(widths: list[float]) -> float:
+    """A width that most boxes have in common; only the much wider ones stand out."""
+    usual = sorted(widths)[len(widths) * 3 // 4] if widths else 0.0
+    return max((width for width in widths if width <= 1.2 * usual), default=0.0)
 
 
 def title_parts(box: Box, names: bool) -> Iterator[tuple[str, float, str]]:

@@ -1,4 +1,4 @@
-"""The second half of a layered drawing: bands along the flow, columns for what is too long, and the ways of the lines.
+"""The second half of a layered drawing: a band along the flow for each row, and the ways of the lines.
 
 Inside a row's band a line only runs along the flow, on the place of its own box or dummy; it moves sideways in the gaps
 between bands. So no line ever runs through a box.
@@ -7,10 +7,10 @@ between bands. So no line ever runs through a box.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from kerashape_torch.reports.plot_columns import Columns, Line, LineKey, Turn
 from kerashape_torch.reports.plot_coordinates import coordinates
 from kerashape_torch.reports.plot_diagram import Link
 from kerashape_torch.reports.plot_layers import Item, Rows
@@ -19,13 +19,9 @@ Point = tuple[float, float]
 
 ARROW = 8.0
 GAP = 34.0
-LEAD = 40.0
-CHANNEL = 44.0
 CORNER = 9.0
 PORTS = 16.0
 LOOP = 26.0
-LONGEST = 24
-"""Up to so many rows nothing is folded into columns."""
 
 
 @dataclass
@@ -38,16 +34,16 @@ class Way:
 
     @property
     def end(self) -> Point:
-        return self.steps[-1][-1]
+        return self.steps[-1][-1] if self.steps else self.start
 
     def line(self, *point: float) -> None:
-        here = self.steps[-1][-1] if self.steps else self.start
+        here = self.end
         if abs(here[0] - point[0]) + abs(here[1] - point[1]) > 1e-6:
             self.steps.append(((point[0], point[1]),))
 
     def curve(self, across: float, along: float) -> None:
         """Sideways, leaving and arriving along the flow."""
-        here = self.steps[-1][-1] if self.steps else self.start
+        here = self.end
         if abs(across - here[0]) < 0.01:
             self.line(across, along)
             return
@@ -56,7 +52,7 @@ class Way:
 
     def corner(self, at: Point, towards: Point) -> None:
         """Straight to a corner, and round it."""
-        here = self.steps[-1][-1] if self.steps else self.start
+        here = self.end
         radius = min(CORNER, math.dist(here, at) / 2, math.dist(at, towards) / 2)
         before, after = _on_the_way(at, here, radius), _on_the_way(at, towards, radius)
         self.line(*before)
@@ -101,77 +97,45 @@ class _Router:
     def __init__(self, rows: Rows, x: list[float], aspect: float) -> None:
         self.rows = rows
         self.x = x
-        self.bands = [max((self._depth(point) for point in row), default=0.0) for row in rows.rows]
-        self._count_lines()
-        self.gaps = [self._gap(i) for i in range(len(rows.rows) - 1)]
-        self.folds = set(_folds(self, aspect))
-        self._fold()
+        self.bands = [max(rows.depth(point) for point in row) for row in rows.rows]
         self._place_ports()
+        self._find_lines()
+        gaps = [self._gap(row) for row in range(len(rows.rows) - 1)]
+        self.columns = Columns(rows, x, self.bands, gaps, self.lines, aspect)
 
-    def _depth(self, point: int) -> float:
-        return 0.0 if self.rows.is_dummy(point) else self.rows.items[point].depth
+    def _key(self, number: int, step: int) -> LineKey:
+        """Links that are one line in the gap after a step of their chains have the same key there."""
+        point = self.rows.chains[number][step]
+        if self.rows.backward[number]:
+            return point, -1 - number
+        return point, self.rows.links[number].out if step == 0 else 0
 
-    def _before(self, point: int) -> float:
-        return 0.0 if self.rows.is_dummy(point) else self.rows.items[point].before
-
-    def _after(self, point: int) -> float:
-        return 0.0 if self.rows.is_dummy(point) else self.rows.items[point].after
-
-    def _count_lines(self) -> None:
-        """For each gap the different lines that cross it: where it is one alone, the drawing can be folded."""
-        self.lines: list[set[tuple[int, int]]] = [set() for _ in self.rows.rows]
+    def _find_lines(self) -> None:
+        """For each gap the different lines that cross it."""
+        self.lines: list[dict[LineKey, Line]] = [{} for _ in self.rows.rows]
         for number, chain in enumerate(self.rows.chains):
-            link = self.rows.links[number]
-            for point in chain[:-1]:
-                out = number if self.rows.backward[number] else -1
-                if point == chain[0] and not self.rows.backward[number]:
-                    out = -2 - link.out
-                self.lines[self.rows.rank[point]].add((point, out))
+            for step, point in enumerate(chain[:-1]):
+                start = self.x[point] + (self.starts[number] if step == 0 else 0.0)
+                line = self.lines[self.rows.rank[point]].setdefault(self._key(number, step), Line(start, []))
+                stop = self.x[chain[step + 1]] + (self.stops[number] if step == len(chain) - 2 else 0.0)
+                if stop not in line.stops:
+                    line.stops.append(stop)
 
     def _gap(self, row: int) -> float:
         """Wider where lines go far sideways, so that they do not become flat."""
-        far = max((abs(self.x[p] - self.x[q]) for p in self.rows.rows[row] for q in self.rows.lower[p]), default=0.0)
+        far = max((abs(line.start - stop) for line in self.lines[row].values() for stop in line.stops), default=0.0)
         return GAP + min(56.0, max(0.0, far - 120) * 0.08)
 
-    # ---- columns -----------------------------------------------------------------------------------------------------
-
-    def _fold(self) -> None:
-        """Gives each row its column, its shift across and its place along the flow."""
-        self.shift, self.along = [0.0] * len(self.bands), [0.0] * len(self.bands)
-        self.bottoms, self.rights = [], []
-        start, left = 0, 0.0
-        for fold in [*sorted(self.folds), len(self.bands) - 1]:
-            members = range(start, fold + 1)
-            y = LEAD if self.folds else 0.0
-            for row in members:
-                self.along[row] = y
-                y += self.bands[row] + (self.gaps[row] if row < fold else 0.0)
-            low, high = self.extent(start, fold)
-            for row in members:
-                self.shift[row] = left - low
-            left += high - low + CHANNEL
-            self.bottoms.append(y)
-            self.rights.append(left - CHANNEL / 2)
-            start = fold + 1
-        self.width = left - CHANNEL
-        self.length = max([*(bottom + LEAD / 2 for bottom in self.bottoms[:-1]), self.bottoms[-1]])
-        self.column_of = {fold: i for i, fold in enumerate(sorted(self.folds))}
-
-    def extent(self, first: int, last: int) -> tuple[float, float]:
-        points = [point for row in self.rows.rows[first:last + 1] for point in row]
-        return (min(self.x[p] - self._before(p) for p in points), max(self.x[p] + self._after(p) for p in points))
-
     def at(self, point: int) -> float:
-        return self.x[point] + self.shift[self.rows.rank[point]]
+        return self.x[point] + self.columns.shift[self.rows.rank[point]]
 
     def top(self, point: int) -> float:
         """Where a point begins along the flow: in the middle of its band; ports stand at the border."""
         row = self.rows.rank[point]
-        if not self.rows.is_dummy(point):
-            end = self.rows.items[point].end
-            if end is not None:
-                return 0.0 if end == "first" else self.length
-        return self.along[row] + (self.bands[row] - self._depth(point)) / 2
+        end = None if self.rows.is_dummy(point) else self.rows.items[point].end
+        if end is not None:
+            return 0.0 if end == "first" else self.columns.length
+        return self.columns.along[row] + (self.bands[row] - self.rows.depth(point)) / 2
 
     # ---- where lines meet boxes --------------------------------------------------------------------------------------
 
@@ -209,7 +173,7 @@ class _Router:
         order = sorted(groups, key=lambda key: (away(key), key))
         straight = [i for i, key in enumerate(order) if abs(away(key)) < 0.5]
         middle = float(straight[0]) if straight else (len(order) - 1) / 2
-        room = min(self._before(item), self._after(item)) - 14
+        room = min(self.rows.reach(item)) - 14
         steps = max(middle, len(order) - 1 - middle)
         step = min(PORTS, max(room, 0.0) / steps) if steps else 0.0
         for i, key in enumerate(order):
@@ -221,116 +185,40 @@ class _Router:
     def layout(self) -> Layout:
         places = [(self.at(i), self.top(i)) for i in range(len(self.rows.items))]
         ways = [self._loop(n) if len(chain) == 1 else self._way(n) for n, chain in enumerate(self.rows.chains)]
-        return Layout(places, ways, self.width, self.length)
+        return Layout(places, ways, self.columns.width, self.columns.length)
 
     def _way(self, number: int) -> Way:
-        chain = self.rows.chains[number]
+        chain, along = self.rows.chains[number], self.columns.along
         arrow = 0.0 if self.rows.items[chain[-1]].end == "last" else ARROW
         way = Way(self.rows.links[number], (self.at(chain[0]) + self.starts[number],
-                                            self.top(chain[0]) + self._depth(chain[0])))
-        for point, following in zip(chain, chain[1:]):
-            row = self.rows.rank[point]
-            here = way.steps[-1][-1][0] if way.steps else way.start[0]
-            way.line(here, self.along[row] + self.bands[row])
+                                            self.top(chain[0]) + self.rows.depth(chain[0])))
+        for step, following in enumerate(chain[1:]):
+            row = self.rows.rank[chain[step]]
+            way.line(way.end[0], along[row] + self.bands[row])
             there = self.at(following) + (self.stops[number] if following == chain[-1] else 0.0)
-            if row in self.folds:
-                self._to_next_column(way, row, self._entry(row))
-            way.curve(there, self.along[row + 1] - arrow)
-            way.line(there, self.along[row + 1])
+            turn = self.columns.turns.get((row, self._key(number, step)))
+            if turn is not None:
+                self._to_next_column(way, turn)
+            way.curve(there, along[row + 1] - arrow)
+            way.line(there, along[row + 1])
         way.line(way.end[0], self.top(chain[-1]))
         return way.reversed() if self.rows.backward[number] else way
 
-    def _entry(self, row: int) -> float:
-        """Where the one line comes into the next column: the middle of those who take it."""
-        points = {}
-        for number, chain in enumerate(self.rows.chains):
-            if self.rows.rank[chain[0]] <= row < self.rows.rank[chain[-1]]:
-                point = chain[row + 1 - self.rows.rank[chain[0]]]
-                points[number] = self.at(point) + (self.stops[number] if point == chain[-1] else 0.0)
-        return sum(points.values()) / len(points)
-
-    def _to_next_column(self, way: Way, row: int, entry: float) -> None:
-        column = self.column_of[row]
-        here = way.steps[-1][-1] if way.steps else way.start
-        below, beside, above = self.bottoms[column] + LEAD / 2, self.rights[column], LEAD / 4
-        way.corner((here[0], below), (beside, below))
-        way.corner((beside, below), (beside, above))
-        way.corner((beside, above), (entry, above))
-        way.corner((entry, above), (entry, LEAD / 2))
+    def _to_next_column(self, way: Way, turn: Turn) -> None:
+        corners = [(way.end[0], turn.below), (turn.beside, turn.below), (turn.beside, turn.above),
+                   (turn.entry, turn.above), (turn.entry, self.columns.lead - 30)]
+        for corner, following in zip(corners, corners[1:]):
+            way.corner(corner, following)
+        way.line(*corners[-1])
 
     def _loop(self, number: int) -> Way:
         """From a box back to itself, at its side."""
         item = self.rows.chains[number][0]
-        side = self.at(item) + self._after(item) - LOOP
-        middle = self.top(item) + self._depth(item) / 2
-        reach = min(self._depth(item) * 0.24, 30.0)
+        side = self.at(item) + self.rows.reach(item)[1] - LOOP
+        middle = self.top(item) + self.rows.depth(item) / 2
+        reach = min(self.rows.depth(item) * 0.24, 30.0)
         way = Way(self.rows.links[number], (side, middle + reach))
         far = side + LOOP * 1.15
         way.steps.append(((far, middle + reach), (far, middle - reach), (side + ARROW, middle - reach)))
         way.line(side, middle - reach)
         return way
-
-
-def _folds(router: _Router, aspect: float) -> list[int]:
-    """The rows after which a new column begins; none where the drawing is no long strip."""
-    count = len(router.bands)
-    low, high = router.extent(0, count - 1)
-    starts: list[float] = []
-    ends: list[float] = []
-    y = 0.0
-    for row in range(count):
-        starts.append(y)
-        y += router.bands[row]
-        ends.append(y)
-        y += router.gaps[row] if row < count - 1 else 0.0
-    length = ends[-1]
-    if count <= LONGEST or length < 2.5 * (high - low):
-        return []
-    cuts = [row for row in range(1, count - 2) if len(router.lines[row]) == 1 and all(o < 0 for _, o in router.lines[row])]
-    best: tuple[float, list[int]] = (abs(math.log(length / (high - low) / aspect)), [])
-    for columns in range(2, len(cuts) + 2):
-        folds = _evenly(cuts, starts, ends, columns)
-        ratio = _ratio(router, folds, starts, ends)
-        score = abs(math.log(ratio / aspect))
-        if score < best[0] - 1e-9:
-            best = (score, folds)
-        if ratio < aspect:
-            break
-    return best[1]
-
-
-def _evenly(cuts: list[int], starts: list[float], ends: list[float], columns: int) -> list[int]:
-    """Cuts into at most so many columns, the longest of them as short as it can be; the last may be shorter."""
-    low, high = ends[-1] / columns / 2, ends[-1]
-    for _ in range(24):
-        middle = (low + high) / 2
-        if len(_filled(cuts, starts, ends, middle)) < columns:
-            high = middle
-        else:
-            low = middle
-    return _filled(cuts, starts, ends, high)
-
-
-def _filled(cuts: list[int], starts: list[float], ends: list[float], most: float) -> list[int]:
-    """Each column filled as far as it goes, like a newspaper's; one too long where no cut comes early enough."""
-    at = [ends[cut] for cut in cuts]
-    folds: list[int] = []
-    begin = 0.0
-    while ends[-1] - begin > most:
-        i = bisect_right(at, begin + most) - 1
-        if i < 0 or (folds and cuts[i] <= folds[-1]):
-            i = bisect_right(cuts, folds[-1] if folds else -1)
-        if i >= len(cuts):
-            break
-        folds.append(cuts[i])
-        begin = starts[cuts[i] + 1]
-    return folds
-
-
-def _ratio(router: _Router, folds: list[int], starts: list[float], ends: list[float]) -> float:
-    width, longest = -CHANNEL, 0.0
-    for first, last in zip([0, *(fold + 1 for fold in folds)], [*folds, len(ends) - 1]):
-        low, high = router.extent(first, last)
-        width += high - low + CHANNEL
-        longest = max(longest, ends[last] - starts[first])
-    return (longest + 2 * LEAD) / width

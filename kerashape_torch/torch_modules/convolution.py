@@ -65,7 +65,7 @@ class _Same:
         total = ((size + stride - 1) // stride - 1) * stride + reach - size
         if reach >= stride:
             return total // 2, total - total // 2
-        before = torch.sym_max(total, 0) // 2
+        before = torch.sym_max(total, 0) // 2  # type: ignore[no-untyped-call]
         return before, total - before  # below zero: elements at the end that no window covers
 
     def _symmetric(self, x: Tensor, padding: list[int]) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 def aligned(inputs: Sequence[Tensor]) -> list[Tensor]:
     """Tensors of one rank: those of fewer axes get axes of 1 after the batch axis, as Keras merges them."""
     rank = max(x.dim() for x in inputs)
-    return [x.reshape(x.shape[0], *(1,) * (rank - x.dim()), *x.shape[1:]) if x.dim() < rank else x for x in inputs]
+    return [x[(slice(None),) + (None,) * (rank - x.dim())] for x in inputs]
 
 
 def average(inputs: Sequence[Tensor]) -> Tensor:

@@ -172,8 +172,8 @@ class LayerNormOnAxes(nn.Module):
         self.broadcast_shape = tuple(broadcast_shape)
         self.eps = eps
         self.subtract_mean = subtract_mean
-        self.register_parameter("weight", nn.Parameter(torch.ones(*weight_shape)) if scale else None)
-        self.register_parameter("bias", nn.Parameter(torch.zeros(*weight_shape)) if center else None)
+        self.register_parameter("weight", nn.Parameter(torch.ones(tuple(weight_shape))) if scale else None)
+        self.register_parameter("bias", nn.Parameter(torch.zeros(tuple(weight_shape))) if center else None)
 
     def forward(self, x: Tensor) -> Tensor:
         variance, mean = torch.var_mean(x, self.axes, correction=0, keepdim=True)
@@ -218,9 +218,9 @@ class SpectralNorm(nn.Module):
         return self.layer(x).to(x.dtype)  # type: ignore[no-any-return]
 
     def _normalize(self) -> None:
-        kernel = self.layer.get_parameter(self.path)
+        kernel: Tensor = self.layer.get_parameter(self.path)
         there, _, back = (self.pattern or "").partition("->")
-        matrix = rearrange(kernel, f"{back} -> {there}", **self.sizes) if self.pattern else kernel
+        matrix: Tensor = rearrange(kernel, f"{back} -> {there}", **self.sizes) if self.pattern else kernel
         matrix = matrix.reshape(-1, self.shape[-1])
         u = self.vector_u
         for _ in range(self.power_iterations):

@@ -50,8 +50,8 @@ class Normalize(nn.Module):
         self.broadcast_shape = tuple(broadcast_shape)
         self.invert = invert
         if mean is None:
-            self.register_buffer("mean", torch.zeros(*sizes))
-            self.register_buffer("variance", torch.ones(*sizes))
+            self.register_buffer("mean", torch.zeros(tuple(sizes)))
+            self.register_buffer("variance", torch.ones(tuple(sizes)))
             self.register_buffer("count", torch.zeros((), dtype=torch.int32))
         else:
             for name, value in (("mean", mean), ("variance", variance)):

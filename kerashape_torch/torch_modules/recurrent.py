@@ -104,12 +104,12 @@ def dropout_mask(module: nn.Module, rate: float, like: Tensor, shape: Sequence[A
 class _Stock(Recurrent):
     """Keras' options around one of torch's recurrent modules; one state or two (h, c) for each direction."""
 
-    stock: ClassVar[type[Any]]
+    stock: ClassVar[Any]
     states_each: ClassVar[int] = 1
     bidirectional: bool
 
     def __init__(self, inputs: int, units: int, bias: bool, options: Options, **arguments: Any) -> None:
-        super().__init__(inputs, units, bias=bias, batch_first=True, **arguments)  # type: ignore[call-arg]
+        super().__init__(inputs, units, bias=bias, batch_first=True, **arguments)
         self.configure(options, [units] * self.states_each)
 
     def hold_recurrent_bias(self) -> None:
@@ -126,11 +126,11 @@ class _Stock(Recurrent):
         return outputs, [state[i] for i in range(1 + self.bidirectional) for state in last]
 
     def _run_stock(self, sequences: Tensor, states: list[Tensor] | None) -> tuple[Tensor, Sequence[Tensor]]:
-        outputs, last = self.stock.forward(self, sequences, states and states[0])
+        outputs, last = self.stock.forward(self, sequences, None if states is None else states[0])
         return outputs, (last,)
 
 
-class LSTM(_Stock, nn.LSTM):
+class LSTM(_Stock, nn.LSTM):  # type: ignore[misc]  # it takes a Keras call, not torch's
     """``nn.LSTM`` as Keras' LSTM. The gates i, f, g, o are Keras' i, f, c, o."""
 
     stock = nn.LSTM
@@ -141,17 +141,17 @@ class LSTM(_Stock, nn.LSTM):
         self.hold_recurrent_bias()
 
     def _run_stock(self, sequences: Tensor, states: list[Tensor] | None) -> tuple[Tensor, Sequence[Tensor]]:
-        outputs, last = self.stock.forward(self, sequences, states and tuple(states))
+        outputs, last = self.stock.forward(self, sequences, None if states is None else (states[0], states[1]))
         return outputs, last
 
 
-class GRU(_Stock, nn.GRU):
+class GRU(_Stock, nn.GRU):  # type: ignore[misc]
     """``nn.GRU`` as Keras' GRU with ``reset_after=True``, whose two biases are torch's two."""
 
     stock = nn.GRU
 
 
-class RNN(_Stock, nn.RNN):
+class RNN(_Stock, nn.RNN):  # type: ignore[misc]
     """``nn.RNN`` as Keras' SimpleRNN with tanh or relu."""
 
     stock = nn.RNN
@@ -231,7 +231,7 @@ def weigh(x: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None) -
         return functional.linear(x, weight, bias)
     if mask.dim() == x.dim():
         return functional.linear(x * mask, weight, bias)
-    gates = weight.unflatten(0, (mask.shape[-2], -1))
+    gates = weight.reshape(mask.shape[-2], -1, x.shape[-1])
     weighed = torch.einsum("...gi,goi->...go", x.unsqueeze(-2) * mask, gates).flatten(-2)
     return weighed if bias is None else weighed + bias
 
@@ -268,7 +268,7 @@ class GRULoop(Loop):
             reset, update = self._reset_and_update(inputs, recurrent)
             candidate = self.activation(candidate + reset * recurrent[..., 2 * self.units:])
         else:
-            both, last = self.weight_hh_l0.split([2 * self.units, self.units])
+            both, last = self.weight_hh_l0[:2 * self.units], self.weight_hh_l0[2 * self.units:]
             for_both, for_last = (None, None) if mask is None else self._masks(mask)
             reset, update = self._reset_and_update(inputs, weigh(state, both, None, for_both))
             candidate = self.activation(candidate + weigh(reset * state, last, None, for_last))
@@ -276,7 +276,8 @@ class GRULoop(Loop):
 
     def _reset_and_update(self, inputs: Tensor, recurrent: Tensor) -> tuple[Tensor, ...]:
         both = slice(0, 2 * self.units)
-        return self.recurrent_activation(inputs[..., both] + recurrent[..., both]).chunk(2, -1)
+        gates = (inputs[..., both] + recurrent[..., both]).chunk(2, -1)
+        return tuple(self.recurrent_activation(gate) for gate in gates)  # each by itself: it may be a softmax
 
     def _masks(self, mask: Tensor) -> tuple[Tensor, Tensor]:
         return (mask[:, :2], mask[:, 2]) if self.mask_per_gate else (mask, mask)
@@ -340,19 +341,20 @@ class _BothWays(_Stock):
         elif self.options.merge_mode == "concat":
             output = outputs
         else:
-            output = merged(*outputs.chunk(2, -1), self.options.merge_mode)
+            there, back = outputs.chunk(2, -1)
+            output = merged(there, back, self.options.merge_mode)
         return self.options.collect(output, states)
 
 
-class BidirectionalLSTM(_BothWays, LSTM):
+class BidirectionalLSTM(_BothWays, LSTM):  # type: ignore[misc]
     """``nn.LSTM(bidirectional=True)`` as Keras' Bidirectional."""
 
 
-class BidirectionalGRU(_BothWays, GRU):
+class BidirectionalGRU(_BothWays, GRU):  # type: ignore[misc]
     """``nn.GRU(bidirectional=True)`` as Keras' Bidirectional."""
 
 
-class BidirectionalRNN(_BothWays, RNN):
+class BidirectionalRNN(_BothWays, RNN):  # type: ignore[misc]
     """``nn.RNN(bidirectional=True)`` as Keras' Bidirectional."""
 
 
@@ -403,4 +405,4 @@ class TimeDistributed(nn.Module):
         if self.stateful or (self.stepwise and self.training):
             return torch.stack([self.layer(step) for step in inputs.unbind(1)], 1)
         outputs: Tensor = self.layer(inputs.flatten(0, 1))
-        return outputs.unflatten(0, (-1, inputs.shape[1]))
+        return outputs.reshape(-1, inputs.shape[1], *outputs.shape[1:])

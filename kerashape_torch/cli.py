@@ -1,0 +1,183 @@
+"""The ``kerashape`` command: what the library says, on the command line.
+
+Every command gives a :class:`Report`, which is printed as a table on a terminal, as plain text in a pipe, or as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import kerashape_torch
+from kerashape_torch.errors import ConfigError, KerashapeError, UnknownLayerError, did_you_mean
+from kerashape_torch.layer import Layer
+from kerashape_torch.shape_table import shape_table
+
+
+class Report(NamedTuple):
+    """What a command found, in the forms that it can be printed in."""
+
+    data: dict[str, Any]
+    text: str
+    on_terminal: Callable[[], None] | None = None
+
+    def print(self, as_json: bool) -> None:
+        if as_json:
+            print(json.dumps(self.data, indent=2))
+        elif self.on_terminal is not None and sys.stdout.isatty():
+            self.on_terminal()
+        else:
+            print(self.text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; gives 0, or 2 after an error, which is one message and no traceback."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options).print(options.json)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (KerashapeError, OSError) as error:
+        print(f"kerashape: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("kerashape", description="Keras models: their shapes, explained, drawn, and run on torch.")
+    parser.add_argument("--version", action="version", version=f"kerashape_torch {kerashape_torch.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(function: Callable[[argparse.Namespace], Report], text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(function.__name__, help=text, description=text)
+        made.set_defaults(command=function)
+        made.add_argument("--json", action="store_true", help="print JSON")
+        return made
+
+    def takes_file(made: argparse.ArgumentParser) -> None:
+        made.add_argument("file", metavar="FILE", help="a model file, or the JSON of one")
+
+    def takes_shape(made: argparse.ArgumentParser) -> None:
+        made.add_argument("--input-shape", type=value, metavar="SHAPE",
+                          help='for a model that has none, or for free axes: "(224, 224, 3)"')
+
+    made = command(summary, "Shows every layer with its shapes and parameters.")
+    takes_file(made)
+    takes_shape(made)
+    made.add_argument("--line-length", type=int, metavar="N", help="of the table on a terminal")
+    made.add_argument("--expand-nested", action="store_true", help="show the layers of nested models")
+
+    made = command(explain, "Explains a layer: its arguments, shapes and weights.")
+    made.add_argument("layer", metavar="LAYER", help="the name of a layer class: Dense")
+    made.add_argument("arguments", nargs="*", metavar="NAME=VALUE", help="units=4 input_shape=3")
+
+    made = command(plot, "Draws a model.")
+    takes_file(made)
+    made.add_argument("-o", "--output", default="model.png", metavar="PICTURE", help="default: model.png")
+    made.add_argument("--show-shapes", action="store_true", help="write the shapes into the boxes")
+
+    made = command(run, "Runs a model on made-up inputs, and measures.")
+    takes_file(made)
+    takes_shape(made)
+    made.add_argument("--batch", type=int, default=32, metavar="N", help="samples at a time; default: 32")
+    made.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
+    made.add_argument("--dtype", help="of the weights: float32, bfloat16, float16; default: the model's own")
+    made.add_argument("--repeat", type=int, default=10, metavar="N", help="timed runs; default: 10")
+    return parser
+
+
+# ---- commands: each is named as it is called -------------------------------------------------------------------------
+
+
+def summary(options: argparse.Namespace) -> Report:
+    table = shape_table(kerashape_torch.load_model(options.file), options.input_shape)
+    shown = table if options.expand_nested else table.without_nested()
+
+    def on_terminal() -> None:
+        from kerashape_torch.reports import print_summary
+
+        print_summary(table, options.line_length, expand_nested=options.expand_nested)
+
+    return Report(table.to_dict(), str(shown), on_terminal)
+
+
+def explain(options: argparse.Namespace) -> Report:
+    from kerashape_torch.reports import explanation
+
+    given: dict[str, Any] = {}
+    for argument in options.arguments:
+        name, equals, text = argument.partition("=")
+        if not equals:
+            raise ConfigError(f"arguments of a layer are written NAME=VALUE, got {argument!r}")
+        given[name] = value(text)
+    shape = given.pop("input_shape", None)
+    found = explanation(_layer_class(options.layer)(**given), shape)
+    return Report(found.to_dict(), str(found))
+
+
+def plot(options: argparse.Namespace) -> Report:
+    from kerashape_torch.utils import plot_model
+
+    plot_model(kerashape_torch.load_model(options.file), to_file=options.output, show_shapes=options.show_shapes)
+    return Report({"file": options.output}, f"drawn: {options.output}")
+
+
+def run(options: argparse.Namespace) -> Report:
+    from kerashape_torch.reports.trial import trial
+
+    found = trial(kerashape_torch.load_model(options.file), options.batch, options.device, options.dtype, options.repeat,
+                  options.input_shape)
+
+    def on_terminal() -> None:
+        from rich.console import Console
+        from rich.table import Table
+
+        grid = Table(show_header=False)
+        for cells in found.cells():
+            grid.add_row(*cells)
+        Console(highlight=False).print(grid)
+
+    return Report(found.to_dict(), str(found), on_terminal)
+
+
+# ---- values ----------------------------------------------------------------------------------------------------------
+
+
+def value(text: str) -> Any:
+    """An argument as Python would read it, or the text itself. Layers may stand in it.
+
+    >>> value("(5, 3)"), value("relu"), value("Dense(4)")
+    ((5, 3), 'relu', Dense(units=4))
+    """
+    try:
+        return _read(ast.parse(text, mode="eval").body)
+    except KerashapeError:
+        raise
+    except (SyntaxError, ValueError):
+        return text
+
+
+def _read(tree: ast.expr) -> Any:
+    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name):
+        keywords = {keyword.arg: _read(keyword.value) for keyword in tree.keywords if keyword.arg}
+        return _layer_class(tree.func.id)(*map(_read, tree.args), **keywords)
+    if isinstance(tree, ast.List):
+        return [_read(item) for item in tree.elts]
+    return ast.literal_eval(tree)
+
+
+def _layer_class(name: str) -> type[Layer]:
+    found = Layer.catalog().get(name)
+    if found is None:
+        raise UnknownLayerError(f"there is no layer {name!r}.{did_you_mean(name, Layer.catalog())}")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

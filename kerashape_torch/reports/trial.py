@@ -1,0 +1,188 @@
+"""A model run on made-up inputs: real shapes, time and memory."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from kerashape_torch.errors import ConfigError, KerashapeError
+from kerashape_torch.graph import Graph, SymbolicTensor
+from kerashape_torch.layer import Layer
+from kerashape_torch.lowering.compile import torch_device, torch_dtype
+from kerashape_torch.models import Model
+from kerashape_torch.shape import Shape, to_text
+from kerashape_torch.standalone import twin, with_batch
+from kerashape_torch.structure import flatten, flatten_shapes
+from kerashape_torch.text import aligned
+
+_WARM_UP = 3
+_FREE_SIZES = {4: 64}
+"""What a free axis is given, by the rank of the tensor: images are 64 wide, other free axes 16 long."""
+
+
+class Ran(NamedTuple):
+    """A tensor that went in or came out."""
+
+    name: str
+    shape: Shape
+    real_shape: tuple[int, ...]
+    dtype: str
+
+
+class Trial(NamedTuple):
+    """What :func:`trial` found. ``str()`` prints it."""
+
+    model: str
+    device: str
+    inputs: list[Ran]
+    outputs: list[Ran]
+    repeat: int
+    median_seconds: float
+    samples_per_second: float
+    peak_memory_bytes: int | None
+    peak_memory_of: str
+
+    def cells(self) -> list[tuple[str, str]]:
+        """The findings as lines of two cells."""
+        tensors = [(f"{what} {x.name}".rstrip(), f"{to_text(x.shape)}, here {to_text(x.real_shape)} {x.dtype}")
+                   for what, tensors in (("input", self.inputs), ("output", self.outputs)) for x in tensors]
+        memory = "not known here" if self.peak_memory_bytes is None else f"{self.peak_memory_bytes / 2**20:,.1f} MiB"
+        return [("model", self.model), ("device", self.device), *tensors,
+                ("time per batch", f"{self.median_seconds * 1000:.3f} ms, the median of {self.repeat}"),
+                ("samples per second", f"{self.samples_per_second:,.0f}"),
+                ("peak memory", f"{memory}, {self.peak_memory_of}")]
+
+    def __str__(self) -> str:
+        return aligned(self.cells())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The findings as values that JSON can hold."""
+        return {**self._asdict(), "inputs": [x._asdict() for x in self.inputs],
+                "outputs": [x._asdict() for x in self.outputs]}
+
+
+def trial(model: Model, batch: int = 32, device: Any = "auto", dtype: Any = None, repeat: int = 10,
+          input_shape: Any = None) -> Trial:
+    """Compiles a model, runs it on random inputs in evaluation mode, and measures.
+
+    Args:
+        model: any model.
+        batch: the size of the batch axis where the model leaves it free.
+        device: ``"auto"`` is CUDA where there is one.
+        dtype: of the weights and of the real inputs, where it is not the model's own.
+        repeat: how many runs are timed, after a few that are not.
+        input_shape: for a model that has none, or to say the sizes of free axes.
+    """
+    if batch < 1 or repeat < 1:
+        raise ConfigError(f"batch and repeat must be positive, got batch={batch}, repeat={repeat}")
+    shape = None if input_shape is None else with_batch(model, input_shape)
+    if not model.built and shape is not None:
+        model, shape = twin(model, shape), None
+    place, kind = torch_device(device) or torch.device("cpu"), torch_dtype(dtype)
+    module = model.to_torch(device=place, dtype=kind)
+    tensors = [x.to(place) for x in made_up_inputs(model, batch, kind, shape)]
+    if place.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(place)
+    with torch.inference_mode():
+        results, times = _timed(lambda: module(*tensors), repeat, place)
+    seconds = statistics.median(times)
+    graph = model.graph
+    memory, memory_of = _peak_memory(place)
+    return Trial(model.name, _name(place), _ran([x.node.layer.name for x in graph.flat_inputs], graph.flat_inputs, tensors),
+                 _ran([x.node.layer.name for x in graph.flat_outputs], graph.flat_outputs, flatten(results)), repeat, seconds,
+                 len(tensors[0]) / seconds if tensors else 0.0, memory, memory_of)
+
+
+def _ran(names: list[str], symbolic: list[SymbolicTensor], real: list[Tensor]) -> list[Ran]:
+    return [Ran(name, x.shape, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+            for name, x, tensor in zip(names, symbolic, real)]
+
+
+def _timed(run: Callable[[], Any], repeat: int, device: torch.device) -> tuple[Any, list[float]]:
+    wait: Callable[[], Any] = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
+    result, times = None, []
+    for _ in range(_WARM_UP + repeat):
+        wait()
+        start = time.perf_counter()
+        result = run()
+        wait()
+        times.append(time.perf_counter() - start)
+    return result, times[_WARM_UP:]
+
+
+def _name(device: torch.device) -> str:
+    return f"cuda, {torch.cuda.get_device_name(device)}" if device.type == "cuda" else (
+        f"{device.type}, {torch.get_num_threads()} threads")
+
+
+def _peak_memory(device: torch.device) -> tuple[int | None, str]:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device), "of tensors on the device"
+    try:
+        import resource
+    except ImportError:  # there is none on Windows
+        return None, "of the process"
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "of the whole process since it began, torch itself included"
+
+
+# ---- inputs ----------------------------------------------------------------------------------------------------------
+
+
+def made_up_inputs(model: Model, batch: int, dtype: torch.dtype | None = None, shape: Any = None) -> list[Tensor]:
+    """A random tensor for each input: numbers from 0 to 1, or integers that every embedding they meet has a row for."""
+    tensors = model.graph.flat_inputs
+    wanted = flatten_shapes(shape) if shape is not None else [x.shape for x in tensors]
+    random = torch.Generator().manual_seed(0)
+    return [_made_up(x, [_size(size, axis, batch, len(sizes)) for axis, size in enumerate(sizes)],
+                     _rows(model.graph, x), dtype, random) for x, sizes in zip(tensors, wanted)]
+
+
+def _size(size: int | None, axis: int, batch: int, rank: int) -> int:
+    return size if size is not None else batch if axis == 0 else _FREE_SIZES.get(rank, 16)
+
+
+def _made_up(x: SymbolicTensor, sizes: list[int], rows: int | None, dtype: torch.dtype | None,
+             random: torch.Generator) -> Tensor:
+    own = getattr(torch, x.dtype, None)
+    if own is None:
+        raise KerashapeError(f"input {x.node.layer.name!r} takes {x.dtype}, and torch has no such tensors")
+    if rows is not None or not own.is_floating_point:
+        return torch.randint(rows or 2, sizes, generator=random).to(own)
+    return torch.rand(sizes, generator=random).to(dtype or own)
+
+
+def _rows(graph: Graph, tensor: SymbolicTensor) -> int | None:
+    """The smallest number of rows among the tables that a tensor is looked up in; None where there is none."""
+    return min(_tables(graph, tensor), default=None)
+
+
+def _tables(graph: Graph, tensor: SymbolicTensor) -> Iterator[int]:
+    follow, seen = [tensor], {id(tensor)}
+    for x in follow:
+        for node in graph.nodes:
+            if not any(x is given for given in node.inputs):
+                continue
+            layer = node.layer
+            if isinstance(layer, Model):
+                yield from _tables(layer.graph, layer.graph.flat_inputs[[x is y for y in node.inputs].index(True)])
+                continue
+            found = [size for each in (layer, *layer.sublayers()) if (size := _table_size(each)) is not None]
+            yield from found
+            if not found and not layer.weights:
+                fresh = [y for y in flatten(node.outputs) if id(y) not in seen]
+                seen.update(map(id, fresh))
+                follow.extend(fresh)
+
+
+def _table_size(layer: Layer) -> int | None:
+    """Embeddings have a row for each integer, encodings a place."""
+    argument = {"Embedding": "input_dim", "ReversibleEmbedding": "input_dim", "CategoryEncoding": "num_tokens"}
+    name = next((argument[cls.__name__] for cls in type(layer).__mro__ if cls.__name__ in argument), None)
+    return getattr(layer, name) if name else None

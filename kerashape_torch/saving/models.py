@@ -1,0 +1,214 @@
+"""Whole models: from a file or a config to a description, and from a description to a file that Keras loads."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kerashape_torch import config as configs
+from kerashape_torch.errors import ConfigError, KerashapeError, WeightsError
+from kerashape_torch.layer import Layer
+from kerashape_torch.models import Model
+from kerashape_torch.saving import archive
+from kerashape_torch.saving.upgrade import to_keras3
+from kerashape_torch.saving.weights_file import WeightsFile, weights_bytes
+from kerashape_torch.shape import to_text
+from kerashape_torch.weight_paths import Kept, kept_weights
+from kerashape_torch.weights import WeightSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+KERAS_VERSION = "3.15.1"
+"""The Keras whose form of configs is written."""
+
+
+# ---- objects and configs ---------------------------------------------------------------------------------------------
+
+
+def serialize_keras_object(obj: Any) -> Any:
+    """Any object as Keras 3 writes it in a config: ``{"module", "class_name", "config", "registered_name"}``.
+
+    >>> from kerashape_torch.layers import Dropout
+    >>> serialize_keras_object(Dropout(0.5))["class_name"]
+    'Dropout'
+    """
+    return obj.serialize() if isinstance(obj, Layer) else configs.to_config(obj)
+
+
+def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True) -> Any:
+    """What :func:`serialize_keras_object` wrote, here or in Keras, as an object again.
+
+    Names are looked up in the catalog and in ``custom_objects``, and nowhere else: nothing is imported or evaluated,
+    whatever ``safe_mode`` says.
+    """
+    archive.check_config(config)
+    with configs.custom_object_scope(custom_objects), archive.refusing_nonsense():
+        return configs.from_config_value(to_keras3(config))
+
+
+# ---- models ----------------------------------------------------------------------------------------------------------
+
+
+def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, safe_mode: bool = True,
+               *, weights: bool = True) -> Any:
+    """A model from a ``.keras`` file, an unzipped one, the JSON of ``to_json()``, or a config as a dict.
+
+    If the file has weights, ``to_torch()`` of the model, of a part of it, or of a model built on its layers has Keras'
+    numbers; all are checked against the shapes of the layers before any is read.
+
+    Args:
+        filepath: a path, or the dict itself.
+        custom_objects: classes and functions of yours that the file names.
+        compile: taken for Keras' sake; optimizers and losses are not read.
+        safe_mode: taken for Keras' sake; there is no unsafe mode.
+        weights: False leaves the weights unread: shapes and counts need none.
+
+    Raises:
+        ConfigError: it is no model of Keras 3, or beyond reason in size. UnsafeConfigError: it asks for code to be run.
+        WeightsError: an array does not fit its layer.
+    """
+    if isinstance(filepath, Mapping):
+        return _model(filepath, custom_objects)
+    contents = archive.read(filepath, weights)
+    model = _model(contents.config, custom_objects)
+    if contents.weights is not None:
+        _attach(model, contents.weights, Path(os.fsdecode(os.fspath(filepath))).name)
+    return model
+
+
+def _model(config: Any, custom_objects: Mapping[str, Any] | None) -> Any:
+    if not isinstance(config, Mapping) or "class_name" not in config:
+        raise ConfigError("the config of a model is a dict with 'class_name' and 'config'")
+    model = deserialize_keras_object(config, custom_objects)
+    if not isinstance(model, Model):
+        raise ConfigError(f"the config describes a {type(model).__name__}, which is no model")
+    return model
+
+
+def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) -> None:
+    """Writes a model to ``.keras``, which Keras loads, or its architecture alone to ``.json``.
+
+    Args:
+        model: the description.
+        filepath: the extension says the form. The file is replaced only once the new one is whole.
+        weights: the compiled module that holds the numbers. Without it the numbers are those of the file that a layer came
+            from, and for the other layers new ones by their initializers: a model in Keras always has some.
+    """
+    suffix = Path(os.fsdecode(os.fspath(filepath))).suffix
+    if suffix == ".json":
+        if weights is not None:
+            raise ConfigError("a .json file holds no weights; save to .keras")
+        text = model.to_json()
+        archive.write(filepath, lambda path: path.write_text(text) and None)
+    elif suffix == ".keras":
+        layers = kept_weights(model) if model.built else []
+        kept = [place for _, places in layers for place in places]
+        arrays = _arrays_of_module(weights, kept) if weights is not None else _arrays(layers)
+        members = {archive.METADATA: json.dumps({"keras_version": KERAS_VERSION, "date_saved": _now()}).encode(),
+                   archive.CONFIG: model.to_json().encode(), archive.WEIGHTS: weights_bytes(kept, arrays)}
+        archive.write(filepath, lambda path: archive.write_zip(path, members))
+    else:
+        raise ConfigError(f"a model is saved as .keras or .json, got {os.fspath(filepath)!r}")
+
+
+def _now() -> str:
+    return datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
+
+
+# ---- weights ---------------------------------------------------------------------------------------------------------
+
+
+def _attach(model: Model, data: bytes, name: str) -> None:
+    """Reads all arrays, and lets each layer know its own."""
+    if not model.built:
+        return
+    layers = kept_weights(model)
+    with WeightsFile(data, name) as file:
+        arrays = iter(file.read([place for _, kept in layers for place in kept]))
+    for layer, kept in layers:
+        layer.saved_weights = [next(arrays) for _ in kept]
+
+
+def _arrays(layers: Sequence[tuple[Layer, list[Kept]]]) -> list[Any]:
+    """The numbers that layers came with, and new ones for the others."""
+    from kerashape_torch import initializers
+
+    def fresh(spec: WeightSpec) -> Any:
+        return initializers.get(spec.initializer)(spec.shape, dtype=spec.dtype or "float32").numpy()
+
+    return [array for layer, kept in layers for array in layer.saved_weights or [fresh(place.spec) for place in kept]]
+
+
+def _arrays_of_module(module: nn.Module, kept: Sequence[Kept]) -> list[Any]:
+    from kerashape_torch.lowering import get_keras_weights
+
+    arrays = get_keras_weights(module)
+    if [array.shape for array in arrays] != [place.spec.shape for place in kept]:
+        shapes = ", ".join(to_text(array.shape) for array in arrays)
+        wanted = ", ".join(f"{place.spec.full_path} {to_text(place.spec.shape)}" for place in kept)
+        raise WeightsError(f"the module is not of this model: it has {shapes}; the model has {wanted}")
+    return arrays
+
+
+def load_weights(target: Any, filepath: Any) -> None:
+    """Weights from ``.weights.h5`` or ``.keras`` into a model's description or a compiled module, or from ``.safetensors``
+    into a module. All are checked before any is set.
+
+    A description keeps the arrays for ``to_torch()``.
+    """
+    where = archive.local_path(filepath)
+    if isinstance(target, Model):
+        if not target.built:
+            raise WeightsError(f"{target.name} has no weights before its input shape is known; call build(shape) first")
+        _attach(target, archive.weight_bytes(where), where.name)
+    elif where.suffix == ".safetensors":
+        _load_safetensors(target, where)
+    else:
+        from kerashape_torch.lowering import keras_weights, set_keras_weights
+
+        with WeightsFile(archive.weight_bytes(where), where.name) as file:
+            set_keras_weights(target, file.read(keras_weights(target).kept))
+
+
+def save_weights(module: nn.Module, filepath: Any) -> None:
+    """A compiled module's weights as ``.weights.h5``, which Keras loads, or its state dict as ``.safetensors``."""
+    name = os.fsdecode(os.fspath(filepath))
+    if name.endswith(".weights.h5"):
+        from kerashape_torch.lowering import get_keras_weights, keras_weights
+
+        data = weights_bytes(keras_weights(module).kept, get_keras_weights(module))
+        archive.write(filepath, lambda path: path.write_bytes(data) and None)
+    elif name.endswith(".safetensors"):
+        from safetensors.torch import save_model as save_tensors
+
+        archive.write(filepath, lambda path: save_tensors(module, str(path), metadata={"format": "pt"}))
+    else:
+        raise KerashapeError(f"weights are saved as .weights.h5 or .safetensors, got {name!r}")
+
+
+def _load_safetensors(module: nn.Module, path: Path) -> None:
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path.name} is not a sound safetensors file: {error}") from error
+    own = module.state_dict()
+    shared = {name for name, tensor in own.items() if name not in tensors
+              and any(tensor.data_ptr() == own[other].data_ptr() for other in tensors if other in own)}
+    missing, extra = sorted(own.keys() - tensors.keys() - shared), sorted(tensors.keys() - own.keys())
+    if missing or extra:
+        raise WeightsError(f"{path.name}: missing {', '.join(missing) or 'none'}; not known {', '.join(extra) or 'none'}")
+    for name, tensor in tensors.items():
+        if tensor.shape != own[name].shape:
+            raise WeightsError(f"{path.name}: {name} is {to_text(tuple(own[name].shape))}, got {to_text(tuple(tensor.shape))}")
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            own[name].copy_(tensor)

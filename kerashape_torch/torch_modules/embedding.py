@@ -1,0 +1,56 @@
+"""Embeddings that take what Keras' take: integers of any width, and floats that are cut to integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def as_index(x: Tensor) -> Tensor:
+    """Integers that torch can index with."""
+    return x if x.dtype in (torch.int32, torch.int64) else x.to(torch.int32)
+
+
+class Embedding(nn.Embedding):
+    """``nn.Embedding`` that also takes floats: Keras inputs are float32 where nobody says otherwise."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(as_index(input))
+
+
+class LoraEmbedding(Embedding):
+    """A frozen table plus the product of two narrow ones."""
+
+    def __init__(self, count: int, width: int, rank: int, alpha: float) -> None:
+        super().__init__(count, width)
+        self.lora_a = nn.Parameter(torch.empty(count, rank))
+        self.lora_b = nn.Parameter(torch.empty(rank, width))
+        self.scale = alpha / rank
+
+    def forward(self, input: Tensor) -> Tensor:
+        index = as_index(input)
+        return super().forward(index) + self.scale * (F.embedding(index, self.lora_a) @ self.lora_b)
+
+
+class ReversibleEmbedding(Embedding):
+    """A table and the way back, by the same table transposed or by one of its own."""
+
+    def __init__(self, count: int, width: int, tied: bool, soft_cap: float | None, reverse_dtype: Any) -> None:
+        super().__init__(count, width)
+        self.soft_cap = soft_cap
+        self.reverse_dtype = None if reverse_dtype is None else getattr(torch, str(reverse_dtype))
+        self.reverse_weight = None if tied else nn.Parameter(torch.empty(width, count))
+
+    def forward(self, input: Tensor, reverse: bool = False) -> Tensor:
+        if not reverse:
+            return super().forward(input)
+        kernel = self.weight.T if self.reverse_weight is None else self.reverse_weight
+        dtype = self.reverse_dtype or kernel.dtype
+        logits = input.to(dtype) @ kernel.to(dtype)
+        return logits if self.soft_cap is None else torch.tanh(logits / self.soft_cap) * self.soft_cap
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, tied={self.reverse_weight is None}, soft_cap={self.soft_cap}"

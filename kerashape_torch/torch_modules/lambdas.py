@@ -1,0 +1,27 @@
+"""A user's function as a module, so that it has a name in the graph and knows whether the module trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+
+class UserFunction(nn.Module):
+    """``function(inputs, **arguments)``, with ``training`` where the function has such an argument."""
+
+    def __init__(self, function: Callable[..., Any], arguments: Mapping[str, Any], takes_training: bool) -> None:
+        super().__init__()
+        self.function = function
+        self.arguments = dict(arguments)
+        self.takes_training = takes_training
+
+    def forward(self, inputs: Any) -> Any:
+        if self.takes_training:
+            return self.function(inputs, **{**self.arguments, "training": self.training})
+        return self.function(inputs, **self.arguments)
+
+    def extra_repr(self) -> str:
+        name = getattr(self.function, "__qualname__", repr(self.function))
+        return ", ".join([name, *(f"{key}={value!r}" for key, value in self.arguments.items())])

@@ -1,0 +1,122 @@
+"""Where Keras keeps each weight in a file: ``layers/dense_1/vars/0``.
+
+A group is named after the class, not after the layer, and numbered in the order of ``model.layers``; inside a layer the
+groups are called as Keras' attributes are. A layer that is met twice is kept where it is met first, and its later places
+stay empty although they are counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from kerashape_torch.graph import snake_case
+from kerashape_torch.layer import Layer
+from kerashape_torch.models import Model
+from kerashape_torch.weights import WeightSpec
+
+_ATTENTION = {"query": "query_dense", "key": "key_dense", "value": "value_dense", "attention_output": "output_dense"}
+_NAMED_PARTS = {"MultiHeadAttention": _ATTENTION,
+                "GroupQueryAttention": {part: f"_{attribute}" for part, attribute in _ATTENTION.items()}}
+"""Parts of a layer that are no layers here: the first step of a weight's path, and Keras' attribute for it."""
+
+_ATTRIBUTES = {"layer": "layer", "cell": "cell", "forward_layer": "forward_layer", "_backward_layer": "backward_layer"}
+"""Attributes here that hold a layer, and what Keras calls them; a later one is believed before an earlier one."""
+
+
+class Kept(NamedTuple):
+    """A weight, and where a file keeps it.
+
+    Attributes:
+        owner: how errors speak of its layer.
+        spec: as that layer states it.
+        path: of the dataset in the file.
+        copy: of a second dataset with the same numbers, which some layers write.
+    """
+
+    owner: str
+    spec: WeightSpec
+    path: str
+    copy: str | None = None
+
+    @property
+    def group(self) -> str:
+        """The group of the dataset."""
+        return self.path.rpartition("/")[0]
+
+
+def kept_weights(model: Model) -> list[tuple[Layer, list[Kept]]]:
+    """The layers of a model that have weights, in Keras' order, each with the places of its weights in a file."""
+    found = ((layer, _kept(layer, group)) for layer, group in _layers(model, "layers", set()))
+    return [(layer, kept) for layer, kept in found if kept]
+
+
+def _layers(model: Model, base: str, seen: set[Layer]) -> Iterator[tuple[Layer, str]]:
+    """The layers that hold weights themselves, and their groups; models are walked through."""
+    for layer, group in _groups(model.layers):
+        if layer in seen:
+            continue
+        seen.add(layer)
+        if isinstance(layer, Model):
+            yield from _layers(layer, f"{base}/{group}/layers", seen)
+        else:
+            yield layer, f"{base}/{group}"
+
+
+def _groups(layers: Iterable[Layer]) -> Iterator[tuple[Layer, str]]:
+    counts: Counter[str] = Counter()
+    for layer in layers:
+        if layer.has_policy:  # ops are no layers in Keras, and are not counted
+            name = snake_case(layer.keras_class_name) if isinstance(layer, Model) else layer.name_prefix
+            yield layer, f"{name}_{counts[name]}" if counts[name] else name
+            counts[name] += 1
+
+
+def _kept(layer: Layer, group: str) -> list[Kept]:
+    counts: Counter[str] = Counter()
+    found = []
+    normalizes = type(layer).__name__ == "SpectralNormalization"
+    if normalizes:
+        counts[f"{group}/vars"] = 1  # Keras keeps the wrapped kernel here once more, before its own vector
+    for spec in layer.weights:
+        where = "/".join((group, *_attributes(layer, spec.full_path.split("/")[:-1]), "vars"))
+        is_kernel = normalizes and spec.name in ("kernel", "embeddings")
+        found.append(Kept(layer.describe(), spec, f"{where}/{counts[where]}", f"{group}/vars/0" if is_kernel else None))
+        counts[where] += 1
+    return found
+
+
+def _attributes(owner: Layer, parts: list[str]) -> list[str]:
+    """Keras' attributes on the way from a layer to the part of it that has a weight."""
+    found: list[str] = []
+    inner: Any = owner
+    for part in parts:
+        attribute, inner = _step(inner, part)
+        found.append(attribute)
+    return found
+
+
+def _step(owner: Any, part: str) -> tuple[str, Any]:
+    if owner is None:
+        return part, None
+    named = _NAMED_PARTS.get(type(owner).__name__)
+    if named is not None and part in named:
+        return named[part], None
+    return _inner_layers(owner).get(part, (part, None))
+
+
+def _inner_layers(owner: Layer) -> dict[str, tuple[str, Layer]]:
+    """The layers inside a layer by name, each with Keras' attribute for it."""
+    if isinstance(owner, Model):
+        return {inner.name: (f"layers/{group}", inner) for inner, group in _groups(owner.layers)}
+    found: dict[str, tuple[str, Layer]] = {}
+    for container in ("layers", "cells"):
+        held = getattr(owner, container, None)
+        if isinstance(held, (list, tuple)) and all(isinstance(inner, Layer) for inner in held):
+            found |= {inner.name: (f"{container}/{group}", inner) for inner, group in _groups(held)}
+    for ours, keras in _ATTRIBUTES.items():
+        inner = getattr(owner, ours, None)
+        if isinstance(inner, Layer):
+            found[inner.name] = (keras, inner)
+    return found
