@@ -1,8 +1,8 @@
 """Where Keras keeps each weight in a file: ``layers/dense_1/vars/0``.
 
 A group is named after the class, not after the layer, and numbered in the order of ``model.layers``; inside a layer the
-groups are called as Keras' attributes are. A layer that is met twice is kept where it is met first, and its later places
-stay empty although they are counted.
+groups are called as Keras' attributes are. Keras keeps a layer that it meets again, inside another model, only where it
+met it first, although a config makes two layers of it; we write it in each place, and ask for the first alone.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Kept(NamedTuple):
         owner: how errors speak of its layer.
         spec: as that layer states it.
         path: of the dataset in the file.
-        copy: of a second dataset with the same numbers, which some layers write.
+        copies: paths of datasets with the same numbers.
     """
 
     owner: str
     spec: WeightSpec
     path: str
-    copy: str | None = None
+    copies: tuple[str, ...] = ()
 
     @property
     def group(self) -> str:
@@ -48,18 +48,21 @@ class Kept(NamedTuple):
 
 def kept_weights(model: Model) -> list[tuple[Layer, list[Kept]]]:
     """The layers of a model that have weights, in Keras' order, each with the places of its weights in a file."""
-    found = ((layer, _kept(layer, group)) for layer, group in _layers(model, "layers", set()))
-    return [(layer, kept) for layer, kept in found if kept]
+    found: dict[Layer, list[Kept]] = {}
+    for layer, group in _layers(model, "layers"):
+        kept = _kept(layer, group)
+        first = found.setdefault(layer, kept)
+        if first is not kept:
+            found[layer] = [place._replace(copies=(*place.copies, again.path, *again.copies))
+                            for place, again in zip(first, kept)]
+    return [(layer, kept) for layer, kept in found.items() if kept]
 
 
-def _layers(model: Model, base: str, seen: set[Layer]) -> Iterator[tuple[Layer, str]]:
+def _layers(model: Model, base: str) -> Iterator[tuple[Layer, str]]:
     """The layers that hold weights themselves, and their groups; models are walked through."""
     for layer, group in _groups(model.layers):
-        if layer in seen:
-            continue
-        seen.add(layer)
         if isinstance(layer, Model):
-            yield from _layers(layer, f"{base}/{group}/layers", seen)
+            yield from _layers(layer, f"{base}/{group}/layers")
         else:
             yield layer, f"{base}/{group}"
 
@@ -82,7 +85,8 @@ def _kept(layer: Layer, group: str) -> list[Kept]:
     for spec in layer.weights:
         where = "/".join((group, *_attributes(layer, spec.full_path.split("/")[:-1]), "vars"))
         is_kernel = normalizes and spec.name in ("kernel", "embeddings")
-        found.append(Kept(layer.describe(), spec, f"{where}/{counts[where]}", f"{group}/vars/0" if is_kernel else None))
+        found.append(Kept(layer.describe(), spec, f"{where}/{counts[where]}",
+                          (f"{group}/vars/0",) if is_kernel else ()))
         counts[where] += 1
     return found
 

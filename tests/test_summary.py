@@ -153,8 +153,8 @@ def test_names_are_not_markup() -> None:
     """Keras swallows a name in brackets where it says what a layer is connected to."""
     x = kerashape_torch.Input((3,), name="[bold]")
     y = kerashape_torch.Input((3,), name="y")
-    lines = "\n".join(text_of(Model([x, y], kerashape_torch.layers.Add(name="[/]")([x, y]), name="[red]m")))
-    assert all(text in lines for text in ('Model: "[red]m"', "[bold] (InputLayer)", "[bold][0][0]", "[/] (Add)"))
+    lines = "\n".join(text_of(Model([x, y], kerashape_torch.layers.Add(name="[i]")([x, y]), name="[red]m")))
+    assert all(text in lines for text in ('Model: "[red]m"', "[bold] (InputLayer)", "[bold][0][0]", "[i] (Add)"))
 
 
 def test_a_table_is_enough() -> None:

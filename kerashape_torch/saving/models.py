@@ -72,7 +72,7 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
         ConfigError: it is no model of Keras 3, or beyond reason in size. UnsafeConfigError: it asks for code to be run.
         WeightsError: an array does not fit its layer.
     """
-    if isinstance(filepath, Mapping):
+    if not isinstance(filepath, (str, bytes, os.PathLike)):
         return _model(filepath, custom_objects)
     contents = archive.read(filepath, weights)
     model = _model(contents.config, custom_objects)

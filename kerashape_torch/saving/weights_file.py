@@ -83,7 +83,7 @@ class WeightsFile:
 
     def _check_counts(self, wanted: Sequence[Kept], groups: Sequence[h5py.Group]) -> None:
         expected = Counter(kept.group for kept in wanted)
-        expected.update(kept.copy.rpartition("/")[0] for kept in wanted if kept.copy)
+        expected.update(copy.rpartition("/")[0] for kept in wanted for copy in kept.copies)
         for kept, group in zip(wanted, groups):
             if len(group) != expected[kept.group]:
                 raise WeightsError(f"{_of(kept)}: the layer has {expected[kept.group]} weights in {kept.group}, and "
@@ -93,7 +93,8 @@ class WeightsFile:
         layers = _child(self.file, "layers", self.name)
         if layers is None:
             return
-        known = {kept.group.replace("_", "") for kept in wanted}
+        paths = [path for kept in wanted for path in (kept.path, *kept.copies)]
+        known = {path.rpartition("/")[0].replace("_", "") for path in paths}
         for path in _groups_with_arrays(layers, "layers", self.name, set()):
             if path.replace("_", "") not in known and "generator" not in path:
                 raise WeightsError(f"{self.name} has weights in {path}, and the model has no layer for them")
@@ -172,7 +173,6 @@ def weights_bytes(kept: Sequence[Kept], arrays: Sequence[Any]) -> bytes:
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         for place, array in zip(kept, arrays):
-            for path in (place.path, place.copy):
-                if path is not None:
-                    file.create_dataset(path, data=array)
+            for path in (place.path, *place.copies):
+                file.create_dataset(path, data=array)
     return buffer.getvalue()
