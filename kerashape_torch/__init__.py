@@ -50,5 +50,5 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = ["Input", "Layer", "Model", "Sequential", "activations", "constraint_hook", "constraints", "errors",
-           "get_keras_weights", "initializers", "layers", "load_model", "models", "ops", "predict", "regularization_loss",
-           "regularizers", "saving", "set_keras_weights", "shape_table", "utils"]
+           "get_keras_weights", "initializers", "layers", "load_model", "models", "ops", "predict",
+           "regularization_loss", "regularizers", "saving", "set_keras_weights", "shape_table", "utils"]

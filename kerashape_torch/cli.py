@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("kerashape", description="Keras models: their shapes, explained, drawn, and run on torch.")
+    parser = argparse.ArgumentParser(
+        "kerashape", description="Keras models: their shapes, explained, drawn, and run on torch.")
     parser.add_argument("--version", action="version", version=f"kerashape_torch {kerashape_torch.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -131,8 +132,8 @@ def plot(options: argparse.Namespace) -> Report:
 def run(options: argparse.Namespace) -> Report:
     from kerashape_torch.reports.trial import trial
 
-    found = trial(kerashape_torch.load_model(options.file), options.batch, options.device, options.dtype, options.repeat,
-                  options.input_shape)
+    found = trial(kerashape_torch.load_model(options.file), options.batch, options.device, options.dtype,
+                  options.repeat, options.input_shape)
 
     def on_terminal() -> None:
         from rich.console import Console

@@ -1,8 +1,8 @@
 """Records: named arguments that go to a Keras config and come back.
 
 Layers, initializers, regularizers and constraints are all records: a class whose bare, annotated fields are its
-arguments. The base class gives it ``__init__``, ``get_config``, ``from_config``, a ``repr`` of what was asked for, and a
-place in the catalog of its family. Class names in a config are looked up in these catalogs, and in what the caller
+arguments. The base class gives it ``__init__``, ``get_config``, ``from_config``, a ``repr`` of what was asked for, and
+a place in the catalog of its family. Class names in a config are looked up in these catalogs, and in what the caller
 passes as ``custom_objects``; nowhere else.
 """
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import inspect
+import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, TypeVar, get_args, get_origin
 
@@ -27,7 +29,7 @@ REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "required"})()
 
 
 class Kind:
-    """How one sort of argument is checked when given, and written into a config. Used as ``Annotated[type, Kind()]``."""
+    """How one sort of argument is checked and written into a config. Used as ``Annotated[type, Kind()]``."""
 
     def read(self, value: Any, where: str) -> Any:
         """The value to keep; raises ConfigError, beginning with ``where``, if it cannot be one."""
@@ -92,6 +94,19 @@ class Choice(Kind):
         return value
 
 
+class _CausalPadding(Kind):
+    """``causal`` pads along time, which only a convolution of rank 1 has."""
+
+    def read(self, value: Any, where: str) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    def check(self, value: Any, record: Any, where: str) -> None:
+        if value == "causal" and record.rank > 1:
+            raise ConfigError(f"{where} must be one of 'valid', 'same', got 'causal': only Conv1D has an axis that is "
+                              "time")
+        Choice("valid", "same", *(["causal"] if record.rank == 1 else ())).read(value, where)
+
+
 class _DataFormat(Choice):
     def write(self, value: Any, record: Any) -> Any:
         return value or "channels_last"
@@ -135,7 +150,7 @@ Counts = Annotated[int | tuple[int, ...] | None, _Sizes(at_least=0)]
 Axis = Annotated[int, _Axis()]
 Axes = Annotated[int | tuple[int, ...] | None, _Axis()]
 Padding = Annotated[str, Choice("valid", "same")]
-CausalPadding = Annotated[str, Choice("valid", "same", "causal")]
+CausalPadding = Annotated[str, _CausalPadding()]
 DataFormat = Annotated[str | None, _DataFormat("channels_last", "channels_first")]
 
 
@@ -150,50 +165,60 @@ def per_axis(value: int | tuple[int, ...], rank: int) -> tuple[int, ...]:
 
 class Field(NamedTuple):
     name: str
+    attribute: str
     kind: Kind | None
     default: Any
     keyword_only: bool
 
 
-class Behind(property):
-    """The default of an argument that has the name of a property: reading the name gives the property's value.
-
-    A layer's ``output_shape=`` argument is not its ``output_shape``. The argument is in the record's ``__dict__``.
-    """
-
-    def __init__(self, seen: Any, default: Any = None) -> None:
-        super().__init__(seen.fget, doc=seen.__doc__)
-        self.default = default
+class _Aliased(NamedTuple):
+    name: str
+    default: Any
 
 
-def _fields_of(cls: type) -> Iterator[Field]:
-    annotations = cls.__dict__.get("__annotations__", {})
-    keyword_only = cls.__dict__.get("_keyword_only", False)
-    for name, annotation in annotations.items():
-        if isinstance(annotation, str):
-            raise ConfigError(f"{cls.__name__}.{name}: fields are read when the class is made, so a file that writes "
-                              "some cannot begin with 'from __future__ import annotations'")
-        if name.startswith("_") or get_origin(annotation) is ClassVar or annotation is ClassVar:
+def argument(*, alias: str, default: Any = REQUIRED) -> Any:
+    """A field for an argument that has the name of a property, as a layer's ``output_shape=`` is not its
+    ``output_shape``: the argument is called ``alias``, and what was given is in the attribute."""
+    return _Aliased(alias, default)
+
+
+def _annotations(cls: type) -> Mapping[str, Any]:
+    """A class's own annotations as objects; as text where a file has 'from __future__ import annotations' and a name in
+    them is not there at run time."""
+    try:
+        return inspect.get_annotations(cls, eval_str=True)
+    except NameError:
+        return inspect.get_annotations(cls)
+
+
+def _fields_of(cls: type[Record], keyword_only: bool) -> Iterator[Field]:
+    inherited = cls._fields
+    for name, annotation in _annotations(cls).items():
+        if name.startswith("_") or "ClassVar" in str(annotation):
             continue
+        attribute, default = name, cls.__dict__.get(name, REQUIRED)
+        if isinstance(default, _Aliased):
+            name, default = default
+        elif name in inherited:
+            attribute = inherited[name].attribute
         kind: Kind | None = None
         if get_origin(annotation) is Annotated:
             kind = next((extra for extra in get_args(annotation)[1:] if isinstance(extra, Kind)), None)
         elif annotation in (int, float, bool, str):
             kind = _Plain(annotation)
-        default = cls.__dict__.get(name, REQUIRED)
-        yield Field(name, kind, default.default if isinstance(default, Behind) else default, keyword_only)
+        yield Field(name, attribute, kind, default, keyword_only)
 
 
 _R = TypeVar("_R", bound="Record")
 
 
-@dataclass_transform(eq_default=False)
+@dataclass_transform(eq_default=False, field_specifiers=(argument,))
 class Record:
     """Arguments as fields. Subclass it, write the fields, and ``Sub(...)`` takes them by position or by name.
 
     Class keywords: ``aliases`` are other names of the same class; ``catalog=False`` keeps an abstract base out of the
-    catalog. Only this package's classes enter it: a user's class is found through ``custom_objects``. A file that declares
-    fields must not begin with ``from __future__ import annotations``: annotations are read when the class is made.
+    catalog. Only this package's classes enter it: a user's class is found through ``custom_objects``. The fields of a
+    class with ``kw_only=True`` are taken by name alone.
 
     >>> class Point(Record, catalog=False):
     ...     x: int
@@ -209,18 +234,22 @@ class Record:
     _family: ClassVar[dict[str, type[Any]]]
     keras_module: ClassVar[str] = "kerashape_torch"
 
-    def __init_subclass__(cls, *, aliases: tuple[str, ...] = (), catalog: bool = True, family: bool = False) -> None:
+    def __init_subclass__(cls, *, aliases: tuple[str, ...] = (), catalog: bool = True, family: bool = False,
+                          kw_only: bool = False) -> None:
         super().__init_subclass__()
-        cls._own_fields = tuple(_fields_of(cls))
+        cls._own_fields = tuple(_fields_of(cls, kw_only))
         fields: dict[str, Field] = {}
-        for base in reversed(cls.__mro__):
+        for base in cls.__mro__:  # a class's own arguments come before those that it inherits
             for field in base.__dict__.get("_own_fields", ()):
-                fields.pop(field.name, None)  # redeclared: it takes its place among the subclass's own
-                fields[field.name] = field
+                fields.setdefault(field.name, field)
         for name, field in fields.items():  # a base's field with a new default, written without annotation
             own = cls.__dict__.get(name, field)
-            if own is not field and field not in cls._own_fields and not isinstance(own, property):
+            if own is field or isinstance(own, property):
+                continue
+            if field not in cls._own_fields:
                 fields[name] = field._replace(default=own)
+            if field.attribute != name:
+                delattr(cls, name)  # it hides the property
         cls._fields = fields
         cls._positional = tuple(f.name for f in fields.values() if not f.keyword_only)
         cls._defaults = {f.name: f.default for f in fields.values() if f.default is not REQUIRED}
@@ -255,19 +284,20 @@ class Record:
             if name in kwargs:
                 raise ConfigError(f"{cls.__name__}({name}=...) is given twice, by position and by name")
             kwargs[name] = value
+        for name in kwargs:  # before those that miss: a misspelt one explains them
+            if name not in cls._fields:
+                raise ConfigError(f"{cls.__name__} has no argument {name!r}.{did_you_mean(name, cls._fields)}")
         for name in cls._required:
             if name not in kwargs:
                 raise ConfigError(f"{cls.__name__} needs the argument {name!r}")
         values = dict(cls._defaults)
         for name, value in kwargs.items():
-            found = cls._fields.get(name)
-            if found is None:
-                raise ConfigError(f"{cls.__name__} has no argument {name!r}.{did_you_mean(name, cls._fields)}")
+            found = cls._fields[name]
             default = found.default
             if found.kind is not None and value is not default and not (value is None and default is None):
                 value = found.kind.read(value, f"{cls.__name__}({name}=...)")
             values[name] = value
-        self.__dict__.update(values)
+        self.__dict__.update((cls._fields[name].attribute, value) for name, value in values.items())
         for name in kwargs:
             if (kind := cls._fields[name].kind) is not None:
                 kind.check(values[name], self, f"{cls.__name__}({name}=...)")
@@ -281,7 +311,7 @@ class Record:
         return {name: self._written(field) for name, field in self._fields.items()}
 
     def _written(self, field: Field) -> Any:
-        value = self.__dict__[field.name]
+        value = self.__dict__[field.attribute]
         return to_config(value) if field.kind is None else field.kind.write(value, self)
 
     @classmethod
@@ -292,7 +322,8 @@ class Record:
         """A shallow copy with some arguments changed."""
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
-        twin.__dict__.update(changes)
+        twin.__dict__.update((self._fields[name].attribute if name in self._fields else name, value)
+                             for name, value in changes.items())
         return twin
 
     def __repr__(self) -> str:
@@ -301,7 +332,7 @@ class Record:
     def given(self) -> dict[str, Any]:
         """What was asked for, a class's own arguments first; arguments that mean the default are left out."""
         fields = sorted(self._fields.values(), key=lambda field: field.keyword_only)
-        values = ((field, self.__dict__.get(field.name, field.default)) for field in fields)
+        values = ((field, self.__dict__.get(field.attribute, field.default)) for field in fields)
         return {field.name: value for field, value in values if not self._means_default(field, value)}
 
     def _arguments(self, but: tuple[str, ...] = ()) -> str:
@@ -320,7 +351,8 @@ class Record:
 
 # ---- objects to configs and back -------------------------------------------------------------------------------------
 
-_custom_objects: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("custom_objects", default={})
+_custom_objects: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar(
+    "custom_objects", default=types.MappingProxyType({}))
 _registered: dict[str, Any] = {}
 _FAMILIES: dict[str, type[Record]] = {}
 
@@ -430,8 +462,7 @@ def deserialize(config: Mapping[str, Any]) -> Any:
         return special(inner)
     custom = custom_object(config.get("registered_name"), name)
     if custom is not None:
-        made = custom.from_config(dict(inner)) if hasattr(custom, "from_config") else custom
-        return made
+        return custom.from_config(dict(inner)) if hasattr(custom, "from_config") else custom
     found = _family_of(config).catalog().get(name)
     if found is None:
         family = _family_of(config)
@@ -489,8 +520,8 @@ _RUNS_CODE = "runs code or a model from outside the file, which is never done. R
 _SPECIAL: dict[str, Callable[[Any], Any]] = {
     **{name: _refuser(f"{name} {_RUNS_CODE}") for name in ("TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")},
     "__typespec__": _refuser("a TensorFlow type in the config names a class to import, which is never done"),
-    "QuantizedDTypePolicy": _refuser("the model is quantized: its weights are integers with scales, which are not read. "
-                                     "Save it from Keras before quantize()"),
+    "QuantizedDTypePolicy": _refuser("the model is quantized: its weights are integers with scales, which are not "
+                                     "read. Save it from Keras before quantize()"),
     "DTypePolicy": _dtype_policy,
     "function": _function,
     "__numpy__": _numpy,

@@ -16,7 +16,6 @@ from kerashape_torch.identifiers import FamilyIdentifiers
 if TYPE_CHECKING:
     import torch
 
-# Annotations of fields are read when a class is made, so this module does without `from __future__ import annotations`.
 
 Axes = int | list[int] | tuple[int, ...] | None  # kept as given: Keras writes a list as a list
 _EPSILON = 1e-7  # keras.config.epsilon()

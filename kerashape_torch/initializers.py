@@ -16,8 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from kerashape_torch import config
-from kerashape_torch.config import Kind, Record
-from kerashape_torch.config import Choice
+from kerashape_torch.config import Choice, Kind, Record
 from kerashape_torch.errors import ConfigError, ShapeError, did_you_mean
 from kerashape_torch.identifiers import FamilyIdentifiers
 from kerashape_torch.shape import count, to_text
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     import torch
     from typing_extensions import Self
 
-# Annotations of fields are read when a class is made, so this module does without `from __future__ import annotations`.
 
 Shape = Sequence[int]
 

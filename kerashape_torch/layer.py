@@ -9,19 +9,19 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from kerashape_torch.config import Field, Kind, Record, register_family, serialize
+from kerashape_torch.config import Field, Kind, Record, argument, register_family, serialize
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.graph import Node, TensorSpec, connect, shapes_of, snake_case
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, axis_index, standardize, to_text
-from kerashape_torch.structure import flatten, flatten_shapes, map_shapes, map_structure
+from kerashape_torch.structure import flatten, flatten_shapes, map_shapes
 from kerashape_torch.weights import WeightSpec
 
 if TYPE_CHECKING:
     import torch
     from typing_extensions import Self
 
-_serials = itertools.count()
+serials = itertools.count()
 _POLICIES = {"mixed_float16": ("float16", "float32"), "mixed_bfloat16": ("bfloat16", "float32")}
 _DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64",
            "uint64", "bool", "string", "complex64", "complex128", *_POLICIES)
@@ -43,7 +43,8 @@ class _DType(Kind):
         if name == "float":
             name = "float32"
         if name not in _DTYPES:
-            raise ConfigError(f"{where} must be a dtype or a policy such as 'float32' or 'mixed_float16', got {value!r}")
+            raise ConfigError(f"{where} must be a dtype or a policy such as 'float32' or 'mixed_float16', "
+                              f"got {value!r}")
         return name
 
     def write(self, value: Any, record: Any) -> Any:
@@ -54,17 +55,17 @@ class _DType(Kind):
 DType = Annotated[str | None, _DType()]
 
 
-class _Arguments(Record, family=True):
+class _Arguments(Record, family=True, kw_only=True):
     """What every layer may be given, besides its own arguments."""
 
-    _keyword_only: ClassVar[bool] = True
     keras_module = "keras.layers"
 
-    name: str | None = None
-    trainable: bool = True
+    given_name: str | None = argument(alias="name", default=None)
+    given_trainable: bool = argument(alias="trainable", default=True)
     dtype: DType = None
-    activity_regularizer: RegularizerLike = None
-    input_shape: Any = None
+    if not TYPE_CHECKING:  # to which the place that a layer gives it among its own arguments would be the first
+        activity_regularizer: RegularizerLike = None
+    given_input_shape: Any = argument(alias="input_shape", default=None)
     input_dim: int | None = None
     batch_input_shape: Any = None
     batch_shape: Any = None
@@ -102,8 +103,8 @@ def _shapes_text(shapes: Sequence[Any]) -> str:
 class Layer(_Arguments, catalog=False):
     """Base of all layers. A subclass writes its arguments as fields and overrides the rules that differ.
 
-    The rules take shapes as the layer's call takes tensors: one shape, a list of shapes for layers that merge a list, or
-    one shape for each of :attr:`shape_arguments`.
+    The rules take shapes as the layer's call takes tensors: one shape, a list of shapes for layers that merge a list,
+    or one shape for each of :attr:`shape_arguments`.
 
     >>> class Twice(Layer, catalog=False):
     ...     '''Doubles the last axis.'''
@@ -127,6 +128,10 @@ class Layer(_Arguments, catalog=False):
     """True where a mask goes through to the next layer."""
     written_only_if_given: ClassVar[tuple[str, ...]] = ()
     """Arguments that Keras leaves out of a config where they are None."""
+    built_when_made: ClassVar[bool] = False
+    """True where Keras builds the layer at once; the config of a model then does not say its input shape."""
+    counts_its_creation: ClassVar[bool] = False
+    """True for a functional model, whose calls Keras numbers from 1 where a config names inputs and outputs."""
     uses_mask: ClassVar[bool] = False
     """True where a mask changes the numbers."""
 
@@ -168,13 +173,13 @@ class Layer(_Arguments, catalog=False):
                 setattr(cls, rule, _stating_its_layer(own))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.serial = next(_serials)
+        self.serial = next(serials)
         self.nodes: list[Node] = []
         self._namer: Any = None
         self._auto_name: str | None = None
         self.saved_weights: list[Any] | None = None  # the arrays of the file that the layer came from, in Keras' order
         super().__init__(*args, **kwargs)
-        if self.__dict__["name"] is not None and "/" in str(self.__dict__["name"]):
+        if self.given_name is not None and "/" in str(self.given_name):
             raise ConfigError(f"{type(self).__name__}(name=...) must be a string without '/', got {self.given_name!r}")
         self.declared_shape = self._declared_shape()
 
@@ -183,8 +188,8 @@ class Layer(_Arguments, catalog=False):
         given = self.__dict__
         spellings: dict[str, Shape] = {}
         batch = given.get("batch_size")
-        if given.get("input_shape") is not None:
-            spellings["input_shape"] = (batch, *standardize(given["input_shape"], "input_shape"))
+        if self.given_input_shape is not None:
+            spellings["input_shape"] = (batch, *standardize(self.given_input_shape, "input_shape"))
         if given.get("input_dim") is not None and "input_dim" not in self._own_arguments():
             length = given.get("input_length")
             steps = () if length is None else (length,)
@@ -196,8 +201,8 @@ class Layer(_Arguments, catalog=False):
         for spelling, shape in shapes[1:]:
             first, expected = shapes[0]
             if shape != expected and not (spelling.startswith("batch") and shape[1:] == expected[1:]):
-                raise ConfigError(f"{type(self).__name__} is given two input shapes: {first} means {to_text(expected)}, "
-                                  f"{spelling} means {to_text(shape)}. Keep one of them")
+                raise ConfigError(f"{type(self).__name__} is given two input shapes: {first} means "
+                                  f"{to_text(expected)}, {spelling} means {to_text(shape)}. Keep one of them")
         return shapes[-1][1] if shapes else None
 
     @classmethod
@@ -207,17 +212,12 @@ class Layer(_Arguments, catalog=False):
     # ---- names -------------------------------------------------------------------------------------------------------
 
     @property
-    def given_name(self) -> str | None:
-        """The ``name`` argument, or None where the model numbers this layer."""
-        return self.__dict__["name"]  # type: ignore[no-any-return]
-
-    @property
     def name_prefix(self) -> str:
         """What automatic names begin with: the class name in snake case."""
         return snake_case(type(self).__name__)
 
     @property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
         """The layer's name in its model: given, or numbered in order of creation as Keras does in a fresh process."""
         if self.given_name is not None:
             return self.given_name
@@ -234,13 +234,13 @@ class Layer(_Arguments, catalog=False):
     @property
     def compute_dtype(self) -> str:
         """The dtype that the layer computes in, by its dtype policy."""
-        policy = self.__dict__["dtype"] or "float32"
+        policy = self.dtype or "float32"
         return _POLICIES.get(policy, (policy, policy))[0]
 
     @property
     def variable_dtype(self) -> str:
         """The dtype of the layer's weights, by its dtype policy."""
-        policy = self.__dict__["dtype"] or "float32"
+        policy = self.dtype or "float32"
         return _POLICIES.get(policy, (policy, policy))[1]
 
     def output_dtype(self, dtype: str) -> str:
@@ -265,7 +265,7 @@ class Layer(_Arguments, catalog=False):
         return {**dict(zip(self.call_arguments, args)), **kwargs}
 
     def input_specs(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
-        """The tensors of a call that the rules speak of, as structures of specs; trailing ones not given are left out."""
+        """The tensors of a call that the rules speak of, as structures of specs, without trailing ones not given."""
         bound = self.bind(args, kwargs)
         given = [bound.get(name) for name in self.shape_arguments]
         while given and given[-1] is None:
@@ -278,8 +278,8 @@ class Layer(_Arguments, catalog=False):
         for spec in self.weight_specs(*shapes):
             first = shared.get(spec.full_path, spec.shape)
             if first != spec.shape:
-                raise ShapeError(f"{spec.name} is {to_text(first)} since the first call, on {to_text(self.input_shape)}; "
-                                 f"this input asks for {to_text(spec.shape)}",
+                raise ShapeError(f"{spec.name} is {to_text(first)} since the first call, on "
+                                 f"{to_text(self.input_shape)}; this input asks for {to_text(spec.shape)}",
                                  hint="a layer called twice shares its weights: use two layers, or inputs alike")
 
     def output_spec(self, *args: Any, **kwargs: Any) -> Any:
@@ -319,6 +319,15 @@ class Layer(_Arguments, catalog=False):
         return self.compute_output_shape(*self.call_shapes())
 
     @property
+    def trainable(self) -> bool:
+        """Whether training may change the weights."""
+        return self.given_trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self.given_trainable = value
+
+    @property
     def weights(self) -> list[WeightSpec]:
         """The weights for the known input shape. A frozen layer has no trainable ones."""
         specs = self.weight_specs(*self.call_shapes())
@@ -353,12 +362,12 @@ class Layer(_Arguments, catalog=False):
             return False
         leave_out = field.name in self.written_only_if_given or (field.name == "activity_regularizer"
                                                                  and field.keyword_only)
-        return not leave_out or getattr(self, field.name) is not None
+        return not leave_out or getattr(self, field.attribute) is not None
 
     def serialize(self) -> dict[str, Any]:
         """The config with its class, as a model's config lists it."""
         written = serialize(self)
-        if self.nodes and all(x is not None for x in self.call_shapes()):
+        if self.nodes and not self.built_when_made and all(x is not None for x in self.call_shapes()):
             shapes = self.call_shapes()
             names = [f"{name}_shape" for name in self.shape_arguments]
             written["build_config"] = ({"input_shape": shapes[0]} if len(shapes) == 1
@@ -395,9 +404,9 @@ class Layer(_Arguments, catalog=False):
 
     def in_channels_first(self, rank: int) -> "Self":
         """This layer for a tensor whose last axis has been moved to the front of the others: its axes are moved too."""
-        moved = {}
+        moved: dict[str, Any] = {}
         for name, field in self._fields.items():
-            value = getattr(self, name) if type(field.kind).__name__ == "_Axis" else None
+            value = getattr(self, field.attribute) if type(field.kind).__name__ == "_Axis" else None
             if isinstance(value, int):
                 moved[name] = channels_first_axis(value, rank)
             elif isinstance(value, tuple):

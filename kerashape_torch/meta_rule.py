@@ -17,8 +17,8 @@ _SIZES = ((lambda axis: 8 + axis, lambda axis: 16 + 3 * axis), (lambda axis: 8, 
 def infer_by_running(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """The output specs of a function of torch tensors, for arguments in which tensors are :class:`TensorSpec`.
 
-    Axes that are None are tried at two sizes; output axes that differ between the two are None. Nothing is computed: the
-    tensors are on torch's meta device.
+    Axes that are None are tried at two sizes; output axes that differ between the two are None. Nothing is computed:
+    the tensors are on torch's meta device.
 
     Raises:
         ShapeError: the function fails on such shapes, or needs values where only shapes exist.
@@ -33,11 +33,10 @@ def infer_by_running(function: Callable[..., Any], args: Any, kwargs: Any) -> An
         except Exception as error:  # whatever the user's function raises
             problem = problem or error
             continue
-        pairs = iter(zip(flatten(first), flatten(second)))
-        return map_structure(lambda _: _merged(*next(pairs)), first)
+        return _all_merged(first, second)
     raise ShapeError(f"{getattr(function, '__name__', 'the function')} fails on tensors of these shapes: {problem}",
-                     hint="it is run on tensors without values to find its shape; give output_shape where it needs values"
-                     ) from problem
+                     hint="it is run on tensors without values to find its shape; "
+                          "give output_shape where it needs values") from problem
 
 
 def _run(function: Callable[..., Any], args: Any, kwargs: Any, size: Callable[[int], int]) -> Any:
@@ -52,6 +51,11 @@ def _run(function: Callable[..., Any], args: Any, kwargs: Any, size: Callable[[i
     args, kwargs = map_structure(tensor, (args, kwargs))
     with torch.device("meta"), torch.no_grad():
         return function(*args, **kwargs)
+
+
+def _all_merged(first: Any, second: Any) -> Any:
+    others = iter(flatten(second))
+    return map_structure(lambda x: _merged(x, next(others)), first)
 
 
 def _merged(first: Any, second: Any) -> TensorSpec:

@@ -1,23 +1,22 @@
 """Input, Model and Sequential: layers put together, every shape known at once."""
 
-import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kerashape_torch.config import custom_object_scope, deserialize, from_config_value, to_config
-from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, UnknownLayerError, did_you_mean
-from kerashape_torch.graph import Graph, Node, SymbolicTensor, TensorSpec, number
-from kerashape_torch.layer import DType, Layer, shapes_of
+from kerashape_torch.config import argument, custom_object_scope, deserialize
+from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, did_you_mean
+from kerashape_torch.functional_config import GraphReader, write_graph
+from kerashape_torch.graph import Graph, Node, SymbolicTensor, TensorSpec, number, shapes_of
+from kerashape_torch.layer import DType, Layer, serials
 from kerashape_torch.shape import Shape, standardize, to_text
-from kerashape_torch.structure import flatten, is_shape, map_structure
+from kerashape_torch.structure import flatten, flatten_shapes, is_shape, map_structure
 from kerashape_torch.weights import WeightSpec
 
 if TYPE_CHECKING:
     import torch
     from typing_extensions import Self
 
-_serials = itertools.count()
 
 
 class InputLayer(Layer):
@@ -30,6 +29,7 @@ class InputLayer(Layer):
     (None, 50, 50, 3)
     """
 
+    built_when_made = True
     shape: Any = None
     batch_size: int | None = None
     dtype: DType = None
@@ -78,15 +78,7 @@ def Input(shape: Any = None, batch_size: int | None = None, dtype: str | None = 
                       batch_shape=batch_shape, name=name, optional=optional).output
 
 
-class _ModelArguments(Layer, catalog=False):
-    """What Model takes, in order; the model itself has properties of the same names."""
-
-    inputs: Any = None
-    outputs: Any = None
-    name: str | None = None
-
-
-class Model(_ModelArguments, aliases=("Functional",)):
+class Model(Layer, aliases=("Functional",)):
     """Everything between some inputs and some outputs: a tensor, a list or a dict of tensors each.
 
     >>> from kerashape_torch.layers import Dense
@@ -96,8 +88,12 @@ class Model(_ModelArguments, aliases=("Functional",)):
     ((None, 1), 21)
     """
 
+    given_inputs: Any = argument(alias="inputs", default=None)
+    given_outputs: Any = argument(alias="outputs", default=None)
+    given_name: str | None = argument(alias="name", default=None)
     keras_module: ClassVar[str] = "keras.src.models.functional"
     keras_class_name: ClassVar[str] = "Functional"
+    counts_its_creation = True
     supports_masking = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -117,6 +113,16 @@ class Model(_ModelArguments, aliases=("Functional",)):
             self._adopt(layer)
         self.assign_names()
         self._check_names()
+
+    @property
+    def inputs(self) -> Any:
+        """The tensor, list or dict of tensors that it was made from."""
+        return self.given_inputs
+
+    @property
+    def outputs(self) -> Any:
+        """The tensor, list or dict of tensors that it was made to."""
+        return self.given_outputs
 
     def _arguments(self, but: tuple[str, ...] = ()) -> str:
         shapes = f"{to_text(self.input_shape)} -> {to_text(self.output_shape)}"
@@ -153,7 +159,7 @@ class Model(_ModelArguments, aliases=("Functional",)):
         return self.layers
 
     @property
-    def trainable(self) -> bool:  # type: ignore[override]
+    def trainable(self) -> bool:
         """Setting it sets every layer's, as in Keras."""
         return self._trainable
 
@@ -201,7 +207,7 @@ class Model(_ModelArguments, aliases=("Functional",)):
         return self._graph.layers
 
     @property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
         if self.given_name is None:
             (self._namer or self).assign_names()
         return self.given_name or self._auto_name or self.name_prefix
@@ -250,7 +256,7 @@ class Model(_ModelArguments, aliases=("Functional",)):
 
     def compute_output_shape(self, shape: Any) -> Any:
         """The output shape for another input shape: another batch, or sizes where the model has None."""
-        shapes = [shape] if is_shape(shape) else flatten_shapes_of(shape)
+        shapes = flatten_shapes(shape)
         specs = [TensorSpec(tuple(s), own.dtype) for s, own in zip(shapes, self.graph.flat_inputs)]
         return shapes_of(self.output_spec(specs))
 
@@ -273,27 +279,12 @@ class Model(_ModelArguments, aliases=("Functional",)):
     def get_config(self) -> dict[str, Any]:
         """The model as a Keras 3 config, which Keras loads to the same shapes."""
         graph = self.graph
-        kept = {node: i for layer in graph.layers for i, node in enumerate(graph.nodes_of(layer))}
-
-        def place(x: SymbolicTensor) -> list[Any]:
-            # Keras counts a functional model's own creation as its first call here, and only here.
-            offset = isinstance(x.node.layer, Model) and not isinstance(x.node.layer, Sequential)
-            return [x.node.layer.name, kept[x.node] + offset, x.index]
-
-        layers = []
-        for layer in graph.layers:
-            nodes = [_write_call(node, kept) for node in graph.nodes_of(layer) if node.inputs]
-            layers.append({**layer.serialize(), "name": layer.name, "inbound_nodes": nodes})
-        return {"name": self.name, "trainable": self.trainable, "layers": layers,
-                "input_layers": map_structure(place, graph.inputs), "output_layers": map_structure(place, graph.outputs)}
+        return {"name": self.name, "trainable": self.trainable, **write_graph(graph)}
 
     def serialize(self) -> dict[str, Any]:
-        written = {"module": self.keras_module, "class_name": self.keras_class_name, "config": self.get_config(),
-                   "registered_name": "Functional" if self.keras_class_name == "Functional" else None}
-        if self.built:
-            single = len(self.graph.flat_inputs) == 1
-            written["build_config"] = {"input_shape": self.input_shape if single else None}
-        return written
+        # a functional model is built by its calls: Keras writes no input shape
+        return {"module": self.keras_module, "class_name": self.keras_class_name, "config": self.get_config(),
+                "registered_name": "Functional", "build_config": {"input_shape": None}, "compile_config": {}}
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON text, as Keras writes it; :func:`model_from_json` reads it."""
@@ -305,7 +296,7 @@ class Model(_ModelArguments, aliases=("Functional",)):
         with custom_object_scope(custom_objects):
             if "layers" not in config or "input_layers" not in config:
                 raise ConfigError("the config of a functional model has 'layers', 'input_layers' and 'output_layers'")
-            return _Reader(config).model(cls)
+            return GraphReader(config).model(cls)
 
     # ---- doors to the rooms below ------------------------------------------------------------------------------------
 
@@ -315,7 +306,7 @@ class Model(_ModelArguments, aliases=("Functional",)):
         Args:
             device: where its weights are made: ``"cuda"``, ``"cpu"``, or ``"meta"`` for no memory at all.
             dtype: the dtype of its weights, where it is not the model's own.
-            layout: ``"keras"`` takes and gives axes as the model says; ``"torch"`` takes and gives images channels first.
+            layout: ``"keras"`` takes and gives axes as the model says; ``"torch"`` has images channels first.
 
         Without an input shape the module is lazy: its first call infers every weight shape.
         """
@@ -351,12 +342,14 @@ class Sequential(Model):
     _own_order: ClassVar[tuple[str, ...]] = ("layers", "trainable", "name")
     keras_module: ClassVar[str] = "keras"
     keras_class_name: ClassVar[str] = "Sequential"
+    counts_its_creation = False
 
     def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None,
                  **kwargs: Any) -> None:
         self._stack: list[Layer] = []
         self._tail: Any = None
-        self._ghosts: list["_Ghost"] = []
+        self._ghosts: list[_Ghost] = []
+        self._given_names: dict[str | None, Layer] = {}
         self._sequence_graph: Graph | None = None
         super().__init__(name=name, trainable=trainable, **kwargs)
         for layer in layers or ():
@@ -397,7 +390,8 @@ class Sequential(Model):
             raise ConfigError(f"{self.name} already has the input shape {to_text(self._stack[0].output_shape)}: "
                               "an Input comes first")
         if layer.given_name is not None and any(layer.given_name == other.given_name for other in self._named(layer)):
-            raise ConfigError(f"{self.name} already has a layer named {layer.given_name!r}. Give {layer!r} another name")
+            raise ConfigError(f"{self.name} already has a layer named {layer.given_name!r}. "
+                              f"Give {layer!r} another name")
         if isinstance(layer, InputLayer):
             self._tail = layer.output
         elif self._tail is not None:
@@ -406,10 +400,6 @@ class Sequential(Model):
         self._given_names[layer.given_name] = layer
         self._changed()
         self._adopt(layer)
-
-    @property
-    def _given_names(self) -> dict[str | None, Layer]:
-        return self.__dict__.setdefault("_names_given", {})  # type: ignore[no-any-return]
 
     def _named(self, layer: Layer) -> Iterator[Layer]:
         found = self._given_names.get(layer.given_name)
@@ -421,7 +411,7 @@ class Sequential(Model):
         self._names = None
 
     def _haunt(self) -> None:
-        """Keras makes an unnamed Functional at each rebuild; it uses up a number, so later models are named after it."""
+        """Keras makes an unnamed Functional at each rebuild; it uses up a number, which later names show."""
         if self._tail is not None and len(self._stack) > 1:
             self._ghosts.append(_Ghost())
 
@@ -446,7 +436,7 @@ class Sequential(Model):
         layers, self._stack = self._stack, []
         if not layers:
             raise ConfigError(f"{self.name} has no layers to build; add some first")
-        self._names_given = {}
+        self._given_names = {}
         self._push(InputLayer(batch_shape=shape, dtype=layers[0].input_dtype()))
         for layer in layers:
             self._push(layer)
@@ -465,11 +455,11 @@ class Sequential(Model):
         return self._sequence_graph
 
     @property
-    def inputs(self) -> Any:  # type: ignore[override]
+    def inputs(self) -> Any:
         return [self.graph.inputs]
 
     @property
-    def outputs(self) -> Any:  # type: ignore[override]
+    def outputs(self) -> Any:
         return [self.graph.outputs]
 
     @property
@@ -510,9 +500,11 @@ class Sequential(Model):
         return config
 
     def serialize(self) -> dict[str, Any]:
-        written = super().serialize()
+        written = {**super().serialize(), "registered_name": None}
         if self.built:
             written["build_config"] = {"input_shape": self.input_shape}
+        else:
+            del written["build_config"]
         return written
 
     @classmethod
@@ -536,8 +528,6 @@ class _Ghost:
     name_prefix = "functional"
 
     def __init__(self) -> None:
-        from kerashape_torch.layer import _serials as serials
-
         self.serial = next(serials)
 
 
@@ -560,138 +550,6 @@ def _check_compatible(given: Shape, own: SymbolicTensor) -> None:
     for axis, (got, expected) in enumerate(zip(given, own.shape)):
         if None not in (got, expected) and got != expected:
             raise ShapeError(f"axis {axis} of input {own.node.layer.name!r} is {expected}, got {got}")
-
-
-def flatten_shapes_of(shape: Any) -> list[Shape]:
-    from kerashape_torch.structure import flatten_shapes
-
-    return flatten_shapes(shape)
-
-
-# ---- functional configs ----------------------------------------------------------------------------------------------
-
-
-def _write_call(node: Node, kept: Mapping[Node, int]) -> dict[str, Any]:
-    def write(value: Any) -> Any:
-        if not isinstance(value, SymbolicTensor):
-            return _write_constant(value)
-        history = [value.node.layer.name, kept[value.node], value.index]
-        return {"class_name": "__keras_tensor__",
-                "config": {"shape": value.shape, "dtype": value.dtype, "keras_history": history}}
-
-    return {"args": map_structure(write, list(node.args)), "kwargs": map_structure(write, node.kwargs)}
-
-
-def _write_constant(value: Any) -> Any:
-    if isinstance(value, slice):
-        parts = [_write_constant(part) for part in (value.start, value.stop, value.step)]
-        return {"class_name": "__slice__", "config": dict(zip(("start", "stop", "step"), parts))}
-    if value is Ellipsis:
-        return {"class_name": "__ellipsis__", "config": {}}
-    return to_config(value)
-
-
-class _Reader:
-    """Makes a functional model from its config: the layers first, then their calls as soon as their inputs exist."""
-
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config = config
-        self.made: dict[str, Layer] = {}
-        self.calls: dict[str, list[Any]] = {}
-        for written in config["layers"]:
-            name = written.get("name") or written["config"]["name"]
-            if name in self.made:
-                raise ConfigError(f"two layers of this config are named {name!r}")
-            self.made[name] = self._layer(written)
-            self.calls[name] = list(written.get("inbound_nodes", ()))
-
-    @staticmethod
-    def _layer(written: Mapping[str, Any]) -> Layer:
-        layer = deserialize(written)
-        if not isinstance(layer, Layer):
-            raise UnknownLayerError(f"{written['class_name']!r} is not a layer")
-        return layer
-
-    def model(self, cls: type[Any]) -> Any:
-        self._call_all()
-        config = self.config
-        model = cls(self._tensors(config["input_layers"]), self._tensors(config["output_layers"]),
-                    name=config.get("name"))
-        if config.get("trainable") is False:
-            model.trainable = False
-        return model
-
-    def _call_all(self) -> None:
-        """Each call waits for the layers that it needs, so the work is linear in the number of calls."""
-        waiting: dict[str, list[str]] = {}
-        ready = list(reversed(self.made))
-        progress = dict.fromkeys(self.made, 0)
-        while ready:
-            name = ready.pop()
-            calls = self.calls[name]
-            while progress[name] < len(calls):
-                missing = self._missing(calls[progress[name]])
-                if missing is not None:
-                    waiting.setdefault(missing, []).append(name)
-                    break
-                call = calls[progress[name]]
-                args, kwargs = self._arguments(call["args"]), self._arguments(call["kwargs"])
-                self.made[name](*args, **kwargs)
-                progress[name] += 1
-                ready.extend(waiting.pop(name, ()))
-        stuck = [name for name in self.made if progress[name] < len(self.calls[name])]
-        if stuck:
-            raise ConfigError(f"the calls of these layers form a loop or need what does not exist: {', '.join(stuck)}")
-
-    def _missing(self, call: Any) -> str | None:
-        for name, index, _ in _histories(call):
-            if name not in self.made:
-                raise ConfigError(f"a call needs the layer {name!r}, which this config does not have")
-            if len(self.made[name].nodes) <= index:
-                return str(name)
-        return None
-
-    def _arguments(self, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            name = value.get("class_name")
-            if name == "__keras_tensor__":
-                return self._tensor(*value["config"]["keras_history"])
-            if name == "__slice__":
-                parts = self._arguments(value["config"])
-                return slice(parts["start"], parts["stop"], parts["step"])
-            if name == "__ellipsis__":
-                return ...
-            if name is not None and "config" in value:
-                return from_config_value(value)
-            return {key: self._arguments(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self._arguments(item) for item in value]
-        return value
-
-    def _tensor(self, name: str, node: int, index: int) -> SymbolicTensor:
-        outputs: list[SymbolicTensor] = flatten(self.made[name].nodes[node].outputs)
-        return outputs[index]
-
-    def _tensors(self, structure: Any) -> Any:
-        if isinstance(structure, Mapping):
-            return {key: self._tensors(value) for key, value in structure.items()}
-        if len(structure) == 3 and isinstance(structure[0], str):
-            name, node, index = structure
-            layer = self.made[name]
-            return self._tensor(name, node - (isinstance(layer, Model) and not isinstance(layer, Sequential)), index)
-        return [self._tensors(value) for value in structure]
-
-
-def _histories(value: Any) -> Iterator[list[Any]]:
-    if isinstance(value, Mapping):
-        if value.get("class_name") == "__keras_tensor__":
-            yield value["config"]["keras_history"]
-        else:
-            for item in value.values():
-                yield from _histories(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _histories(item)
 
 
 def model_from_json(text: str | bytes, custom_objects: Mapping[str, Any] | None = None) -> Any:

@@ -11,8 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from kerashape_torch.config import Kind, Record
-from kerashape_torch.config import Choice
+from kerashape_torch.config import Choice, Kind, Record
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.identifiers import FamilyIdentifiers
 from kerashape_torch.shape import to_text
@@ -20,7 +19,6 @@ from kerashape_torch.shape import to_text
 if TYPE_CHECKING:
     import torch
 
-# Annotations of fields are read when a class is made, so this module does without `from __future__ import annotations`.
 
 
 class _Factor(Kind):

@@ -159,7 +159,8 @@ def window_output(size: Size, window: int, stride: int = 1, padding: str = "vali
     reach = (window - 1) * dilation + 1
     if size < reach:
         dilated = f" (dilated by {dilation}: {reach})" if dilation > 1 else ""
-        raise ShapeError(f"{axis}: a window of {window}{dilated} with padding 'valid' needs at least {reach}, got {size}")
+        raise ShapeError(f"{axis}: a window of {window}{dilated} with padding 'valid' needs at least {reach}, "
+                         f"got {size}")
     return (size - reach) // stride + 1
 
 

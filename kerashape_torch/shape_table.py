@@ -127,8 +127,9 @@ class ShapeTable(Sequence[Row]):
 
     def __str__(self) -> str:
         cells = [("layer", "class", "input", "output", "weights", "params")]
-        cells += [("  " * row.depth + row.name, row.class_name, shape_text(row.input_shape), shape_text(row.output_shape),
-                   _weights_text(row.weights), "?" if row.params is None else f"{row.params:,}") for row in self.rows]
+        cells += [("  " * row.depth + row.name, row.class_name, shape_text(row.input_shape),
+                   shape_text(row.output_shape), _weights_text(row.weights),
+                   "?" if row.params is None else f"{row.params:,}") for row in self.rows]
         number = "?" if any(row.params is None for row in self.rows) else f"{self.params:,}"
         fixed = f", {self.non_trainable.params:,} of them not trainable" if self.non_trainable.params else ""
         ends = f"{shape_text(self.input_shape)} -> {shape_text(self.output_shape)}"
@@ -273,8 +274,9 @@ def _of_model(model: Model, shape: Any = None) -> ShapeTable:
         model.compute_output_shape(shape)  # refuses what does not fit the model's inputs
         specs = [TensorSpec(tuple(each), x.dtype) for each, x in zip(flatten_shapes(shape), graph.flat_inputs)]
         known = graph.known(specs)
-    ends = [[known.get(id(x), x).shape for x in tensors] for tensors in (graph.flat_inputs, graph.flat_outputs)]
-    return ShapeTable(model.name, _rows(model, known), weights, *map(bare, ends), chain=_is_chain(graph))
+    inputs, outputs = (bare([known.get(id(x), x).shape for x in tensors])
+                       for tensors in (graph.flat_inputs, graph.flat_outputs))
+    return ShapeTable(model.name, _rows(model, known), weights, inputs, outputs, chain=_is_chain(graph))
 
 
 def _rows(model: Model, known: dict[int, TensorSpec], depth: int = 0) -> Iterator[Row]:
@@ -286,7 +288,8 @@ def _rows(model: Model, known: dict[int, TensorSpec], depth: int = 0) -> Iterato
         output = map_structure(lambda x: known.get(id(x), x).shape, node.outputs)
         yield Row(layer.name, class_name(layer), bare([x.shape for x in inputs]) if inputs else output, output,
                   [] if isinstance(layer, Model) else _weights(layer), _params([layer]), layer.trainable,
-                  tuple(Connection(x.node.layer.name, x.node.position, x.index) for each in nodes for x in each.inputs), depth)
+                  tuple(Connection(x.node.layer.name, x.node.position, x.index) for each in nodes for x in each.inputs),
+                  depth)
         if isinstance(layer, Model):
             specs = [TensorSpec(x.shape, own.dtype) for x, own in zip(inputs, layer.graph.flat_inputs)]
             yield from _rows(layer, layer.graph.known(specs) if known else {}, depth + 1)
@@ -321,8 +324,8 @@ def _weights(layer: Layer) -> list[Weight]:
         return []
     specs = layer.weights
     unique = len({spec.name for spec in specs}) == len(specs)
-    return [Weight(spec.name if unique else spec.full_path, spec.shape, spec.trainable, spec.dtype or layer.variable_dtype)
-            for spec in specs]
+    return [Weight(spec.name if unique else spec.full_path, spec.shape, spec.trainable,
+                   spec.dtype or layer.variable_dtype) for spec in specs]
 
 
 def _unique_weights(layers: Iterable[Layer], seen: set[Layer]) -> Iterator[Weight]:

@@ -31,7 +31,7 @@ class Kept(NamedTuple):
     Attributes:
         owner: how errors speak of its layer.
         spec: as that layer states it.
-        path: of the dataset in the file.
+        path: of the dataset in the file; empty where the numbers are part of another weight's.
         copies: paths of datasets with the same numbers.
     """
 
@@ -84,6 +84,9 @@ def _kept(layer: Layer, group: str) -> list[Kept]:
         counts[f"{group}/vars"] = 1  # Keras keeps the wrapped kernel here once more, before its own vector
     for spec in layer.weights:
         where = "/".join((group, *_attributes(layer, spec.full_path.split("/")[:-1]), "vars"))
+        if spec.factor is not None:
+            found.append(Kept(layer.describe(), spec, ""))
+            continue
         is_kernel = normalizes and spec.name in ("kernel", "embeddings")
         found.append(Kept(layer.describe(), spec, f"{where}/{counts[where]}",
                           (f"{group}/vars/0",) if is_kernel else ()))

@@ -14,14 +14,14 @@ class Place(NamedTuple):
     Attributes:
         path: of the parameter or buffer, below the layer's module: ``"weight"``, ``"pointwise.weight"``.
         pattern: einops, from Keras' layout to torch's; it inverts for free. None where they are the same.
-        index: only this entry of the Keras array's first axis lives here (a GRU's two biases).
+        entry: only this one of the Keras array's first axis lives here (a GRU's two biases).
         gates: Keras' gates in torch's order, as blocks of the last axis: ``(1, 0, 2)`` turns z, r, h into r, z, h.
         sizes: lengths of axes that the pattern joins or splits.
     """
 
     path: str
     pattern: str | None = None
-    index: int | None = None
+    entry: int | None = None
     gates: tuple[int, ...] | None = None
     sizes: Mapping[str, int] = {}
 
@@ -42,6 +42,7 @@ class WeightSpec(NamedTuple):
         places: where its numbers live in torch. Usually one place; several hold a part each.
         path: of the variable below the layer, as Keras writes it: ``lstm_cell/kernel``. Empty: the name itself.
         dtype: where it differs from the layer's: a counter is an integer.
+        factor: of LoRA's two narrow weights: a file has only ``kernel + factor * a @ b``, as the kernel.
     """
 
     name: str
@@ -54,6 +55,7 @@ class WeightSpec(NamedTuple):
     places: tuple[Place, ...] = ()
     path: str = ""
     dtype: str | None = None
+    factor: float | None = None
 
     @property
     def size(self) -> int:
@@ -92,11 +94,24 @@ def kernel_and_bias(layer: Any, shape: Sequence[int], *, pattern: str, axes: tup
     """
     prefix = f"{at}." if at else ""
     specs = [weight(name, shape, getattr(layer, f"{name}_initializer"), at=f"{prefix}weight", pattern=pattern,
-                    regularizer=getattr(layer, f"{name}_regularizer"),
+                    trainable=True, regularizer=getattr(layer, f"{name}_regularizer"),
                     constraint=getattr(layer, f"{name}_constraint"), axes=axes, **sizes)]
     if layer.use_bias:
         specs.append(weight("bias", bias_shape or tuple(shape)[-1:], layer.bias_initializer, at=f"{prefix}bias",
-                            pattern=bias_pattern, regularizer=layer.bias_regularizer,
+                            pattern=bias_pattern, trainable=True, regularizer=layer.bias_regularizer,
                             constraint=layer.bias_constraint, axes=axes[-len(bias_shape or (1,)):],
                             **(sizes if bias_pattern else {})))
     return specs
+
+
+def with_lora(specs: Sequence[WeightSpec], rank: int | None, alpha: float | None) -> list[WeightSpec]:
+    """Keras' LoRA: with a rank, the first weight is frozen and the product of two narrow ones is added to it."""
+    kernel, *others = specs
+    if not rank:
+        return list(specs)
+    narrow = weight(f"lora_{kernel.name}_a", (*kernel.shape[:-1], rank), "he_uniform", at="lora_a",
+                    regularizer=kernel.regularizer, axes=(*kernel.axes[:-1], "lora_rank"))
+    wide = weight(f"lora_{kernel.name}_b", (rank, kernel.shape[-1]), "zeros", at="lora_b",
+                  regularizer=kernel.regularizer, axes=("lora_rank", *kernel.axes[-1:]))
+    factor = (alpha or rank) / rank
+    return [kernel._replace(trainable=False), *others, narrow._replace(factor=factor), wide._replace(factor=factor)]

@@ -17,6 +17,7 @@ from kerashape_torch.weights import WeightSpec, weight
 class _ElementWise(Layer, catalog=False):
     """Each element for itself, in whatever order the axes are."""
 
+    built_when_made = True
     supports_masking = True
 
     def layout(self, shape: Shape) -> str:
@@ -131,6 +132,7 @@ class PReLU(_ElementWise):
     alpha_initializer: InitializerLike = "zeros"
     alpha_regularizer: RegularizerLike = None
     alpha_constraint: ConstraintLike = None
+    built_when_made = False
     shared_axes: Annotated[int | tuple[int, ...] | None, _SharedAxes()] = None
 
     def _alpha(self, shape: Shape) -> tuple[int, ...]:

@@ -88,6 +88,7 @@ class AdditiveAttention(Attention):
     """
 
     use_scale: bool = True
+    dropout: float = 0.0
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

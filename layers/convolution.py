@@ -85,9 +85,6 @@ class _Conv(Convolving, catalog=False):
     bias_constraint: ConstraintLike = None
 
     def __post_init__(self) -> None:
-        if self.padding == "causal" and self.rank > 1:
-            raise ConfigError(f"{type(self).__name__}(padding=...) must be one of 'valid', 'same', got 'causal': "
-                              "only Conv1D has an axis that is time")
         if self.filters % self.groups:
             raise ConfigError(f"{type(self).__name__}: filters={self.filters} cannot be divided into "
                               f"groups={self.groups}")

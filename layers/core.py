@@ -9,7 +9,7 @@ from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layer import ANY, Layer
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, fixed, require_min_rank
-from kerashape_torch.weights import WeightSpec, kernel_and_bias
+from kerashape_torch.weights import WeightSpec, kernel_and_bias, with_lora
 
 
 class Dense(Layer):
@@ -17,6 +17,9 @@ class Dense(Layer):
 
     Input shape:  (batch, ..., features)
     Output shape: (batch, ..., units)
+
+    With ``lora_rank`` the kernel is frozen and the product of two narrow ones is added to it. Keras forgets
+    ``lora_alpha`` when it builds this layer, so it changes no number here either.
 
     >>> Dense(units=4, input_shape=(3,)).output_shape
     (None, 4)
@@ -45,13 +48,19 @@ class Dense(Layer):
         return (*shape[:-1], self.units)
 
     def weight_specs(self, shape: Shape) -> list[WeightSpec]:
-        return kernel_and_bias(self, (fixed(shape[-1], "features"), self.units), pattern="i o -> o i",
-                               axes=("input features", "units"))
+        specs = kernel_and_bias(self, (fixed(shape[-1], "features"), self.units), pattern="i o -> o i",
+                                axes=("input features", "units"))
+        return with_lora(specs, self.lora_rank, self.lora_rank)
 
     def module(self, shape: Shape) -> Any:
         from torch import nn
 
-        return nn.Linear(fixed(shape[-1], "features"), self.units, bias=self.use_bias)
+        features = fixed(shape[-1], "features")
+        if self.lora_rank:
+            from kerashape_torch.torch_modules.lora import LoraLinear
+
+            return LoraLinear(features, self.units, self.use_bias, self.lora_rank, self.lora_rank)
+        return nn.Linear(features, self.units, bias=self.use_bias)
 
 
 class Activation(Layer):
@@ -64,6 +73,7 @@ class Activation(Layer):
     (None, 32)
     """
 
+    built_when_made = True
     activation: ActivationLike
     supports_masking = True
 
@@ -79,6 +89,7 @@ class Activation(Layer):
 class Identity(Layer):
     """Gives back what it gets."""
 
+    built_when_made = True
     keeps_dtype = True
     supports_masking = True
 

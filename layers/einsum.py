@@ -5,14 +5,14 @@ from typing import Annotated, Any, NamedTuple
 
 from kerashape_torch import initializers
 from kerashape_torch.activations import Activation as ActivationLike
-from kerashape_torch.config import Kind
+from kerashape_torch.config import Kind, argument
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layer import Layer
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, Size, fixed, standardize, to_text
-from kerashape_torch.weights import WeightSpec, weight
+from kerashape_torch.weights import WeightSpec, weight, with_lora
 
 _FORMS = {
     "none": re.compile("([a-zA-Z]+),([a-zA-Z]+)->([a-zA-Z]+)"),
@@ -157,7 +157,7 @@ class EinsumDense(Layer):
     """
 
     equation: str
-    output_shape: Annotated[Any, _OutputSizes()]
+    given_output_shape: Annotated[Any, _OutputSizes()] = argument(alias="output_shape")
     activation: ActivationLike = None
     bias_axes: str | None = None
     kernel_initializer: InitializerLike = "glorot_uniform"
@@ -180,7 +180,7 @@ class EinsumDense(Layer):
 
     def fit(self, shape: Shape) -> Fitted:
         """What the equation says of an input shape."""
-        given = self.__dict__["output_shape"]
+        given = self.given_output_shape
         return self.parts.fit(shape, standardize((given,) if isinstance(given, int) else given))
 
     def compute_output_shape(self, shape: Shape) -> Shape:
@@ -221,13 +221,7 @@ def kernel_specs(layer: EinsumDense, parts: Equation, fitted: Fitted, pattern: s
     if fitted.bias is not None:
         specs.append(weight("bias", fitted.bias, layer.bias_initializer, regularizer=layer.bias_regularizer,
                             constraint=layer.bias_constraint))
-    if layer.lora_rank:
-        specs[0] = kernel._replace(trainable=False)
-        specs += [weight("lora_kernel_a", (*fitted.kernel[:-1], layer.lora_rank), "he_uniform", at="lora_a",
-                         regularizer=layer.kernel_regularizer),
-                  weight("lora_kernel_b", (layer.lora_rank, fitted.kernel[-1]), "zeros", at="lora_b",
-                         regularizer=layer.kernel_regularizer)]
-    return specs
+    return with_lora(specs, layer.lora_rank, layer.lora_alpha)
 
 
 def for_axes(initializer: Any, parts: Equation) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kerashape_torch.config import Behind, Positive
+from kerashape_torch.config import Positive, argument
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import TensorSpec
@@ -11,7 +11,7 @@ from kerashape_torch.layer import Layer
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, standardize, to_text
 from kerashape_torch.structure import flatten
-from kerashape_torch.weights import WeightSpec, weight
+from kerashape_torch.weights import WeightSpec, weight, with_lora
 
 
 class Embedding(Layer):
@@ -34,7 +34,7 @@ class Embedding(Layer):
     embeddings_regularizer: RegularizerLike = None
     embeddings_constraint: ConstraintLike = None
     mask_zero: bool = False
-    weights: Any = Behind(Layer.weights)
+    given_weights: Any = argument(alias="weights", default=None)
     lora_rank: int | None = None
     lora_alpha: int | None = None
     quantization_config: Any = None
@@ -42,7 +42,7 @@ class Embedding(Layer):
     input_length: Any = None
 
     def __post_init__(self) -> None:
-        self._start = _only_array(self.__dict__["weights"], (self.input_dim, self.output_dim))
+        self._start = _only_array(self.given_weights, (self.input_dim, self.output_dim))
         if self.lora_rank and self.embeddings_constraint is not None:
             raise ConfigError(f"{type(self).__name__}(lora_rank=...) cannot be had together with embeddings_constraint")
         if self.lora_rank and self.lora_alpha is None:
@@ -54,7 +54,7 @@ class Embedding(Layer):
         if given is not None or self.input_length is None:
             return given
         length = self.input_length if isinstance(self.input_length, (list, tuple)) else (self.input_length,)
-        return (self.__dict__["batch_size"], *standardize(length, "input_length"))
+        return (self.batch_size, *standardize(length, "input_length"))
 
     def makes_mask(self) -> bool:
         return self.mask_zero
@@ -73,16 +73,11 @@ class Embedding(Layer):
         table = weight("embeddings", (self.input_dim, self.output_dim), start, at="weight",
                        regularizer=self.embeddings_regularizer, constraint=self.embeddings_constraint,
                        axes=("vocabulary", "output_dim"))
-        if not self.lora_rank:
-            return [table]
-        return [table._replace(trainable=False),
-                weight("lora_embeddings_a", (self.input_dim, self.lora_rank), "he_uniform", at="lora_a",
-                       regularizer=self.embeddings_regularizer, axes=("vocabulary", "lora_rank")),
-                weight("lora_embeddings_b", (self.lora_rank, self.output_dim), "zeros", at="lora_b",
-                       regularizer=self.embeddings_regularizer, axes=("lora_rank", "output_dim"))]
+        return with_lora([table], self.lora_rank, self.lora_alpha)
 
     def module(self, shape: Shape) -> Any:
-        from kerashape_torch.torch_modules.embedding import Embedding, LoraEmbedding
+        from kerashape_torch.torch_modules.embedding import Embedding
+        from kerashape_torch.torch_modules.lora import LoraEmbedding
 
         if self.lora_rank:
             return LoraEmbedding(self.input_dim, self.output_dim, self.lora_rank, self.lora_alpha or self.lora_rank)

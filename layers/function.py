@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kerashape_torch.config import Behind, custom_object, from_config_value, to_config
+from kerashape_torch.config import argument, custom_object, from_config_value, to_config
 from kerashape_torch.errors import ConfigError, UnsafeConfigError
 from kerashape_torch.graph import TensorSpec
 from kerashape_torch.layer import Layer
@@ -42,7 +42,7 @@ class Lambda(Layer):
     """
 
     function: Any
-    output_shape: Any = Behind(Layer.output_shape)
+    given_output_shape: Any = argument(alias="output_shape", default=None)
     mask: Any = None
     arguments: Any = None
     call_arguments = ("inputs", "mask", "training")
@@ -62,7 +62,7 @@ class Lambda(Layer):
         return self.mask is not None
 
     def compute_output_shape(self, shape: Any) -> Any:
-        given = self.__dict__["output_shape"]
+        given = self.given_output_shape
         if given is None:
             spec = self._run_on(map_shapes(lambda each: TensorSpec(each, self.compute_dtype), shape))
             return map_structure(lambda each: each.shape, spec)
@@ -72,7 +72,7 @@ class Lambda(Layer):
         return map_shapes(lambda each: (batch, *each), given)
 
     def output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        if self.__dict__["output_shape"] is not None:
+        if self.given_output_shape is not None:
             return super().output_spec(*args, **kwargs)
         inputs = self.input_specs(args, kwargs)[0]
         return self._run_on(map_structure(lambda x: TensorSpec(x.shape, self.output_dtype(x.dtype))
@@ -107,11 +107,6 @@ class Lambda(Layer):
         written = _FunctionConfig(config["function"])
         written.function = self.function
         return {**config, "function": written}
-
-    def _is_written(self, field: Any) -> bool:
-        if field.name == "output_shape":
-            return self.__dict__["output_shape"] is not None
-        return super()._is_written(field)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Self":
@@ -169,6 +164,7 @@ class Masking(Layer):
     (None, 5, 3)
     """
 
+    built_when_made = True
     mask_value: Any = 0.0
     supports_masking = True
 

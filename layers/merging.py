@@ -171,9 +171,9 @@ class Concatenate(_Merge):
             raise ShapeError(f"the ranks of the inputs differ: {to_text(shapes)}")
         axis = axis_index(self.axis, len(shapes[0]))
         for other in range(len(shapes[0])):
-            sizes = {shape[other] for shape in shapes} - {None}
+            sizes = dict.fromkeys(shape[other] for shape in shapes if shape[other] is not None)
             if other != axis and len(sizes) > 1:
-                given = " and ".join(map(str, sorted(sizes, key=str)))
+                given = " and ".join(map(str, sizes))
                 raise ShapeError(f"axis {other}: {given} differ, and only axis {axis} may, in {to_text(shapes)}")
         sizes_along = [shape[axis] for shape in shapes]
         total = None if None in sizes_along else sum(size for size in sizes_along if size is not None)

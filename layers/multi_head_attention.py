@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, NamedTuple
 
-from kerashape_torch.config import Behind, Fraction, Kind, Positive, PositiveOrNone
+from kerashape_torch.config import Fraction, Kind, Positive, PositiveOrNone, argument
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import TensorSpec, shapes_of
@@ -24,7 +24,23 @@ class _Projection(NamedTuple):
     sizes: Shape
 
 
-class _Headed(Layer, catalog=False):
+class _Options:
+    """Arguments that these layers share; each says again where they come among its own."""
+
+    dropout: Fraction
+    use_bias: bool
+    use_gate: bool
+    sliding_window: PositiveOrNone
+    flash_attention: bool | None
+    kernel_initializer: InitializerLike
+    bias_initializer: InitializerLike
+    kernel_regularizer: RegularizerLike
+    bias_regularizer: RegularizerLike
+    kernel_constraint: ConstraintLike
+    bias_constraint: ConstraintLike
+
+
+class _Headed(_Options, Layer, catalog=False):
     """What the layers of several heads share: their calls, their weights and the shapes that they refuse."""
 
     call_arguments = ("query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask",
@@ -32,18 +48,6 @@ class _Headed(Layer, catalog=False):
     shape_arguments = ("query", "value", "key")
     supports_masking = True
     uses_mask = True
-
-    dropout: Fraction = 0.0
-    use_bias: bool = True
-    use_gate: bool = False
-    sliding_window: PositiveOrNone = None
-    flash_attention: bool | None = None
-    kernel_initializer: InitializerLike = "glorot_uniform"
-    bias_initializer: InitializerLike = "zeros"
-    kernel_regularizer: RegularizerLike = None
-    bias_regularizer: RegularizerLike = None
-    kernel_constraint: ConstraintLike = None
-    bias_constraint: ConstraintLike = None
 
     def __post_init__(self) -> None:
         if self.flash_attention and self.dropout > 0:
@@ -90,12 +94,13 @@ class _Headed(Layer, catalog=False):
         lengths = dict(zip(parts.kernel, fitted.kernel))
         left, right = " ".join(inputs), " ".join(outputs)
         specs = [weight("kernel", fitted.kernel, for_axes(self.kernel_initializer, parts), at=f"{name}.weight",
-                        pattern=f"{left} {right} -> ({right}) ({left})", regularizer=self.kernel_regularizer,
+                        pattern=f"{left} {right} -> ({right}) ({left})", trainable=True,
+                        regularizer=self.kernel_regularizer,
                         constraint=self.kernel_constraint, axes=tuple(_AXES[letter] for letter in parts.kernel),
                         **lengths)]
         if fitted.bias is not None:
             specs.append(weight("bias", fitted.bias, self.bias_initializer, at=f"{name}.bias",
-                                pattern=f"{right} -> ({right})", regularizer=self.bias_regularizer,
+                                pattern=f"{right} -> ({right})", trainable=True, regularizer=self.bias_regularizer,
                                 constraint=self.bias_constraint, axes=tuple(_AXES[letter] for letter in outputs),
                                 **{letter: lengths[letter] for letter in outputs}))
         return [spec.below(keras=name) for spec in specs]
@@ -168,7 +173,7 @@ class MultiHeadAttention(_Headed):
     value_dim: PositiveOrNone = None
     dropout: Fraction = 0.0
     use_bias: bool = True
-    output_shape: Annotated[Any, _OutputSizes()] = Behind(Layer.output_shape)
+    given_output_shape: Annotated[Any, _OutputSizes()] = argument(alias="output_shape", default=None)
     attention_axes: Annotated[Any, _AttentionAxes()] = None
     sliding_window: PositiveOrNone = None
     flash_attention: bool | None = None
@@ -199,7 +204,7 @@ class MultiHeadAttention(_Headed):
 
     @property
     def _outputs(self) -> tuple[int, ...]:
-        given = self.__dict__["output_shape"]
+        given = self.given_output_shape
         return (given,) if given and isinstance(given, int) else tuple(given or ())
 
     def compute_output_shape(self, query: Shape, value: Any = None, key: Any = None) -> Shape:

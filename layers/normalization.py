@@ -301,6 +301,7 @@ class UnitNormalization(_Normalization):
     (None, 5, 3)
     """
 
+    built_when_made = True
     axis: Axes = -1
     several_axes = True
 

@@ -16,6 +16,7 @@ from kerashape_torch.shape import Shape, to_text, window_output
 class _Pooling(Spatial, catalog=False):
     """A window that slides over the spatial axes."""
 
+    built_when_made = True
     kind: ClassVar[str]
     pool_size: Sizes
     strides: SizesOrNone = None
@@ -144,6 +145,7 @@ class AveragePooling3D(_AveragePooling, aliases=("AvgPool3D",)):
 class _GlobalPooling(AnyOrder, catalog=False):
     """One number for each channel."""
 
+    built_when_made = True
     function: ClassVar[str]
     data_format: DataFormat = None
     keepdims: bool = False

@@ -37,7 +37,19 @@ class _UseCudnn(Kind):
 UseCudnn = Annotated[bool | str, _UseCudnn()]
 
 
-class Recurrent(PartlyWritten, catalog=False):
+class _Options:
+    """Arguments that all recurrent layers have; each says again where they come among its own."""
+
+    return_sequences: bool
+    return_state: bool
+    go_backwards: bool
+    stateful: bool
+    unroll: bool
+    zero_output_for_mask: bool
+    input_length: int | None
+
+
+class Recurrent(_Options, PartlyWritten, catalog=False):
     """Base of the recurrent layers.
 
     Input shape:  (batch, steps, features)
@@ -54,14 +66,6 @@ class Recurrent(PartlyWritten, catalog=False):
     uses_mask = True
     activation_is_inside = True
     unwritten: ClassVar[tuple[str, ...]] = ("input_length",)
-
-    return_sequences: bool = False
-    return_state: bool = False
-    go_backwards: bool = False
-    stateful: bool = False
-    unroll: bool = False
-    zero_output_for_mask: bool = False
-    input_length: int | None = None
 
     @property
     def one_step(self) -> Cell:

@@ -136,17 +136,22 @@ def check_states(states: Any, sizes: Any, what: str) -> None:
             raise ShapeError(f"{what}: the units are {size}, got {to_text(shape)}")
 
 
-class _OneCell(Cell, catalog=False):
+class _Options:
+    """Arguments that these cells share; each says again where they come among its own."""
+
+    units: Positive
+    activation: Activation
+    use_bias: bool
+    dropout: Rate
+    recurrent_dropout: Rate
+
+
+class _OneCell(_Options, Cell, catalog=False):
     """A cell with a kernel, a recurrent kernel and a bias."""
 
     gates: ClassVar[int] = 1
     torch_gates: ClassVar[tuple[int, ...] | None] = None
     """Keras' gates in torch's order, where it differs."""
-    units: Positive
-    activation: Activation = "tanh"
-    use_bias: bool = True
-    dropout: Rate = 0.0
-    recurrent_dropout: Rate = 0.0
 
     @property
     def output_size(self) -> int:
@@ -219,11 +224,14 @@ class _OneCell(Cell, catalog=False):
         return activation.module((None, self.units))
 
 
-class _GatedCell(_OneCell, catalog=False):
+class _GateOptions:
+    recurrent_activation: Activation
+    implementation: Any
+
+
+class _GatedCell(_GateOptions, _OneCell, catalog=False):
     """A cell with gates."""
 
-    recurrent_activation: Activation = "sigmoid"
-    implementation: Any = 2
     unwritten = ("implementation",)
 
     @property
@@ -381,8 +389,8 @@ class GRUCell(_GatedCell):
     def _bias_spec(self, rows: int, counted: str) -> WeightSpec:
         if not self.reset_after:
             return super()._bias_spec(rows, counted)
-        places = (Place("bias_ih_l0", index=0, gates=self.torch_gates),
-                  Place("bias_hh_l0", index=1, gates=self.torch_gates))
+        places = (Place("bias_ih_l0", entry=0, gates=self.torch_gates),
+                  Place("bias_hh_l0", entry=1, gates=self.torch_gates))
         return self._spec("bias", "bias", (2, rows), ("input and recurrent", counted))._replace(places=places)
 
     def _loop_arguments(self) -> dict[str, Any]:

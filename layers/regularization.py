@@ -17,6 +17,7 @@ from kerashape_torch.shape import Shape
 class _Noise(Layer, catalog=False):
     """Each element for itself, in whatever order the axes are; nothing happens outside training."""
 
+    built_when_made = True
     supports_masking = True
 
     def layout(self, shape: Shape) -> str:
@@ -123,6 +124,7 @@ class GaussianNoise(_Noise):
 class _SpatialDropout(Spatial, catalog=False):
     """Drops whole channels of a sample in training."""
 
+    built_when_made = True
     supports_masking = True
 
     def compute_output_shape(self, shape: Shape) -> Shape:

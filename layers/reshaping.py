@@ -72,6 +72,7 @@ class Reshape(Layer):
     (None, None, 2)
     """
 
+    built_when_made = True
     target_shape: Annotated[tuple[int | None, ...], _TargetShape()]
     keeps_dtype = True
 

@@ -99,4 +99,9 @@ class Conv3DTranspose(_ConvTranspose, aliases=("Convolution3DTranspose", "Deconv
     (None, 10, 10, 10, 4)
     """
 
+    filters: Positive
+    kernel_size: Sizes
+    strides: Sizes = 1
+    padding: Padding = "valid"
+    data_format: DataFormat = None  # before output_padding here, as in Keras
     rank = 3

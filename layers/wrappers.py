@@ -142,14 +142,14 @@ class Bidirectional(Holder):
     @property
     def forward_layer(self) -> Any:
         """The layer that runs first; Keras makes it anew, as ``forward_lstm``."""
-        self._forward.__dict__["name"] = f"forward_{self.layer.name.removeprefix('forward_')}"
+        self._forward.given_name = f"forward_{self.layer.name.removeprefix('forward_')}"
         return self._forward
 
     @property
     def _backward_layer(self) -> Any:
         """The layer that runs the other way; where none is given, Keras makes it, as ``backward_lstm``."""
         if self.backward_layer is None:
-            self._backward.__dict__["name"] = f"backward_{self.layer.name.removeprefix('backward_')}"
+            self._backward.given_name = f"backward_{self.layer.name.removeprefix('backward_')}"
         return self._backward
 
     @property

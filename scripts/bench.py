@@ -1,8 +1,8 @@
 """Forward times side by side: ours, hand-written torch, and Keras on its torch backend where it is installed.
 
-``python scripts/bench.py [--device cuda] [--rounds 40] [--threads 1] [--markdown FILE]``. The competitors take turns within each
-round, so that a machine that slows down slows all; medians are compared, and ratios to the hand-written module are the
-figures to quote. Equal outputs are checked first, with the same weights.
+``python scripts/bench.py [--device cuda] [--rounds 40] [--threads 1] [--markdown FILE]``. The competitors take turns
+within each round, so that a machine that slows down slows all; medians are compared, and ratios to the hand-written
+module are the figures to quote. Equal outputs are checked first, with the same weights.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Workload(NamedTuple):
 
 def mlp(k: Any) -> Any:
     dense = k.layers.Dense
-    return k.Sequential([k.layers.Input((784,)), dense(512, activation="relu"), dense(512, activation="relu"), dense(10)])
+    return k.Sequential([k.layers.Input((784,)), dense(512, activation="relu"), dense(512, activation="relu"),
+                         dense(10)])
 
 
 def mlp_by_hand() -> nn.Module:

@@ -51,7 +51,8 @@ def show(path: Path, device: str) -> tuple[str, bool, float, float, str]:
     difference = max(float(np.abs(got - want).max()) for got, want in zip(outputs, recorded))
     picture = PICTURES / f"{path.stem}.png"
     kt.utils.plot_model(model, to_file=picture, show_shapes=True)
-    return path.stem, good, difference, median_seconds(module, inputs, device), str(picture.relative_to(environment.ROOT))
+    seconds = median_seconds(module, inputs, device)
+    return path.stem, good, difference, seconds, str(picture.relative_to(environment.ROOT))
 
 
 def median_seconds(module: Any, inputs: list[Any], device: str, rounds: int = 30) -> float:

@@ -1,4 +1,4 @@
-"""Makes this checkout ready to run: in the active virtual environment, or in a fresh ``.venv``. Standard library only."""
+"""Makes this checkout ready to run, in the active virtual environment or a fresh ``.venv``. Standard library only."""
 
 from __future__ import annotations
 

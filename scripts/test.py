@@ -1,4 +1,4 @@
-"""All tests: ``python scripts/test.py [pytest options]``. Sets up the active virtual environment, or makes ``.venv``."""
+"""All tests: ``python scripts/test.py [pytest options]``. Sets up the active virtual environment, or a ``.venv``."""
 
 from __future__ import annotations
 

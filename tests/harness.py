@@ -1,4 +1,4 @@
-"""Replays the cases that were recorded from real Keras: one description of how a case calls its layer, for all tests."""
+"""Replays the cases recorded from real Keras: one description of how a case calls its layer, for all tests."""
 
 from __future__ import annotations
 
@@ -93,6 +93,14 @@ LAMBDAS: dict[str, dict[str, Any]] = {
     "Lambda_005": {"lambda": lambda x: x.sum(1)},
 }
 """Replacements for recorded Lambda bytecode, which is never run: case id -> custom objects."""
+
+MODEL_LAMBDAS: dict[str, dict[str, Any]] = {
+    "lambda_layers": {"affine": lambda t: t * 2.0 + 1.0, "with_args": lambda t, k: abs(t) * k,
+                      "combine": lambda ts: ts[0] - 0.5 * ts[1]},
+    "lambda_named_function": {"by_name": torch.tanh, "op_by_name": torch.abs},
+    "lambda_global_reference": {"uses_global": lambda t: torch.tanh(t) * 3.0},
+}
+"""The same for whole models: name of the recorded model -> functions by the names of its layers."""
 
 
 def symbols(case: Case, shapes: list[Any], fixed: bool = False) -> tuple[list[Any], dict[str, Any]]:
@@ -208,6 +216,6 @@ def own_generator(seed: int = 0) -> Any:
         yield
 
 
-__all__ = ["DATA", "LAMBDAS", "NOT_LAYERS", "agrees", "arrays", "as_model", "call", "flat_shapes", "known", "layer_cases",
-           "make", "map_structure", "numeric_cases", "own_generator", "plain", "recorded_outputs", "run_numeric",
-           "shapes_as_recorded"]
+__all__ = ["DATA", "LAMBDAS", "NOT_LAYERS", "agrees", "arrays", "as_model", "call", "flat_shapes", "known",
+           "layer_cases", "make", "map_structure", "numeric_cases", "own_generator", "plain", "recorded_outputs",
+           "run_numeric", "shapes_as_recorded"]

@@ -6,14 +6,16 @@ Keras' numbers, for each case that was recorded from Keras. A layer without case
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import harness
+import keras
 import pytest
 import torch
 from harness import Case
 
-import kerashape_torch.layers  # noqa: F401  fills the catalog
+import kerashape_torch.layers  # fills the catalog
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.layer import Layer
 from kerashape_torch.lowering.compile import model_to_torch
@@ -48,6 +50,17 @@ def test_every_layer_has_cases() -> None:
     covered = {case["class_name"] for case in CASES}
     classes = {cls.__name__ for name, cls in Layer.catalog().items() if name not in harness.NOT_LAYERS}
     assert sorted(classes - covered) == []
+
+
+@pytest.mark.parametrize("name", sorted({case["class_name"] for case in CASES}))
+def test_arguments_come_in_keras_order(name: str) -> None:
+    """By position too; what Keras takes last, a name or a dtype, is given by name here."""
+    theirs = [p.name for p in inspect.signature(getattr(keras.layers, name).__init__).parameters.values()
+              if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in ("self", "name", "dtype", "input_tensor")]
+    ours = [argument for argument in Layer.catalog()[name]._positional if argument != "dtype"]
+    if name == "Bidirectional":
+        theirs.remove("weights")  # ours takes it by position as well, and says the way out
+    assert ours[:len(theirs)] == theirs
 
 
 @by_id(GOOD)

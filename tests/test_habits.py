@@ -31,8 +31,8 @@ def test_examples_in_docstrings_run(path: Path) -> None:
 
 
 def test_ruff() -> None:
-    done = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", str(ROOT)], capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", str(ROOT)], capture_output=True,
+                          text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
@@ -59,5 +59,6 @@ def test_the_readme_runs() -> None:
     """The Python blocks that stand on their own, in order, in one process."""
     blocks = (ROOT / "README.md").read_text().split("```python\n")[1:]
     code = [block.split("```")[0] for block in blocks][:2]
-    done = subprocess.run([sys.executable, "-c", "\n".join(code)], capture_output=True, text=True, check=False, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", "\n".join(code)], capture_output=True, text=True, check=False,
+                          cwd=ROOT)
     assert done.returncode == 0, done.stderr

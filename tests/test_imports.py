@@ -15,9 +15,10 @@ PACKAGE = Path(kerashape_torch.__file__).parent
 LAYERS = Path(kerashape_torch.layers.__file__).parent
 
 # From the top of the house down: a room may import from rooms above it, and from its own files.
-ROOMS = ["errors", "structure", "text", "shape", "config", "identifiers", "activations", "initializers", "regularizers",
-         "constraints", "graph", "meta_rule", "weights", "layer", "models", "standalone", "torch_modules", "ops", "layers",
-         "weight_paths", "shape_table", "lowering", "saving", "reports", "utils", "testing", "cli"]
+ROOMS = ["errors", "structure", "text", "shape", "config", "identifiers", "activations", "initializers",
+         "regularizers", "constraints", "graph", "meta_rule", "weights", "layer", "functional_config", "models",
+         "standalone", "torch_modules", "ops", "layers", "weight_paths", "shape_table", "lowering", "saving", "reports",
+         "utils", "testing", "cli"]
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
 # doors, inside a function.
@@ -27,7 +28,8 @@ DOORS = {"layer": {"lowering", "reports"}, "models": {"lowering", "reports", "sa
 
 def sources() -> list[tuple[str, Path]]:
     found = [(path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path) for path in PACKAGE.rglob("*.py")]
-    return [(room, path) for room, path in found if room != "__init__"] + [("layers", path) for path in LAYERS.glob("*.py")]
+    return [(room, path) for room, path in found if room != "__init__"] + [
+        ("layers", path) for path in LAYERS.glob("*.py")]
 
 
 def imported_rooms(path: Path) -> list[tuple[str, bool]]:

@@ -132,8 +132,9 @@ CASES: dict[str, Callable[..., Any]] = {
     "threshold": lambda o, x, i, b, p, v: o.threshold(x, 0.1, -1.0),
     "tanh": lambda o, x, i, b, p, v: o.tanh(x),
     "many_activations": lambda o, x, i, b, p, v: [
-        getattr(o, name)(x) for name in ("relu6", "sigmoid", "softplus", "softsign", "silu", "log_sigmoid", "hard_sigmoid",
-                                         "hard_silu", "selu", "hard_tanh", "tanh_shrink", "sparse_plus", "sparse_sigmoid")],
+        getattr(o, name)(x) for name in ("relu6", "sigmoid", "softplus", "softsign", "silu", "log_sigmoid",
+                                         "hard_sigmoid", "hard_silu", "selu", "hard_tanh", "tanh_shrink",
+                                         "sparse_plus", "sparse_sigmoid")],
 }
 
 # Keras' torch backend fails on these, or warns, although its rules accept them: NumPy says what is right.
@@ -230,7 +231,8 @@ def test_config_round_trip(name: str) -> None:
     assert harness.plain(Model.from_config(config).get_config()) == config
 
 
-@pytest.mark.parametrize("name", ["add_number", "mean", "get_item_integer", "einsum", "relu", "maximum_number", "squeeze"])
+@pytest.mark.parametrize("name", ["add_number", "mean", "get_item_integer", "einsum", "relu", "maximum_number",
+                                  "squeeze"])
 def test_any_batch_and_real_tensors(name: str) -> None:
     """The module takes another batch; and the same line on real tensors gives the same numbers."""
     inputs, outputs = ours(CASES[name])
@@ -289,7 +291,8 @@ def test_errors_name_the_op_and_the_way() -> None:
     x = Input((4, 6), name="x")
     with pytest.raises(ShapeError) as caught:
         _ = (x * 2)[:, 7]
-    assert str(caught.value) == ("get_item = GetItem() cannot take (None, 4, 6)\n  [:, 7]: index 7 is outside an axis of 4\n"
+    assert str(caught.value) == ("get_item = GetItem() cannot take (None, 4, 6)\n"
+                                 "  [:, 7]: index 7 is outside an axis of 4\n"
                                  "  reached by: x (None, 4, 6) -> multiply (None, 4, 6)")
     with pytest.raises(ConfigError, match="takes symbolic tensors and numbers, got ndarray"):
         _ = ops.add(x, np.ones(6))

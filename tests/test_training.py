@@ -15,7 +15,8 @@ def both(k):  # type: ignore[no-untyped-def]
     layers = k.layers
     return k.Sequential([layers.Input((5, 4)), layers.Conv1D(3, 2, kernel_regularizer="l2", activation="tanh"),
                          layers.LSTM(3, recurrent_regularizer=k.regularizers.L1(0.02), bias_regularizer="l1"),
-                         layers.Dense(2, kernel_regularizer=k.regularizers.L1L2(0.1, 0.2), kernel_constraint="max_norm")])
+                         layers.Dense(2, kernel_regularizer=k.regularizers.L1L2(0.1, 0.2),
+                                      kernel_constraint="max_norm")])
 
 
 def pair() -> tuple[keras.Sequential, torch.nn.Module]:

@@ -1,4 +1,4 @@
-"""From a model to a ``torch.fx.GraphModule``: layouts, activations, fusion and weights, each handled once for all layers."""
+"""From a model to a ``torch.fx.GraphModule``: layouts, activations, fusion, weights, each handled once for all."""
 
 from kerashape_torch.lowering.compile import layer_to_torch, model_to_torch
 from kerashape_torch.lowering.run import predict

@@ -26,7 +26,8 @@ def model_to_torch(model: Model, device: Any = None, dtype: Any = None, layout: 
         raise ConfigError(f"layout must be 'keras' or 'torch', got {layout!r}")
     device, dtype = torch_device(device), torch_dtype(dtype)
     if not model.built:
-        return LazyModel(lambda shape: _compile(twin(model, shape), None, None, layout, False), model.name, device, dtype)
+        return LazyModel(lambda shape: _compile(twin(model, shape), None, None, layout, False), model.name, device,
+                         dtype)
     return _compile(model, device, dtype, layout, weights)
 
 
@@ -34,7 +35,8 @@ def layer_to_torch(layer: Layer, input_shape: Any = None, device: Any = None, dt
     """Compiles a layer alone; see :meth:`Layer.to_torch`."""
     device, dtype = torch_device(device), torch_dtype(dtype)
     if input_shape is None and not layer.built:
-        return LazyModel(lambda shape: _compile(alone(layer, shape), None, None, "keras", False), layer.name, device, dtype)
+        return LazyModel(lambda shape: _compile(alone(layer, shape), None, None, "keras", False), layer.name, device,
+                         dtype)
     shape = with_batch(layer, input_shape) if input_shape is not None else layer.input_shape
     return _compile(alone(layer, shape), device, dtype, "keras", True)
 

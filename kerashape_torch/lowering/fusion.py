@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from torch import fx, nn
 
@@ -24,7 +25,8 @@ def fold_padding(module: fx.GraphModule) -> None:
         source = node.args[0]
         if not isinstance(source, fx.Node) or source.op != "call_module" or len(source.users) != 1:
             continue
-        convolution, pad = module.get_submodule(str(node.target)), module.get_submodule(str(source.target))
+        convolution: Any = module.get_submodule(str(node.target))
+        pad: Any = module.get_submodule(str(source.target))
         if type(convolution) not in _CONVOLUTIONS or type(pad) not in _ZERO_PADS:
             continue
         padding = _symmetric(pad.padding)

@@ -16,6 +16,9 @@ from kerashape_torch.lowering.weights import initialize, keras_weights, material
 from kerashape_torch.shape import Shape
 from kerashape_torch.structure import flatten
 
+# torch's stubs give these the arguments of a tensor.
+_LazyParameter: Any = UninitializedParameter
+_LazyBuffer: Any = UninitializedBuffer
 _PROBE = 224
 """A size that most stacks of windows, groups and pools accept; only names are read off the model built with it."""
 
@@ -71,9 +74,9 @@ class LazyModel(_Lazy):
             holder = holder.get_submodule(part)
         kind = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
         if isinstance(tensor, nn.Parameter):
-            holder.register_parameter(last, UninitializedParameter(tensor.requires_grad, device=device, dtype=kind))
+            holder.register_parameter(last, _LazyParameter(tensor.requires_grad, device=device, dtype=kind))
         elif tensor.dim():
-            holder.register_buffer(last, UninitializedBuffer(tensor.requires_grad, device=device, dtype=kind))
+            holder.register_buffer(last, _LazyBuffer(tensor.requires_grad, device=device, dtype=kind))
         else:
             holder.register_buffer(last, torch.zeros((), device=device, dtype=kind))
 
@@ -117,7 +120,7 @@ class LazyModel(_Lazy):
             except AttributeError:
                 continue
             if is_lazy(tensor):
-                tensor.materialize(target.shape)  # type: ignore[attr-defined]
+                tensor.materialize(target.shape)
                 with torch.no_grad():
                     tensor.zero_()
             elif tensor.shape != target.shape:

@@ -17,17 +17,8 @@ import torch
 from torch import fx, nn
 
 from kerashape_torch import activations
-from kerashape_torch.graph import Graph, Node, SymbolicTensor, TensorSpec
-from kerashape_torch.layer import (
-    ANY,
-    CHANNELS_FIRST,
-    FLOATS,
-    KERAS,
-    Layer,
-    channels_first_axis,
-    channels_first_shape,
-    shapes_of,
-)
+from kerashape_torch.graph import Graph, Node, SymbolicTensor, TensorSpec, shapes_of
+from kerashape_torch.layer import ANY, CHANNELS_FIRST, FLOATS, KERAS, Layer, channels_first_axis, channels_first_shape
 from kerashape_torch.lowering.masks import refuse_masks_that_matter
 from kerashape_torch.models import InputLayer, Model
 from kerashape_torch.shape import Shape
@@ -113,7 +104,7 @@ class _Lowering:
                     return len(tensor.shape) > 3
                 order = layer.layout(*map(shapes_of, layer.input_specs(node.args, node.kwargs)))
                 if order != ANY:
-                    return order == CHANNELS_FIRST
+                    return bool(order == CHANNELS_FIRST)
                 fresh = [y for y in flatten(node.outputs) if id(y) not in seen]
                 seen.update(map(id, fresh))
                 queue.extend(fresh)
@@ -204,7 +195,7 @@ class _Lowering:
             self.specs[layer] = [spec.below(path.replace(".", "/"), path) for spec in layer.weight_specs(
                 *map(_keras_shapes(layer, working), shapes))]
         if training is not None and not isinstance(module, (Function, Fold)):
-            module.train = FixedMode(module, training)  # type: ignore[method-assign, assignment]
+            module.train = FixedMode(module, training)  # type: ignore[method-assign]
         if isinstance(module, nn.Identity):
             return args[0]
         if isinstance(module, Fold):
@@ -251,7 +242,8 @@ class _Lowering:
             return self.fx.call_function(function.func, (result, *function.args), function.keywords)
         return self.fx.call_function(function, (result,))
 
-    def _activation_layer(self, activation: Layer, result: fx.Node, order: str, specs: TensorSpec, path: str) -> fx.Node:
+    def _activation_layer(self, activation: Layer, result: fx.Node, order: str, specs: TensorSpec,
+                          path: str) -> fx.Node:
         shape = channels_first_shape(specs.shape) if order == CHANNELS_FIRST else specs.shape
         working = activation.in_channels_first(len(shape)) if order == CHANNELS_FIRST else activation
         return self._emit(activation, working, [shape], f"{path}_activation", (result,), {}, None)  # type: ignore[no-any-return]

@@ -27,7 +27,8 @@ def refuse_masks_that_matter(graph: Graph, masked: set[int] | None = None) -> se
         explicit = any(name.endswith("mask") and name != "use_causal_mask" and name != "attention_mask"
                        and value is not None for name, value in layer.bind(node.args, node.kwargs).items())
         if layer.uses_mask and (reached is not None or explicit):
-            came_from = f"made by {makers.get(id(reached), 'a layer before it')}" if reached is not None else "given to it"
+            maker = makers.get(id(reached), "a layer before it")
+            came_from = f"made by {maker}" if reached is not None else "given to it"
             raise KerashapeError(f"{layer.describe()} would use the mask {came_from}, and masks are not compiled yet: "
                                  "its numbers would differ from Keras'. Shapes and counts are right all the same. "
                                  "Way out: mask_zero=False, or no Masking layer, where the sequences are full")

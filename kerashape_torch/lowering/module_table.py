@@ -1,4 +1,4 @@
-"""The shape table of a torch module: read off a compiled model, or found by running the module on tensors without data."""
+"""The shape table of a torch module: read off a compiled model, or found by running it on tensors without data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def module_table(module: nn.Module, input_shape: Any = None) -> ShapeTable:
     """Rows for the parts of a torch module, as it runs. What ``to_torch`` made needs no input shape: its shapes are
     known, in Keras' order of axes."""
     if any(map(is_lazy, module.parameters())):
-        raise KerashapeError("a lazy module has no shapes before its first call; shape_table(model, input_shape) has them")
+        raise KerashapeError("a lazy module has no shapes before its first call; "
+                             "shape_table(model, input_shape) has them")
     if input_shape is not None:
         return _by_running(module, [each if each[:1] == (None,) else (None, *each)
                                     for each in flatten_shapes(map_shapes(standardize, input_shape))])
@@ -35,7 +36,8 @@ def module_table(module: nn.Module, input_shape: Any = None) -> ShapeTable:
 
 def _weights(module: nn.Module) -> list[Weight]:
     kept = module.state_dict(keep_vars=True)
-    return [Weight(name, tuple(x.shape), x.requires_grad, str(x.dtype).removeprefix("torch.")) for name, x in kept.items()]
+    return [Weight(name, tuple(x.shape), x.requires_grad, str(x.dtype).removeprefix("torch."))
+            for name, x in kept.items()]
 
 
 def _row(name: str, part: Any, shapes: tuple[Any, Any], connected_to: tuple[Connection, ...] = ()) -> Row:
@@ -57,7 +59,8 @@ def _of_compiled(module: fx.GraphModule) -> ShapeTable:
 def _compiled_rows(module: fx.GraphModule) -> Iterator[Row]:
     for node in module.graph.nodes:
         is_module = node.op == "call_module"
-        if is_module or (node.op == "call_function" and "keras_shape" in node.meta and node.target is not operator.getitem):
+        if is_module or (node.op == "call_function" and "keras_shape" in node.meta
+                         and node.target is not operator.getitem):
             before = node.all_input_nodes
             yield _row(str(node.target) if is_module else node.name,
                        module.get_submodule(node.target) if is_module else node.target,
@@ -76,7 +79,8 @@ def _shape(node: fx.Node | None) -> Any:
 
 def _by_running(module: nn.Module, shapes: list[Shape]) -> ShapeTable:
     first, second = (_run(module, shapes, *sizes) for sizes in _SIZES)
-    found = {path: (_merged(first[path][0], second[path][0]), _merged(first[path][1], second[path][1])) for path in first}
+    found = {path: (_merged(took, second[path][0]), _merged(gave, second[path][1]))
+             for path, (took, gave) in first.items()}
     rows = [_row(path, module.get_submodule(path), ends) for path, ends in found.items()
             if path and not list(module.get_submodule(path).children())]
     return ShapeTable(type(module).__name__, rows, _weights(module), *found[""], chain=False)

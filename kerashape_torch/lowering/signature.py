@@ -91,16 +91,23 @@ def fitted(x: Any, name: str, shape: Shape) -> Any:
         raise ShapeError(f"input {name!r} takes a torch.Tensor of shape {to_text(shape)}, got {type(x).__name__}")
     if x.dim() == len(shape) + 1 and x.shape[-1] == 1:
         x = x.squeeze(-1)
-    elif x.dim() == len(shape) - 1 and shape[-1] == 1:
+    elif x.dim() == len(shape) - 1 and shape[-1] == 1 and _misfit(x, shape[:-1]) is None:
         x = x.unsqueeze(-1)
     if x.dim() != len(shape):
-        raise ShapeError(f"input {name!r} takes {to_text(shape)}, rank {len(shape)}; got {tuple(x.shape)}, rank {x.dim()}",
+        raise ShapeError(f"input {name!r} takes {to_text(shape)}, rank {len(shape)}; "
+                         f"got {tuple(x.shape)}, rank {x.dim()}",
                          hint="is the batch axis missing?" if x.dim() == len(shape) - 1 else None)
-    for axis, (got, size) in enumerate(zip(x.shape, shape)):
-        if axis > 0 and size is not None and got != size:
-            raise ShapeError(f"input {name!r} takes {to_text(shape)}; got {tuple(x.shape)}: axis {axis} is {got}, "
-                             f"not {size}", hint=_order_hint(tuple(x.shape), shape))
+    axis = _misfit(x, shape)
+    if axis is not None:
+        raise ShapeError(f"input {name!r} takes {to_text(shape)}; got {tuple(x.shape)}: "
+                         f"axis {axis} is {x.shape[axis]}, not {shape[axis]}", hint=_order_hint(tuple(x.shape), shape))
     return x
+
+
+def _misfit(x: Tensor, shape: Shape) -> int | None:
+    """The first axis after the batch that has another size."""
+    sizes = enumerate(zip(x.shape[1:], shape[1:]), start=1)
+    return next((axis for axis, (got, size) in sizes if size is not None and got != size), None)
 
 
 def _order_hint(got: tuple[int, ...], shape: Shape) -> str | None:

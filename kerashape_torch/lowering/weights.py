@@ -17,7 +17,6 @@ from kerashape_torch.shape import to_text
 from kerashape_torch.weight_paths import Kept
 from kerashape_torch.weights import Place, WeightSpec
 
-
 _M = TypeVar("_M", bound=nn.Module)
 
 
@@ -39,7 +38,8 @@ def keras_weights(module: nn.Module) -> KerasWeights:
     found = getattr(module, "meta", {}).get("keras")
     if not isinstance(found, KerasWeights):
         hint = " It is lazy: call it once first." if hasattr(module, "initialize_parameters") else ""
-        raise KerashapeError(f"this {type(module).__name__} knows no Keras weights: it is not what to_torch() gave.{hint}")
+        raise KerashapeError(f"this {type(module).__name__} knows no Keras weights: it is not what to_torch() gave."
+                             f"{hint}")
     return found
 
 
@@ -62,8 +62,8 @@ def _swap_gates(value: Tensor, gates: tuple[int, ...]) -> Tensor:
 
 def to_place(value: Tensor, place: Place) -> Tensor:
     """A Keras weight as it lies in one place of the torch module."""
-    if place.index is not None:
-        value = value[place.index]
+    if place.entry is not None:
+        value = value[place.entry]
     if place.gates:
         value = _swap_gates(value, place.gates)
     return rearrange(value, place.pattern, **_used(place.pattern, place.sizes)) if place.pattern else value
@@ -88,7 +88,7 @@ def _used(pattern: str, sizes: Mapping[str, int]) -> dict[str, int]:
 def keras_value(module: nn.Module, spec: WeightSpec) -> Tensor:
     """A weight's tensor in Keras' layout; a view where einops can give one."""
     parts = [from_place(tensor_at(module, place.path), place) for place in spec.places]
-    indexed = [place.index for place in spec.places]
+    indexed = [place.entry for place in spec.places]
     if all(index is not None for index in indexed):
         return torch.stack([part for _, part in sorted(zip(indexed, parts), key=lambda pair: pair[0] or 0)])
     return parts[0]
@@ -110,7 +110,8 @@ def materialize(module: _M, device: torch.device) -> _M:
     shared: dict[int, list[str]] = {}
     for path, parameter in module.named_parameters(remove_duplicate=False):
         shared.setdefault(id(parameter), []).append(path)
-    module._apply(lambda t: torch.zeros_like(t, device=device) if t.is_meta and device.type != "meta" else t.to(device))
+    module._apply(  # type: ignore[no-untyped-call]  # torch has no types for it
+        lambda t: torch.zeros_like(t, device=device) if t.is_meta and device.type != "meta" else t.to(device))
     for first, *others in shared.values():  # leaving the meta device makes a parameter anew for each module that has it
         for path in others:
             above, _, last = path.rpartition(".")
@@ -146,7 +147,8 @@ def restore(module: nn.Module, bindings: Sequence[Binding]) -> set[int]:
             value = torch.as_tensor(binding.layer.saved_weights[index])
             if tuple(value.shape) != binding.spec.shape:
                 raise WeightsError(f"{binding.layer.describe()} came with a {binding.spec.name} of "
-                                   f"{to_text(tuple(value.shape))}, and this input asks for {to_text(binding.spec.shape)}")
+                                   f"{to_text(tuple(value.shape))}, and this input asks for "
+                                   f"{to_text(binding.spec.shape)}")
             assign(module, binding.spec, value)
             filled.add(id(binding.spec))
     return filled
@@ -191,7 +193,8 @@ def _in_order(known: KerasWeights, arrays: Iterable[Any] | Mapping[str, Any]) ->
         missing = [path for path in paths if path not in arrays]
         extra = [path for path in arrays if path not in paths]
         if missing or extra:
-            raise WeightsError(f"missing weights: {', '.join(missing) or 'none'}; not known: {', '.join(extra) or 'none'}")
+            raise WeightsError(f"missing weights: {', '.join(missing) or 'none'}; "
+                               f"not known: {', '.join(extra) or 'none'}")
         return [arrays[path] for path in paths]
     given = list(arrays)
     if len(given) != len(paths):
@@ -208,7 +211,8 @@ def get_keras_weights(module: nn.Module) -> list[np.ndarray[Any, Any]]:
 def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
     """An array of its own; bfloat16, which NumPy lacks, becomes float32."""
     tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy().copy()
+    array: np.ndarray[Any, Any] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy().copy()
+    return array
 
 
 # ---- training --------------------------------------------------------------------------------------------------------
@@ -219,13 +223,13 @@ def regularization_loss(module: nn.Module) -> Tensor:
 
     >>> from kerashape_torch.layers import Dense
     >>> module = Dense(2, input_shape=(3,), kernel_initializer="ones", kernel_regularizer="l1").to_torch()
-    >>> round(float(regularization_loss(module)), 4)
-    0.06
+    >>> regularization_loss(module)
+    tensor(0.0600, grad_fn=<AddBackward0>)
     """
     known = keras_weights(module).specs
     terms = [regularizers.get(spec.regularizer)(keras_value(module, spec)) for spec in known
              if spec.regularizer is not None and spec.trainable]
-    return sum(terms, torch.zeros((), device=_device(module)))  # type: ignore[return-value]
+    return sum(terms, torch.zeros((), device=_device(module)))
 
 
 def _device(module: nn.Module) -> torch.device:

@@ -11,14 +11,16 @@ from kerashape_torch.ops import rules
 from kerashape_torch.ops.operation import Recipe, Rule, TorchFunction, op, own, stock, torch_dtype
 
 _SAME = {"absolute": "abs", "square": "square", "negative": "neg", "sign": "sign"}
-_FLOAT = {"exp": "exp", "expm1": "expm1", "log": "log", "log1p": "log1p", "log2": "log2", "log10": "log10", "sqrt": "sqrt",
-          "sin": "sin", "cos": "cos", "tan": "tan", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "sinh": "sinh",
-          "cosh": "cosh", "tanh": "tanh", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh",
-          "reciprocal": "reciprocal"}
+_FLOAT = {"exp": "exp", "expm1": "expm1", "log": "log", "log1p": "log1p", "log2": "log2", "log10": "log10",
+          "sqrt": "sqrt", "sin": "sin", "cos": "cos", "tan": "tan", "arcsin": "asin", "arccos": "acos",
+          "arctan": "atan", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "arcsinh": "asinh", "arccosh": "acosh",
+          "arctanh": "atanh", "reciprocal": "reciprocal"}
 _LOGICAL = {"logical_not": "logical_not", "isnan": "isnan", "isinf": "isinf", "isfinite": "isfinite"}
-_ARITHMETIC = {"add": "add", "subtract": "sub", "multiply": "mul", "power": "pow", "floor_divide": "floordiv", "mod": "mod"}
+_ARITHMETIC = {"add": "add", "subtract": "sub", "multiply": "mul", "power": "pow", "floor_divide": "floordiv",
+               "mod": "mod"}
 _DIVISION = {"divide": "truediv", "true_divide": "truediv"}
-_COMPARISON = {"equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge"}
+_COMPARISON = {"equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt",
+               "greater_equal": "ge"}
 _ACTIVATIONS = ("relu", "relu6", "sigmoid", "softplus", "softsign", "silu", "log_sigmoid", "hard_sigmoid", "hard_silu",
                 "selu", "hard_tanh", "tanh_shrink", "sparse_plus", "sparse_sigmoid")
 

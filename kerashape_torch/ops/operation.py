@@ -1,15 +1,15 @@
 """What an op is: a recipe for a torch function, made into a layer class and a public function.
 
-A recipe's positional-only arguments are the operands, as :class:`TensorSpec` or numbers; the others are what Keras keeps
-in the op's config, in Keras' order. It gives the torch function to apply, stock wherever torch has one. A ``rule`` says
-shape and dtype without torch; an op without a rule is run on tensors without values.
+A recipe's positional-only arguments are the operands, as :class:`TensorSpec` or numbers; the others are what Keras
+keeps in the op's config, in Keras' order. It gives the torch function to apply, stock wherever torch has one. A
+``rule`` says shape and dtype without torch; an op without a rule is run on tensors without values.
 """
 
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from kerashape_torch.config import register_family
 from kerashape_torch.errors import ConfigError
@@ -113,7 +113,7 @@ def op(module: str, rule: Rule | None = None, *, elementwise: bool = False,
     def decorate(recipe: Recipe) -> Recipe:
         name = recipe.__name__.removesuffix("_")  # sum_ is written so that Python's own sum stays in sight
         cls = _operation_class(recipe, module, class_name or "".join(part.capitalize() for part in name.split("_")))
-        cls.rule = staticmethod(rule) if rule is not None else None  # type: ignore[assignment]
+        cls.rule = staticmethod(rule) if rule is not None else None
         cls.elementwise = elementwise
         if class_name is None or class_name.lower() == name.replace("_", ""):
             PUBLIC[name] = _public(recipe, cls, name)
@@ -131,7 +131,7 @@ def _operation_class(recipe: Recipe, module: str, class_name: str) -> type[Opera
              "__doc__": recipe.__doc__, "__module__": recipe.__module__, "recipe": staticmethod(recipe),
              "keras_module": module if "." in module else f"keras.src.ops.{module}",
              "call_arguments": operands, "shape_arguments": operands}
-    return type(Operation)(class_name, (Operation,), body)
+    return cast("type[Operation]", type(class_name, (Operation,), body))
 
 
 def _public(recipe: Recipe, cls: type[Operation], name: str) -> Callable[..., Any]:
@@ -165,7 +165,7 @@ def stock(name: str, **arguments: Any) -> TorchFunction:
     """A function of torch by its dotted name, with arguments."""
     import torch
 
-    function: TorchFunction = functools.reduce(getattr, name.split("."), torch)  # type: ignore[arg-type, assignment]
+    function: TorchFunction = functools.reduce(getattr, name.split("."), torch)  # type: ignore[assignment]
     return partial(function, **arguments) if arguments else function
 
 

@@ -11,8 +11,8 @@ from kerashape_torch.graph import TensorSpec
 from kerashape_torch.shape import Shape, Size, axis_index, broadcast, product, to_text
 from kerashape_torch.structure import flatten
 
-_RANK = ("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "uint64", "float16", "bfloat16", "float32",
-         "float64")
+_RANK = ("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "uint64", "float16", "bfloat16",
+         "float32", "float64")
 _HALVES = {"float16", "bfloat16"}
 
 

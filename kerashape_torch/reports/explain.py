@@ -7,11 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from kerashape_torch.errors import ShapeError
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
 from kerashape_torch.reports.glossary import meaning, note
-from kerashape_torch.shape import AXES, Shape, to_text
+from kerashape_torch.shape import AXES, to_text
 from kerashape_torch.shape_table import shape_table
 from kerashape_torch.standalone import rule_arguments, with_batch
 from kerashape_torch.structure import flatten_shapes, is_shape
@@ -141,8 +140,8 @@ def _in_words(layer: Layer, shapes: Sequence[Any] | None) -> list[Named]:
 def _said(cls: type, heading: str) -> str:
     """What the docstring says after a heading, up to the next one."""
     for base in cls.__mro__:
-        found = re.search(rf"^ *{heading}:\s*(.*?)(?=\n\s*\n|\n\s*[A-Z>]\S* ?\w*:|\Z)", base.__dict__.get("__doc__") or "",
-                          re.DOTALL | re.MULTILINE)
+        found = re.search(rf"^ *{heading}:\s*(.*?)(?=\n\s*\n|\n\s*[A-Z>]\S* ?\w*:|\Z)",
+                          base.__dict__.get("__doc__") or "", re.DOTALL | re.MULTILINE)
         if found:
             return re.sub(r"\s+", " ", found[1]).replace("``", "")
     return ""
@@ -157,7 +156,8 @@ def _axes(layer: Layer, shape: Any, said: str, said_of_input: str) -> str:
     for names in (re.split(r",\s*", text) for text in tuples):
         free = sum(name == "..." or name.startswith("*") for name in names)
         if (len(names) == len(shape) and not free) or (free == 1 and len(names) - 1 <= len(shape)):
-            if getattr(layer, "data_format", None) == "channels_first" and names[1:2] != ["channels"] and len(names) > 2:
+            channels_first = getattr(layer, "data_format", None) == "channels_first"
+            if channels_first and names[1:2] != ["channels"] and len(names) > 2:
                 names.insert(1, names.pop())
             return ", ".join(name for name in names if name != "..." or len(names) <= len(shape))
     return ""

@@ -1,7 +1,7 @@
-"""What the arguments of layers mean, in one line each: those that decide shapes and weights, and the ones asked about most.
+"""What layers' arguments mean, in one line each: those that decide shapes and weights, and those asked about most.
 
-``{value}`` is what was given; only arguments that differ from their default are ever explained. A meaning for one class is
-under ``Class.argument``, where base classes count; a meaning that depends on the value is a dict of them.
+``{value}`` is what was given; only arguments that differ from their default are ever explained. A meaning for one class
+is under ``Class.argument``, where base classes count; a meaning that depends on the value is a dict of them.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ MEANINGS: dict[str, str | dict[Any, str]] = {
     "size": "how many times each element is repeated along each spatial axis",
     "cropping": "how much is cut off at the beginning and the end of each spatial axis",
     "keepdims": "the axes that are reduced stay, with size 1",
-    **{f"ZeroPadding{rank}D.padding": "how many zeros are added before and after each spatial axis" for rank in (1, 2, 3)},
+    **{f"ZeroPadding{rank}D.padding": "how many zeros are added before and after each spatial axis"
+       for rank in (1, 2, 3)},
     # weights
     "use_bias": {False: "there is no bias to add"},
     "activation": "the function that each output number goes through",
@@ -98,7 +99,7 @@ MEANINGS: dict[str, str | dict[Any, str]] = {
     **{f"{name}.input_length": "the number of steps; no weight depends on it" for name in _RECURRENT},
 }
 
-NOTES = {name: _STEPS_NOTE for name in _RECURRENT}
+NOTES = dict.fromkeys(_RECURRENT, _STEPS_NOTE)
 
 
 def meaning(layer: Any, argument: str, value: Any) -> str | None:
@@ -110,7 +111,8 @@ def meaning(layer: Any, argument: str, value: Any) -> str | None:
     """
     found = _of_class(MEANINGS, layer, f".{argument}") or MEANINGS.get(argument)
     if isinstance(found, dict):
-        return next((text for key, text in found.items() if key is value or (isinstance(key, str) and key == value)), None)
+        return next((text for key, text in found.items()
+                     if key is value or (isinstance(key, str) and key == value)), None)
     if found is not None:
         return found.replace("{value}", str(value))
     for ending, pattern in _ENDINGS.items():

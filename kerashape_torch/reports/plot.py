@@ -1,7 +1,7 @@
 """Pictures of models: ``plot_model`` and ``model_to_svg``. No Graphviz, no tensors.
 
-A model becomes a diagram (its words), the diagram a picture (its places), the picture a scene (rectangles, texts, lines),
-the scene a file.
+A model becomes a diagram (its words), the diagram a picture (its places), the picture a scene (rectangles, texts,
+lines), the scene a file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A drawing that is a long strip, folded into columns like the text of a newspaper.
 
-It is folded where few lines cross from one row to the next. They leave the column below, go back beside it, and come into
-the next one from above; lines that go together turn one inside the other, so that none crosses another.
+It is folded where few lines cross from one row to the next. They leave the column below, go back beside it, and come
+into the next one from above; lines that go together turn one inside the other, so that none crosses another.
 """
 
 from __future__ import annotations
@@ -92,10 +92,12 @@ class Columns:
         for i, key in enumerate(order):
             inward = TRACK * (len(order) - 1 - i)
             beside = channel + TRACK * ((len(order) - 1) / 2 - i)
-            self.turns[fold, key] = Turn(bottom + LEAD / 2 + inward, beside, LEAD / 5 + inward, self.lines[fold][key].stop)
+            self.turns[fold, key] = Turn(bottom + LEAD / 2 + inward, beside, LEAD / 5 + inward,
+                                         self.lines[fold][key].stop)
 
     def _extent(self, first: int, last: int) -> tuple[float, float]:
-        return (min(low for low, _ in self.extents[first:last + 1]), max(high for _, high in self.extents[first:last + 1]))
+        extents = self.extents[first:last + 1]
+        return min(low for low, _ in extents), max(high for _, high in extents)
 
     # ---- where to fold -----------------------------------------------------------------------------------------------
 

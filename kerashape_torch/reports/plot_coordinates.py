@@ -1,14 +1,15 @@
 """Where the points of each row stand across the flow, after Brandes and Köpf (2001).
 
 Points are tied into straight blocks with a neighbour in the next row, four times: from above and from below, preferring
-left and right. Each tying is packed as tightly as it goes, and a point's place is the mean of the middle two of its four
-places. Lines over several rows become straight, chains stand upright, and all of it takes linear time.
+left and right. Each tying is packed as tightly as it goes, and a point's place is the mean of the middle two of its
+four places. Lines over several rows become straight, chains stand upright, and all of it takes linear time.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from kerashape_torch.reports.plot_layers import Rows
 
@@ -137,7 +138,7 @@ def _pack(rows: Rows, order: list[list[int]], root: list[int], beside: list[floa
     """The tied blocks as far to the left as they go, then each to the right as far as its neighbours leave room."""
     after: dict[int, dict[int, float]] = {point: {} for point in root if root[point] == point}
     for row in order:
-        for a, b in zip(row, row[1:]):
+        for a, b in pairwise(row):
             gap = distance(rows, a, b) if leftwards else distance(rows, b, a)
             gap += beside[a] - beside[b]
             after[root[a]][root[b]] = max(after[root[a]].get(root[b], -math.inf), gap)

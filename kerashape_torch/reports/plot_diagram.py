@@ -1,4 +1,4 @@
-"""What a picture of a model says: boxes with their words, and links between them. No length and no colour is known here."""
+"""What a picture of a model says: boxes with their words, and links between them. It knows no length and no colour."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class _Drawer:
         for what, structure in (("input", self.graph.inputs), ("output", self.graph.outputs)):
             ends = [(path, self.boxes[self._origin(tensor)[0]]) for path, tensor in _paths(structure)]
             keyed = isinstance(structure, dict)
-            if keyed and any(path != box.name for path, box in ends) or what == "output" and not keyed and len(ends) > 1:
+            if (any(path != box.name for path, box in ends) if keyed else what == "output" and len(ends) > 1):
                 for path, box in ends:
                     box.notes.append(f"{what} {path!r}" if keyed else f"{what} {path}")
 
@@ -271,7 +271,8 @@ def class_label(layer: Layer) -> str:
 _FAMILIES = (
     ("input", r"InputLayer$"),
     ("recurrent", r"RNN|LSTM|GRU|Attention|Bidirectional"),
-    ("pooling", r"Pool|Flatten|Reshape|Permute|Repeat|Crop|ZeroPad|UpSampl|^Transpose$|ExpandDims|Squeeze|GetItem|Resizing"),
+    ("pooling", r"Pool|Flatten|Reshape|Permute|Repeat|Crop|ZeroPad|UpSampl|^Transpose$|ExpandDims|Squeeze|GetItem|"
+                r"Resizing"),
     ("convolution", r"Conv"),
     ("merge", r"^(Add|Subtract|Multiply|Average|Maximum|Minimum|Concatenate|Dot|Stack|Matmul|Einsum)$"),
     ("normalization", r"Norm|Dropout|Noise|Activation|Re[lL][uU]|E[lL][uU]$|Softmax|Sigmoid|Tanh|Softplus|Gelu|Silu"),

@@ -7,6 +7,7 @@ reduced by barycenters. Everything is iterative, deterministic, and about linear
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from kerashape_torch.reports.plot_diagram import Link
@@ -86,7 +87,7 @@ class Rows:
         self.lower: list[list[int]] = [[] for _ in self.rank]
         seen: set[tuple[int, int]] = set()
         for chain in self.chains:
-            for pair in zip(chain, chain[1:]):
+            for pair in pairwise(chain):
                 if pair not in seen:
                     seen.add(pair)
                     self.lower[pair[0]].append(pair[1])
@@ -131,13 +132,13 @@ def _against_the_flow(count: int, links: Sequence[Link]) -> list[bool]:
         stack = [(start, iter(leaving[start]))]
         while stack:
             point, rest = stack[-1]
-            number = next(rest, None)
-            if number is None:
+            leads = next(rest, None)
+            if leads is None:
                 state[point] = 2
                 stack.pop()
                 continue
-            target = links[number].target
-            backward[number] = state[target] == 1 and target != point
+            target = links[leads].target
+            backward[leads] = state[target] == 1 and target != point
             if not state[target]:
                 state[target] = 1
                 stack.append((target, iter(leaving[target])))
@@ -145,7 +146,7 @@ def _against_the_flow(count: int, links: Sequence[Link]) -> list[bool]:
 
 
 def _ranks(items: Sequence[Item], links: Sequence[Link], backward: Sequence[bool]) -> list[int]:
-    """The row of each item: its longest way from a start; what only leads to a later box stands just before that box."""
+    """The row of each item: its longest way from a start; what only leads to a later box stands just before it."""
     above: list[list[int]] = [[] for _ in items]
     below: list[list[int]] = [[] for _ in items]
     for link, reverse in zip(links, backward):

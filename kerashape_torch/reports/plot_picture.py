@@ -1,4 +1,4 @@
-"""A diagram made visible: boxes get their sizes, models inside models their frames, everything its place and its colour.
+"""A diagram made visible: boxes get their sizes, models inside models their frames, everything its place and colour.
 
 The layout knows only *across* and *along*; turning that into left-to-right or top-to-bottom happens once, at the end.
 """
@@ -331,7 +331,8 @@ def _box_group(placed: Placed, names: bool) -> Group:
     fill, border = COLORS[box.family]
     x, y, width, height = placed.x, placed.y, placed.width, placed.height
     heading = _HEADING if words.rows else height
-    lines = [f"{placed.path} ({box.class_name})", *(f"{label} {value}".strip() for label, value in box.rows), *box.notes]
+    lines = [f"{placed.path} ({box.class_name})", *(f"{label} {value}".strip() for label, value in box.rows),
+             *box.notes]
     group = Group(f"box {box.family}", "\n".join(lines), [Rect(x, y, width, height, "#FFFFFF", border, 5.0)])
     group.shapes.append(Rect(x, y, width, heading, fill, border, 5.0, round_bottom=not words.rows))
     baseline = y + heading / 2 + 4.5
@@ -344,7 +345,8 @@ def _box_group(placed: Placed, names: bool) -> Group:
     for i, ((label, value), note) in enumerate(zip(words.rows, words.notes)):
         baseline = y + _HEADING + _BODY + _LINE_HEIGHT * i + 12
         wide = text_width(note, _ROW)
-        texts = ((x + _SIDE, label, MUTED), (x + _SIDE + words.labels, value, INK), (x + width - _SIDE - wide, note, MUTED))
+        texts = ((x + _SIDE, label, MUTED), (x + _SIDE + words.labels, value, INK),
+                 (x + width - _SIDE - wide, note, MUTED))
         group.shapes.extend(Text(left, baseline, text, _ROW, color, text_width(text, _ROW))
                             for left, text, color in texts if text)
     return group

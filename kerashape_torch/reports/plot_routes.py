@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from kerashape_torch.reports.plot_columns import Columns, Line, LineKey, Turn
 from kerashape_torch.reports.plot_coordinates import coordinates
@@ -207,7 +208,7 @@ class _Router:
     def _to_next_column(self, way: Way, turn: Turn) -> None:
         corners = [(way.end[0], turn.below), (turn.beside, turn.below), (turn.beside, turn.above),
                    (turn.entry, turn.above), (turn.entry, self.columns.lead - 30)]
-        for corner, following in zip(corners, corners[1:]):
+        for corner, following in pairwise(corners):
             way.corner(corner, following)
         way.line(*corners[-1])
 

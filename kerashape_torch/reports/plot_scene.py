@@ -10,8 +10,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
-from xml.sax.saxutils import escape
 
 from kerashape_torch.errors import KerashapeError
 
@@ -107,13 +107,13 @@ def _cubic(start: Point, step: tuple[Point, ...], pieces: int) -> Iterator[Point
 
 # ---- the width of a text ---------------------------------------------------------------------------------------------
 
-_WIDTHS = {176: "'", 216: " ", 220: ",.:;", 233: "j", 238: "i", 242: "!", 247: "l", 250: "|", 264: "I", 274: "-", 290: "f",
-           295: "]", 300: "`", 303: "/\\{}", 307: "[", 313: "t", 315: "()", 330: "r", 339: '"', 459: "s", 462: "z",
-           482: "x", 499: "?", 500: "_", 513: "y", 514: "v", 522: "k", 529: "c", 531: "a", 544: "J", 549: "e", 560: "*",
-           567: "F", 575: "L", 580: "#$+0123456789<=>^~", 581: "Y", 585: "S", 586: "o", 587: "E", 591: "Z", 592: "u",
-           593: "hn", 598: "P", 609: "K", 611: "bp", 612: "T", 615: "dgq", 619: "R", 622: "V", 625: "X", 627: "B",
-           639: "A", 654: "&", 682: "U", 699: "C", 709: "D", 710: "G", 718: "N", 730: "H", 733: "Q", 737: "O", 740: "%",
-           785: "w", 852: "@", 855: "m", 866: "M", 952: "W"}
+_WIDTHS = {176: "'", 216: " ", 220: ",.:;", 233: "j", 238: "i", 242: "!", 247: "l", 250: "|", 264: "I", 274: "-",
+           290: "f", 295: "]", 300: "`", 303: "/\\{}", 307: "[", 313: "t", 315: "()", 330: "r", 339: '"', 459: "s",
+           462: "z", 482: "x", 499: "?", 500: "_", 513: "y", 514: "v", 522: "k", 529: "c", 531: "a", 544: "J", 549: "e",
+           560: "*", 567: "F", 575: "L", 580: "#$+0123456789<=>^~", 581: "Y", 585: "S", 586: "o", 587: "E", 591: "Z",
+           592: "u", 593: "hn", 598: "P", 609: "K", 611: "bp", 612: "T", 615: "dgq", 619: "R", 622: "V", 625: "X",
+           627: "B", 639: "A", 654: "&", 682: "U", 699: "C", 709: "D", 710: "G", 718: "N", 730: "H", 733: "Q",
+           737: "O", 740: "%", 785: "w", 852: "@", 855: "m", 866: "M", 952: "W"}
 _WIDTH_OF = {char: width / 1000 for width, chars in _WIDTHS.items() for char in chars}
 """Advance widths of Aileron, the font that Pillow brings along, so that boxes are sized without Pillow."""
 

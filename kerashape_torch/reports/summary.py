@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.shape_table import Connection, Row, ShapeTable, Total, shape_table
 from kerashape_torch.structure import flatten_shapes, is_shape
 
-_CHAIN = (88, (0.45, 0.80, 1.0), ("Layer (type)", "Output Shape", "Param #"))
-_GRAPH = (108, (0.3, 0.56, 0.74, 1.0), ("Layer (type)", "Output Shape", "Param #", "Connected to"))
+_Columns = tuple[int, Sequence[float], tuple[str, ...]]
+_CHAIN: _Columns = (88, (0.45, 0.80, 1.0), ("Layer (type)", "Output Shape", "Param #"))
+_GRAPH: _Columns = (108, (0.3, 0.56, 0.74, 1.0), ("Layer (type)", "Output Shape", "Param #", "Connected to"))
 _JUSTIFY = {"Param #": "right", "Trainable": "center"}
 _NUMBER, _NONE, _CLASS = "color(34)", "color(45)", "color(33)"
 
@@ -43,11 +45,12 @@ def print_summary(model: Any, line_length: int | None = None, positions: Sequenc
              _grid(_in_range(table.rows, layer_range), header, _widths(ends, width), width, expand_nested)]
     lines += [f"[bold] {what} params: [/]{_paint(f'{total.params:,}')} ({_memory(total.bytes)})"
               for what, total in _totals(table)]
-    console = Console(highlight=False, **({"force_terminal": False, "color_system": None} if print_fn else {}))
     if print_fn is None:
+        console = Console(highlight=False)
         for line in lines:
             console.print(line)
         return
+    console = Console(highlight=False, force_terminal=False, color_system=None)
     with console.capture() as captured:
         for line in lines:
             console.print(line)
@@ -56,7 +59,7 @@ def print_summary(model: Any, line_length: int | None = None, positions: Sequenc
 
 def _widths(ends: Sequence[float], total: int) -> list[int]:
     places = [0, *(int(end * total) for end in ends)]
-    widths = [end - start for start, end in zip(places, places[1:])]
+    widths = [end - start for start, end in pairwise(places)]
     if min(widths) < 4:
         raise ConfigError(f"a line of {total} is too short for the columns of a summary")
     return widths
@@ -79,10 +82,10 @@ def _cells(row: Row) -> dict[str, str]:
     params = f"{_paint(0)} (unbuilt)" if row.params is None else _paint(f"{row.params:,}")
     # As in Keras, connections are told for the outer model only.
     connections = ", ".join(map(_connection, row.connected_to if not row.depth else ())) or "-"
-    trainable = "[bold]-[/]" if not row.params else "[bold][color(34)]Y[/][/]" if row.trainable else "[bold][color(9)]N[/][/]"
+    mark = "-" if not row.params else "[color(34)]Y[/]" if row.trainable else "[color(9)]N[/]"
     return {"Layer (type)": f"{_plain(indent + row.name)} ([{_CLASS}]{_plain(row.class_name)}[/])",
             "Output Shape": _shapes(row.output_shape), "Param #": params, "Connected to": connections,
-            "Trainable": trainable}
+            "Trainable": f"[bold]{mark}[/]"}
 
 
 def _shapes(shape: Any) -> str:

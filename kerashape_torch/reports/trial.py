@@ -94,9 +94,10 @@ def trial(model: Model, batch: int = 32, device: Any = "auto", dtype: Any = None
     seconds = statistics.median(times)
     graph = model.graph
     memory, memory_of = _peak_memory(place)
-    return Trial(model.name, _name(place), _ran([x.node.layer.name for x in graph.flat_inputs], graph.flat_inputs, tensors),
-                 _ran([x.node.layer.name for x in graph.flat_outputs], graph.flat_outputs, flatten(results)), repeat, seconds,
-                 len(tensors[0]) / seconds if tensors else 0.0, memory, memory_of)
+    return Trial(model.name, _name(place),
+                 _ran([x.node.layer.name for x in graph.flat_inputs], graph.flat_inputs, tensors),
+                 _ran([x.node.layer.name for x in graph.flat_outputs], graph.flat_outputs, flatten(results)),
+                 repeat, seconds, len(tensors[0]) / seconds if tensors else 0.0, memory, memory_of)
 
 
 def _ran(names: list[str], symbolic: list[SymbolicTensor], real: list[Tensor]) -> list[Ran]:
@@ -128,8 +129,8 @@ def _peak_memory(device: torch.device) -> tuple[int | None, str]:
         import resource
     except ImportError:  # there is none on Windows
         return None, "of the process"
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "of the whole process since it began, torch itself included"
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return peak, "of the whole process since it began, torch itself included"
 
 
 # ---- inputs ----------------------------------------------------------------------------------------------------------

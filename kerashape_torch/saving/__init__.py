@@ -10,5 +10,5 @@ from kerashape_torch.saving.models import (
     serialize_keras_object,
 )
 
-__all__ = ["custom_object_scope", "deserialize_keras_object", "load_model", "load_weights", "register_keras_serializable",
-           "save_model", "save_weights", "serialize_keras_object"]
+__all__ = ["custom_object_scope", "deserialize_keras_object", "load_model", "load_weights",
+           "register_keras_serializable", "save_model", "save_weights", "serialize_keras_object"]

@@ -1,6 +1,6 @@
 """Files as bytes: what a path holds, read within limits, and written so that a failure leaves the old file alone.
 
-Nothing is ever extracted: the three members of a ``.keras`` archive that matter are read in memory, by their exact names.
+Nothing is ever extracted: the three members of a ``.keras`` archive that matter are read in memory, by exact names.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def read(path: Any, weights: bool = True) -> Contents:
         return _read_zip(where, weights)
     if start.startswith(b"\x89HDF"):
         raise ConfigError(f"{where.name} is an HDF5 file. If it holds weights only, make the model and use "
-                          "kerashape_torch.saving.load_weights(model, path); whole models of Keras 1 and 2 in HDF5 are not read")
+                          "kerashape_torch.saving.load_weights(model, path); "
+                          "whole models of Keras 1 and 2 in HDF5 are not read")
     return Contents(parse_json(_limited(where), where.name), None)
 
 
@@ -111,7 +112,8 @@ def _read_zip(where: Path, weights: bool, config: bool = True) -> Contents:
 def _refuse_other_weights(where: str, names: list[str], weights: bool) -> None:
     for name in ("model.weights.npz", "model.weights.json"):
         if weights and name in names and WEIGHTS not in names:
-            raise ConfigError(f"{where} keeps its weights in {name}, which is not read. Save it in Keras as HDF5, in one file")
+            raise ConfigError(f"{where} keeps its weights in {name}, which is not read. "
+                              "Save it in Keras as HDF5, in one file")
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int | None = None) -> bytes:
@@ -181,7 +183,7 @@ def refusing_nonsense() -> Any:
 # ---- writing ---------------------------------------------------------------------------------------------------------
 
 
-def write(path: Any, fill: Callable[[Path], None]) -> None:
+def write(path: Any, fill: Callable[[Path], object]) -> None:
     """Lets ``fill`` write a file beside the wanted one, and puts it in its place when it is whole."""
     where = Path(os.fsdecode(os.fspath(path)))
     beside = where.with_name(f".{where.name}.{secrets.token_hex(4)}")

@@ -40,7 +40,8 @@ def serialize_keras_object(obj: Any) -> Any:
     return obj.serialize() if isinstance(obj, Layer) else configs.to_config(obj)
 
 
-def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True) -> Any:
+def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | None = None,
+                             safe_mode: bool = True) -> Any:
     """What :func:`serialize_keras_object` wrote, here or in Keras, as an object again.
 
     Names are looked up in the catalog and in ``custom_objects``, and nowhere else: nothing is imported or evaluated,
@@ -54,8 +55,8 @@ def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | No
 # ---- models ----------------------------------------------------------------------------------------------------------
 
 
-def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, safe_mode: bool = True,
-               *, weights: bool = True) -> Any:
+def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, compile: bool = True,
+               safe_mode: bool = True, *, weights: bool = True) -> Any:
     """A model from a ``.keras`` file, an unzipped one, the JSON of ``to_json()``, or a config as a dict.
 
     If the file has weights, ``to_torch()`` of the model, of a part of it, or of a model built on its layers has Keras'
@@ -96,15 +97,15 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) ->
     Args:
         model: the description.
         filepath: the extension says the form. The file is replaced only once the new one is whole.
-        weights: the compiled module that holds the numbers. Without it the numbers are those of the file that a layer came
-            from, and for the other layers new ones by their initializers: a model in Keras always has some.
+        weights: the compiled module that holds the numbers. Without it the numbers are those of the file that a layer
+            came from, and for the other layers new ones by their initializers: a model in Keras always has some.
     """
     suffix = Path(os.fsdecode(os.fspath(filepath))).suffix
     if suffix == ".json":
         if weights is not None:
             raise ConfigError("a .json file holds no weights; save to .keras")
         text = model.to_json()
-        archive.write(filepath, lambda path: path.write_text(text) and None)
+        archive.write(filepath, lambda path: path.write_text(text))
     elif suffix == ".keras":
         layers = kept_weights(model) if model.built else []
         kept = [place for _, places in layers for place in places]
@@ -156,8 +157,8 @@ def _arrays_of_module(module: nn.Module, kept: Sequence[Kept]) -> list[Any]:
 
 
 def load_weights(target: Any, filepath: Any) -> None:
-    """Weights from ``.weights.h5`` or ``.keras`` into a model's description or a compiled module, or from ``.safetensors``
-    into a module. All are checked before any is set.
+    """Weights from ``.weights.h5`` or ``.keras`` into a model's description or a compiled module, or from
+    ``.safetensors`` into a module. All are checked before any is set.
 
     A description keeps the arrays for ``to_torch()``.
     """
@@ -182,7 +183,7 @@ def save_weights(module: nn.Module, filepath: Any) -> None:
         from kerashape_torch.lowering import get_keras_weights, keras_weights
 
         data = weights_bytes(keras_weights(module).kept, get_keras_weights(module))
-        archive.write(filepath, lambda path: path.write_bytes(data) and None)
+        archive.write(filepath, lambda path: path.write_bytes(data))
     elif name.endswith(".safetensors"):
         from safetensors.torch import save_model as save_tensors
 
@@ -205,10 +206,12 @@ def _load_safetensors(module: nn.Module, path: Path) -> None:
               and any(tensor.data_ptr() == own[other].data_ptr() for other in tensors if other in own)}
     missing, extra = sorted(own.keys() - tensors.keys() - shared), sorted(tensors.keys() - own.keys())
     if missing or extra:
-        raise WeightsError(f"{path.name}: missing {', '.join(missing) or 'none'}; not known {', '.join(extra) or 'none'}")
+        raise WeightsError(f"{path.name}: missing {', '.join(missing) or 'none'}; "
+                           f"not known {', '.join(extra) or 'none'}")
     for name, tensor in tensors.items():
         if tensor.shape != own[name].shape:
-            raise WeightsError(f"{path.name}: {name} is {to_text(tuple(own[name].shape))}, got {to_text(tuple(tensor.shape))}")
+            raise WeightsError(f"{path.name}: {name} is {to_text(tuple(own[name].shape))}, "
+                               f"got {to_text(tuple(tensor.shape))}")
     with torch.no_grad():
         for name, tensor in tensors.items():
             own[name].copy_(tensor)

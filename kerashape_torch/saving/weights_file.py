@@ -55,10 +55,12 @@ class WeightsFile:
         try:
             if "layer_names" in self.file.attrs or self.file.id.links.exists(b"model_weights"):
                 raise WeightsError(f"{self.name} is laid out layer by layer, as Keras 2 wrote it, which is not read")
-            groups = [self._group(kept.group, kept) for kept in wanted]
-            self._check_counts(wanted, groups)
-            self._check_for_others(wanted)
-            return [self._array(group, kept) for kept, group in zip(wanted, groups)]
+            stored = [kept for kept in wanted if kept.path]
+            groups = [self._group(kept.group, kept) for kept in stored]
+            self._check_counts(stored, groups)
+            self._check_for_others(stored)
+            arrays = iter([self._array(group, kept) for kept, group in zip(stored, groups)])
+            return [next(arrays) if kept.path else _nothing_added(kept) for kept in wanted]
         except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
             if isinstance(error, WeightsError):
                 raise
@@ -111,7 +113,8 @@ class WeightsFile:
         if dataset.shape != kept.spec.shape:
             got = "nothing" if dataset.shape is None else to_text(dataset.shape)
             raise WeightsError(f"{_of(kept)} is {to_text(kept.spec.shape)}, and {self.name} has {got} in {kept.path}")
-        is_bfloat16 = dataset.dtype.kind == "V" and dataset.dtype.itemsize == 2 and dataset.attrs.get("dtype") == "bfloat16"
+        dtype = dataset.dtype
+        is_bfloat16 = dtype.kind == "V" and dtype.itemsize == 2 and dataset.attrs.get("dtype") == "bfloat16"
         self._check_storage(dataset, is_bfloat16, kept)
         array = np.asarray(dataset[()])
         return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32) if is_bfloat16 else array
@@ -130,6 +133,13 @@ class WeightsFile:
         self.allowed -= max(dataset.size, chunk) * dataset.dtype.itemsize
         if self.allowed < 0:
             raise WeightsError(f"{_of(kept)}: {self.name} unpacks to far more than its size: it is a bomb")
+
+
+def _nothing_added(kept: Kept) -> np.ndarray[Any, Any]:
+    """Keras sets LoRA's narrow weights to zero when it loads: the kernel in the file has their product in it."""
+    import numpy as np
+
+    return np.zeros(kept.spec.shape, "float32")
 
 
 def _of(kept: Kept) -> str:
@@ -172,7 +182,25 @@ def weights_bytes(kept: Sequence[Kept], arrays: Sequence[Any]) -> bytes:
 
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
-        for place, array in zip(kept, arrays):
+        for place, array in zip(kept, _folded(kept, arrays)):
             for path in (place.path, *place.copies):
-                file.create_dataset(path, data=array)
+                if path:
+                    file.create_dataset(path, data=array)
     return buffer.getvalue()
+
+
+def _folded(kept: Sequence[Kept], arrays: Sequence[Any]) -> list[Any]:
+    """The arrays, where LoRA's product is added to its kernel, as Keras does when it saves."""
+    folded = list(arrays)
+    names = [place.spec.name for place in kept]
+    for i, place in enumerate(kept):
+        if place.spec.factor is not None and names[i].endswith("_a"):
+            kernel = names.index(names[i].removeprefix("lora_").removesuffix("_a"), _start_of_layer(kept, i))
+            folded[kernel] = folded[kernel] + place.spec.factor * folded[i] @ folded[i + 1]
+    return folded
+
+
+def _start_of_layer(kept: Sequence[Kept], i: int) -> int:
+    while i and kept[i - 1].owner == kept[i].owner:
+        i -= 1
+    return i

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 
@@ -28,7 +27,7 @@ class Function(nn.Module):
 
 
 class Fold(nn.Module):
-    """A function of two tensors folded over a list of them: ``Fold(torch.add)([a, b, c])``. Lowering emits bare calls."""
+    """A function of two tensors folded over a list: ``Fold(torch.add)([a, b, c])``. Lowering emits bare calls."""
 
     def __init__(self, function: Callable[[Any, Any], Any]) -> None:
         super().__init__()

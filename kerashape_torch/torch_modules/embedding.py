@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 def as_index(x: Tensor) -> Tensor:
@@ -19,20 +18,6 @@ class Embedding(nn.Embedding):
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(as_index(input))
-
-
-class LoraEmbedding(Embedding):
-    """A frozen table plus the product of two narrow ones."""
-
-    def __init__(self, count: int, width: int, rank: int, alpha: float) -> None:
-        super().__init__(count, width)
-        self.lora_a = nn.Parameter(torch.empty(count, rank))
-        self.lora_b = nn.Parameter(torch.empty(rank, width))
-        self.scale = alpha / rank
-
-    def forward(self, input: Tensor) -> Tensor:
-        index = as_index(input)
-        return super().forward(index) + self.scale * (F.embedding(index, self.lora_a) @ self.lora_b)
 
 
 class ReversibleEmbedding(Embedding):

@@ -1,4 +1,4 @@
-"""Functions of tensors that torch lacks, for ``keras.ops``. What a compiled graph calls: nothing in them looks at data."""
+"""Functions of tensors that torch lacks, for ``keras.ops``. Compiled graphs call them: none of them looks at data."""
 
 from __future__ import annotations
 

@@ -1,0 +1,152 @@
+"""The graph of a functional model in its config: every call of every layer, written as Keras 3 does, and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from kerashape_torch.config import deserialize, from_config_value, to_config
+from kerashape_torch.errors import ConfigError, UnknownLayerError
+from kerashape_torch.graph import Graph, Node, SymbolicTensor
+from kerashape_torch.layer import Layer
+from kerashape_torch.structure import flatten, map_structure
+
+
+def write_graph(graph: Graph) -> dict[str, Any]:
+    """The layers with their calls, and where inputs and outputs are."""
+    kept = {node: i for layer in graph.layers for i, node in enumerate(graph.nodes_of(layer))}
+
+    def place(x: SymbolicTensor) -> list[Any]:
+        return [x.node.layer.name, kept[x.node] + x.node.layer.counts_its_creation, x.index]
+
+    layers = []
+    for layer in graph.layers:
+        nodes = [_write_call(node, kept) for node in graph.nodes_of(layer) if node.inputs]
+        layers.append({**layer.serialize(), "name": layer.name, "inbound_nodes": nodes})
+    return {"layers": layers, "input_layers": map_structure(place, graph.inputs),
+            "output_layers": map_structure(place, graph.outputs)}
+
+
+def _write_call(node: Node, kept: Mapping[Node, int]) -> dict[str, Any]:
+    def write(value: Any) -> Any:
+        if not isinstance(value, SymbolicTensor):
+            return _write_constant(value)
+        history = [value.node.layer.name, kept[value.node], value.index]
+        return {"class_name": "__keras_tensor__",
+                "config": {"shape": value.shape, "dtype": value.dtype, "keras_history": history}}
+
+    return {"args": map_structure(write, list(node.args)), "kwargs": map_structure(write, node.kwargs)}
+
+
+def _write_constant(value: Any) -> Any:
+    if isinstance(value, slice):
+        parts = [_write_constant(part) for part in (value.start, value.stop, value.step)]
+        return {"class_name": "__slice__", "config": dict(zip(("start", "stop", "step"), parts))}
+    if value is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    return to_config(value)
+
+
+_L = TypeVar("_L", bound=Layer)
+
+
+class GraphReader:
+    """Makes a functional model from its config: the layers first, then their calls as soon as their inputs exist."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self.made: dict[str, Layer] = {}
+        self.calls: dict[str, list[Any]] = {}
+        for written in config["layers"]:
+            name = written.get("name") or written["config"]["name"]
+            if name in self.made:
+                raise ConfigError(f"two layers of this config are named {name!r}")
+            self.made[name] = self._layer(written)
+            self.calls[name] = list(written.get("inbound_nodes", ()))
+
+    @staticmethod
+    def _layer(written: Mapping[str, Any]) -> Layer:
+        layer = deserialize(written)
+        if not isinstance(layer, Layer):
+            raise UnknownLayerError(f"{written['class_name']!r} is not a layer")
+        return layer
+
+    def model(self, cls: type[_L]) -> _L:
+        self._call_all()
+        config = self.config
+        model = cls(self._tensors(config["input_layers"]), self._tensors(config["output_layers"]),
+                    name=config.get("name"))
+        if config.get("trainable") is False:
+            model.trainable = False
+        return model
+
+    def _call_all(self) -> None:
+        """Each call waits for the layers that it needs, so the work is linear in the number of calls."""
+        waiting: dict[str, list[str]] = {}
+        ready = list(reversed(self.made))
+        progress = dict.fromkeys(self.made, 0)
+        while ready:
+            name = ready.pop()
+            calls = self.calls[name]
+            while progress[name] < len(calls):
+                missing = self._missing(calls[progress[name]])
+                if missing is not None:
+                    waiting.setdefault(missing, []).append(name)
+                    break
+                call = calls[progress[name]]
+                args, kwargs = self._arguments(call["args"]), self._arguments(call["kwargs"])
+                self.made[name](*args, **kwargs)
+                progress[name] += 1
+                ready.extend(waiting.pop(name, ()))
+        stuck = [name for name in self.made if progress[name] < len(self.calls[name])]
+        if stuck:
+            raise ConfigError(f"the calls of these layers form a loop or need what does not exist: {', '.join(stuck)}")
+
+    def _missing(self, call: Any) -> str | None:
+        for name, index, _ in _histories(call):
+            if name not in self.made:
+                raise ConfigError(f"a call needs the layer {name!r}, which this config does not have")
+            if len(self.made[name].nodes) <= index:
+                return str(name)
+        return None
+
+    def _arguments(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            name = value.get("class_name")
+            if name == "__keras_tensor__":
+                return self._tensor(*value["config"]["keras_history"])
+            if name == "__slice__":
+                parts = self._arguments(value["config"])
+                return slice(parts["start"], parts["stop"], parts["step"])
+            if name == "__ellipsis__":
+                return ...
+            if name is not None and "config" in value:
+                return from_config_value(value)
+            return {key: self._arguments(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._arguments(item) for item in value]
+        return value
+
+    def _tensor(self, name: str, node: int, index: int) -> SymbolicTensor:
+        outputs: list[SymbolicTensor] = flatten(self.made[name].nodes[node].outputs)
+        return outputs[index]
+
+    def _tensors(self, structure: Any) -> Any:
+        if isinstance(structure, Mapping):
+            return {key: self._tensors(value) for key, value in structure.items()}
+        if len(structure) == 3 and isinstance(structure[0], str):
+            name, node, index = structure
+            return self._tensor(name, node - self.made[name].counts_its_creation, index)
+        return [self._tensors(value) for value in structure]
+
+
+def _histories(value: Any) -> Iterator[list[Any]]:
+    if isinstance(value, Mapping):
+        if value.get("class_name") == "__keras_tensor__":
+            yield value["config"]["keras_history"]
+        else:
+            for item in value.values():
+                yield from _histories(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _histories(item)
