@@ -7,26 +7,16 @@
 (None, 1)
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-from kerashape_torch import (
-    activations,
-    constraints,
-    errors,
-    initializers,
-    layers,
-    models,
-    ops,
-    regularizers,
-    saving,
-    utils,
-)
+from kerashape_torch import activations, constraints, errors, initializers, layers, models, ops, regularizers, utils
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Input, Model, Sequential
-from kerashape_torch.saving import load_model
 from kerashape_torch.shape_table import shape_table
 
 if TYPE_CHECKING:
+    from kerashape_torch import saving
     from kerashape_torch.lowering import (
         constraint_hook,
         get_keras_weights,
@@ -34,18 +24,21 @@ if TYPE_CHECKING:
         regularization_loss,
         set_keras_weights,
     )
+    from kerashape_torch.saving import load_model
 
 __version__ = "0.1.0"
 
-_ON_TORCH = ("constraint_hook", "get_keras_weights", "predict", "regularization_loss", "set_keras_weights")
-"""Names that need torch; they are looked up when first used, so that describing a model never loads it."""
+_ON_FIRST_USE = {"saving": ("saving", "load_model"),
+                 "lowering": ("constraint_hook", "get_keras_weights", "predict", "regularization_loss",
+                              "set_keras_weights")}
+"""Rooms that describing a model does without, one of which needs torch, and the names that come from them."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ON_TORCH:
-        from kerashape_torch import lowering
-
-        return getattr(lowering, name)
+    for room, names in _ON_FIRST_USE.items():
+        if name in names:
+            module = importlib.import_module(f"{__name__}.{room}")
+            return module if name == room else getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -19,6 +19,7 @@ from kerashape_torch.layer import Layer
 from kerashape_torch.lowering import set_keras_weights
 from kerashape_torch.models import InputLayer, Model
 from kerashape_torch.structure import flatten, is_shape, map_structure
+from kerashape_torch.weights import WeightSpec
 
 DATA = Path(__file__).parent / "data"
 NOT_LAYERS = {"Model", "Functional", "Sequential"}
@@ -168,31 +169,55 @@ def flat_shapes(shapes: Any) -> list[list[int | None]]:
     return [shape for item in (shapes.values() if isinstance(shapes, dict) else shapes) for shape in flat_shapes(item)]
 
 
+def tensor_marks(case: Case) -> list[dict[str, Any]]:
+    """What a case says of the tensors that its call takes by keyword, in order."""
+    found: list[dict[str, Any]] = []
+    _map_tensor_marks(found.append, list((case.get("call_kwargs") or {}).values()))
+    return found
+
+
+def arguments(case: Case, tensors: list[Any]) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a case's call, with these tensors in their places: the positional ones, then the others."""
+    marked = case.get("call_kwargs") or {}
+    positional = len(tensors) - len(tensor_marks(case))
+    rest = iter(tensors[positional:])
+    kwargs = {name: _map_tensor_marks(lambda _: next(rest), value) for name, value in marked.items()}
+    return arrange(case["call_style"], list(tensors[:positional])), kwargs
+
+
+def compiled(case: Case, layer: Layer, inputs: list[np.ndarray], device: str = "cpu") -> torch.nn.Module:
+    """The compiled module of a case's call on such inputs; it takes them in this order."""
+    dtypes = [*case["input_dtypes"], *(mark["dtype"] for mark in tensor_marks(case))]
+    batch = None if not is_stateful(case) else len(inputs[0])
+    tensors = [Input(batch_shape=(batch, *x.shape[1:]), dtype=dtype) for x, dtype in zip(inputs, dtypes)]
+    args, kwargs = arguments(case, tensors)
+    return Model(tensors, layer(*args, **kwargs)).to_torch(device=device)
+
+
 def run_numeric(case: Case, layer: Layer, device: str = "cpu") -> list[np.ndarray]:
     """Compiles a numeric case's layer, sets Keras' weights and runs it."""
     stored = arrays(case)
-    inputs = [stored[f"input_{i}"] for i in range(case["n_inputs"])]
-    extra = iter([stored[f"kwarg_{i}"] for i in range(case["n_kwargs"])])
-    marked = case.get("call_kwargs") or {}
-    batch = None if not is_stateful(case) else len(inputs[0])
-    tensors = [Input(batch_shape=(batch, *x.shape[1:]), dtype=d) for x, d in zip(inputs, case["input_dtypes"])]
-    extra_arrays: list[np.ndarray] = []
-
-    def symbol(mark: dict[str, Any]) -> Any:
-        array = next(extra)
-        extra_arrays.append(array)
-        return Input(batch_shape=(batch, *array.shape[1:]), dtype=mark["dtype"])
-
-    kwargs = {name: _map_tensor_marks(symbol, value) for name, value in marked.items()}
-    outputs = layer(*arrange(case["call_style"], tensors), **kwargs)
-    named = [*tensors, *(x for x in flatten(kwargs) if isinstance(x, SymbolicTensor))]
-    module = Model(named, outputs).to_torch(device=device)
+    inputs = [*(stored[f"input_{i}"] for i in range(case["n_inputs"])),
+              *(stored[f"kwarg_{i}"] for i in range(case["n_kwargs"]))]
+    module = compiled(case, layer, inputs, device)
     count = sum(1 for name in stored if name.startswith("weight_"))
     set_keras_weights(module, [stored[f"weight_{i}"] for i in range(count)])
-    given = [torch.as_tensor(np.ascontiguousarray(x), device=device) for x in (*inputs, *extra_arrays)]
     with torch.inference_mode():
-        result = module(*given)
+        result = module(*[torch.as_tensor(np.ascontiguousarray(x), device=device) for x in inputs])
     return [x.cpu().float().numpy() if x.dtype == torch.bfloat16 else x.cpu().numpy() for x in flatten(result)]
+
+
+def random_input(random: np.random.Generator, shape: list[int], dtype: str, indices: bool = False) -> np.ndarray:
+    """Integers, and what stands for some, are 0 or 1, so that they are in every table."""
+    if indices or dtype in ("bool", "int32", "int64", "uint8"):
+        return random.integers(0, 2, shape).astype(dtype)
+    return random.normal(size=shape).astype(dtype)
+
+
+def random_weight(random: np.random.Generator, spec: WeightSpec, like: np.ndarray) -> np.ndarray:
+    """Variances are positive."""
+    array = random.normal(size=like.shape).astype("float32")
+    return np.abs(array) + 1 if "variance" in spec.name else array
 
 
 def recorded_outputs(case: Case) -> list[list[np.ndarray]]:

@@ -7,10 +7,12 @@ Keras' numbers, for each case that was recorded from Keras. A layer without case
 from __future__ import annotations
 
 import inspect
+import zlib
 from typing import Any
 
 import harness
 import keras
+import numpy as np
 import pytest
 import torch
 from harness import Case
@@ -18,6 +20,7 @@ from harness import Case
 import kerashape_torch.layers  # fills the catalog
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.layer import Layer
+from kerashape_torch.lowering import keras_weights, set_keras_weights
 from kerashape_torch.lowering.compile import model_to_torch
 from kerashape_torch.models import InputLayer
 from kerashape_torch.structure import flatten
@@ -26,6 +29,9 @@ CASES = [case for case in harness.layer_cases() if harness.known(case)]
 NUMERIC = [case for case in harness.numeric_cases() if harness.known(case)]
 GOOD = [case for case in CASES if case["error"] is None]
 BAD = [case for case in CASES if case["error"] is not None]
+LIVE = [case for case in GOOD if case["backend"] == "torch" and case.get("real_output_shape") is not None
+        and not case.get("real_error") and case["class_name"] != "InputLayer" and case["id"] not in harness.LAMBDAS
+        and not harness.is_masked(case)]
 
 
 def by_id(cases: list[Case]) -> Any:
@@ -151,6 +157,33 @@ def _difference(got: Any, want: Any) -> str:
     if got.shape != want.shape:
         return f"shape {got.shape}, Keras gives {want.shape}"
     return f"largest difference {abs(got.astype('float64') - want).max():.3g} of {abs(want).max():.3g}"
+
+
+@pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning")
+@by_id(LIVE)
+def test_numbers_of_keras_itself(case: Case) -> None:
+    """Numbers that nobody recorded: the layer here and in Keras, with the same random weights and inputs."""
+    random = np.random.default_rng(zlib.crc32(case["id"].encode()))
+    shapes = [*case["real_input_shapes"], *([2, *mark["shape"][1:]] for mark in harness.tensor_marks(case))]
+    dtypes = [*case["input_dtypes"], *(mark["dtype"] for mark in harness.tensor_marks(case))]
+    indices = case["class_name"].endswith("Embedding")
+    inputs = [harness.random_input(random, shape, dtype, indices) for shape, dtype in zip(shapes, dtypes)]
+    ours = harness.compiled(case, harness.make(case), inputs)
+    theirs = keras.saving.deserialize_keras_object(case["config"])
+    args, kwargs = harness.arguments(case, [torch.as_tensor(x) for x in inputs])
+    theirs(*args, **kwargs)  # builds it
+    if harness.is_stateful(case):
+        theirs.reset_state()
+    weights = [harness.random_weight(random, spec, array) for spec, array in
+               zip(keras_weights(ours).specs, theirs.get_weights(), strict=True)]
+    theirs.set_weights(weights)
+    set_keras_weights(ours, weights)
+    with torch.inference_mode():
+        got, want = ours(*map(torch.as_tensor, inputs)), theirs(*args, **kwargs)
+    half = any(name in str(case["config"]["config"].get("dtype")) for name in ("float16", "bfloat16"))
+    rtol, atol = (2e-2, 2e-2) if half else (1e-4, 1e-5)  # 8 or 11 bits, rounded at other places
+    for x, y in zip(flatten(got), flatten(want), strict=True):
+        torch.testing.assert_close(x, y, rtol=rtol, atol=atol, equal_nan=True)
 
 
 @by_id([case for case in NUMERIC if harness.is_masked(case)])
