@@ -11,11 +11,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import kerashape_torch
 from kerashape_torch.errors import ConfigError, KerashapeError, UnknownLayerError, did_you_mean
 from kerashape_torch.layer import Layer
+from kerashape_torch.models import Model
 from kerashape_torch.shape_table import shape_table
 
 
@@ -37,7 +39,7 @@ class Report(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; gives 0, or 2 after an error, which is one message and no traceback."""
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
     try:
         options.command(options).print(options.json)
         sys.stdout.flush()
@@ -49,20 +51,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What is asked for. argparse reads the NAME=VALUEs up to the next option and leaves over those after it."""
+    options, left = _parser().parse_known_args(arguments)
+    unknown = left if "arguments" not in options else [each for each in left if each.startswith("-")]
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if left:
+        options.arguments += left
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "kerashape", description="Keras models: their shapes, explained, drawn, and run on torch.")
     parser.add_argument("--version", action="version", version=f"kerashape_torch {kerashape_torch.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(function: Callable[[argparse.Namespace], Report], text: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(function.__name__, help=text, description=text)
-        made.set_defaults(command=function)
+    def command(function: Callable[[argparse.Namespace], Report], text: str,
+                more: str | None = None) -> argparse.ArgumentParser:
+        made = commands.add_parser(function.__name__, help=text, description=text, epilog=more)
+        made.set_defaults(command=function, parser=made)
         made.add_argument("--json", action="store_true", help="print JSON")
         return made
 
     def takes_file(made: argparse.ArgumentParser) -> None:
-        made.add_argument("file", metavar="FILE", help="a model file, or the JSON of one")
+        made.add_argument("file", metavar="FILE", help="a .keras file, or the JSON of a model")
 
     def takes_shape(made: argparse.ArgumentParser) -> None:
         made.add_argument("--input-shape", type=value, metavar="SHAPE",
@@ -74,9 +88,11 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--line-length", type=int, metavar="N", help="of the table on a terminal")
     made.add_argument("--expand-nested", action="store_true", help="show the layers of nested models")
 
-    made = command(explain, "Explains a layer: its arguments, shapes and weights.")
+    made = command(explain, "Explains a layer: its arguments, shapes and weights.",
+                   """input_shape=3 is the shape of one sample, input_shape="(5, 3)" has two axes, and
+                   input_shape="[(5, 3), (7, 3)]" is for two inputs. Layers may be values: "layer=LSTM(4)".""")
     made.add_argument("layer", metavar="LAYER", help="the name of a layer class: Dense")
-    made.add_argument("arguments", nargs="*", metavar="NAME=VALUE", help="units=4 input_shape=3")
+    made.add_argument("arguments", nargs="*", metavar="NAME=VALUE", help="as in Keras: units=4 input_shape=3")
 
     made = command(plot, "Draws a model.")
     takes_file(made)
@@ -97,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def summary(options: argparse.Namespace) -> Report:
-    table = shape_table(kerashape_torch.load_model(options.file), options.input_shape)
+    table = shape_table(options.file, options.input_shape)
     shown = table if options.expand_nested else table.without_nested()
 
     def on_terminal() -> None:
@@ -116,35 +132,52 @@ def explain(options: argparse.Namespace) -> Report:
         name, equals, text = argument.partition("=")
         if not equals:
             raise ConfigError(f"arguments of a layer are written NAME=VALUE, got {argument!r}")
+        if name in given:
+            raise ConfigError(f"{name} is given twice")
         given[name] = value(text)
+    cls = _layer_class(options.layer)
+    if issubclass(cls, Model):
+        raise ConfigError(f"{options.layer} is a model of layers: kerashape summary FILE shows one")
     shape = given.pop("input_shape", None)
-    found = explanation(_layer_class(options.layer)(**given), shape)
-    return Report(found.to_dict(), str(found))
+    found = explanation(cls(**given), shape)
+
+    def on_terminal() -> None:
+        for block in found.blocks():
+            _print_table(block, box=False)
+            print()
+        print(found.total)
+
+    return Report(found.to_dict(), str(found), on_terminal)
 
 
 def plot(options: argparse.Namespace) -> Report:
     from kerashape_torch.utils import plot_model
 
-    plot_model(kerashape_torch.load_model(options.file), to_file=options.output, show_shapes=options.show_shapes)
-    return Report({"file": options.output}, f"drawn: {options.output}")
+    model = kerashape_torch.load_model(options.file, weights=False)
+    file = options.output if Path(options.output).suffix else f"{options.output}.png"
+    plot_model(model, to_file=file, show_shapes=options.show_shapes)
+    return Report({"file": file}, f"drawn: {file}")
 
 
 def run(options: argparse.Namespace) -> Report:
+    model = kerashape_torch.load_model(options.file)
+    if not model.built and options.input_shape is None:
+        raise ConfigError(f"{model.name} has no input shape yet: give it one with --input-shape")
     from kerashape_torch.reports.trial import trial
 
-    found = trial(kerashape_torch.load_model(options.file), options.batch, options.device, options.dtype,
-                  options.repeat, options.input_shape)
+    found = trial(model, options.batch, options.device, options.dtype, options.repeat, options.input_shape)
+    return Report(found.to_dict(), str(found), lambda: _print_table(found.cells(), box=True))
 
-    def on_terminal() -> None:
-        from rich.console import Console
-        from rich.table import Table
 
-        grid = Table(show_header=False)
-        for cells in found.cells():
-            grid.add_row(*cells)
-        Console(highlight=False).print(grid)
+def _print_table(rows: Sequence[Sequence[str]], box: bool) -> None:
+    """Rows that keep to the width of the terminal: long cells go on in a column of their own."""
+    from rich.console import Console
+    from rich.table import Table
 
-    return Report(found.to_dict(), str(found), on_terminal)
+    table = Table(show_header=False) if box else Table.grid(padding=(0, 2))
+    for cells in rows:
+        table.add_row(*cells)
+    Console(highlight=False, markup=False).print(table)
 
 
 # ---- values ----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from copy import copy
 from os import PathLike
 from typing import Any, NamedTuple
 
-from kerashape_torch.errors import KerashapeError
+from kerashape_torch.errors import KerashapeError, did_you_mean
 from kerashape_torch.graph import Graph, TensorSpec
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
@@ -122,7 +122,10 @@ class ShapeTable(Sequence[Row]):
     def __getitem__(self, key: Any) -> Any:
         """A row by its place or its name."""
         if isinstance(key, str):
-            return next(row for row in self.rows if row.name == key)
+            found = next((row for row in self.rows if row.name == key), None)
+            if found is None:
+                raise KeyError(f"no row {key!r}.{did_you_mean(key, [row.name for row in self.rows])}")
+            return found
         return self.rows[key]
 
     def __str__(self) -> str:
@@ -243,14 +246,14 @@ def shape_table(model: Any, input_shape: Any = None) -> ShapeTable:
     >>> from kerashape_torch.models import Sequential
     >>> print(shape_table(Sequential([Dense(units=4), Dense(units=1)]), (3,)))
     sequential: (None, 3) -> (None, 1), 21 parameters
-    layer    class  input      output     weights                 params
-    dense    Dense  (None, 3)  (None, 4)  kernel (3, 4), bias (4)     16
-    dense_1  Dense  (None, 4)  (None, 1)  kernel (4, 1), bias (1)      5
+    layer    class  input      output     weights                  params
+    dense    Dense  (None, 3)  (None, 4)  kernel (3, 4), bias (4)      16
+    dense_1  Dense  (None, 4)  (None, 1)  kernel (4, 1), bias (1)       5
     """
     if isinstance(model, (str, PathLike)):
         from kerashape_torch.saving import load_model
 
-        model = load_model(model)
+        model = load_model(model, weights=False)
     if isinstance(model, Model):
         return _of_model(model, None if input_shape is None else with_batch(model, input_shape))
     if isinstance(model, Layer):

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from kerashape_torch.errors import ShapeError
+from kerashape_torch.graph import SymbolicTensor
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Input, Model, Sequential
-from kerashape_torch.shape import Shape, standardize
-from kerashape_torch.structure import flatten_shapes, is_shape, map_shapes
+from kerashape_torch.shape import Shape, standardize, to_text
+from kerashape_torch.structure import flatten, flatten_shapes, is_shape, map_shapes
 
 
 def alone(layer: Layer, shape: Any) -> Model:
     """A model of one layer, called as its call takes tensors. The shape has its batch axis: see :func:`with_batch`."""
     own = layer.copy(nodes=[], _namer=None, name=layer.name)
-    tensors = [Input(batch_shape=each, dtype=layer.input_dtype()) for each in flatten_shapes(shape)]
-    if is_shape(shape):
-        return Model(tensors[0], own(tensors[0]), name=layer.name)
-    return Model(tensors, own(*tensors) if len(layer.shape_arguments) > 1 else own(tensors), name=layer.name)
+    tensors = map_shapes(lambda each: Input(batch_shape=each, dtype=layer.input_dtype()), shape)
+    inputs = tensors if isinstance(tensors, SymbolicTensor) else flatten(tensors)
+    return Model(inputs, own(*rule_arguments(layer, tensors)), name=layer.name)
 
 
 def with_batch(layer: Layer, shape: Any) -> Any:
@@ -40,8 +40,13 @@ def with_batch(layer: Layer, shape: Any) -> Any:
 
 
 def rule_arguments(layer: Layer, shape: Any) -> tuple[Any, ...]:
-    """A shape, or a list of them, as the layer's three rules take it."""
-    return tuple(shape) if len(layer.shape_arguments) > 1 and not is_shape(shape) else (shape,)
+    """A shape, or a list of them, or tensors instead of shapes, as the layer's three rules take it."""
+    if len(layer.shape_arguments) == 1 or not isinstance(shape, list) or is_shape(shape):
+        return (shape,)
+    if len(shape) > len(layer.shape_arguments):
+        raise ShapeError(f"takes {', '.join(layer.shape_arguments)}: got {len(shape)} shapes"
+                         ).at(layer.describe(), to_text(shape))
+    return tuple(shape)
 
 
 def twin(model: Model, shape: Shape) -> Model:

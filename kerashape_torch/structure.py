@@ -51,12 +51,12 @@ def is_shape(value: Any) -> bool:
 
 
 def map_shapes(function: Callable[[Any], Any], structure: Any) -> Any:
-    """Like :func:`map_structure`, where each leaf is one shape."""
-    if is_shape(structure):
-        return function(structure)
+    """Like :func:`map_structure`, where each leaf is one shape, or something that ``function`` will refuse."""
     if isinstance(structure, dict):
         return {key: map_shapes(function, value) for key, value in structure.items()}
-    return [map_shapes(function, value) for value in structure]
+    if isinstance(structure, (list, tuple)) and not is_shape(structure):
+        return [map_shapes(function, value) for value in structure]
+    return function(structure)
 
 
 def flatten_shapes(structure: Any) -> list[tuple[int | None, ...]]:

@@ -99,7 +99,7 @@ class AdditiveAttention(Attention):
         width = _three(shapes)[0][-1]
         if not self.use_scale:
             return []
-        return [weight("scale", (fixed(width, "width of the query"),), "glorot_uniform", axes=("width",))]
+        return [weight("scale", (fixed(width, "width of the query"),), "glorot_uniform", axes=("features",))]
 
     def module(self, shapes: list[Shape]) -> Any:
         from kerashape_torch.torch_modules.attention import AdditiveAttention

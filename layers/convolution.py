@@ -142,7 +142,7 @@ class Conv3D(_Conv, aliases=("Convolution3D",)):
     """Slides windows over a volume.
 
     Input shape:  (batch, depth, height, width, channels)
-    Output shape: (batch, windows along each of the three, filters)
+    Output shape: (batch, windows deep, windows down, windows across, filters)
 
     >>> Conv3D(4, (2, 3, 3)).compute_output_shape((None, 8, 8, 8, 1))
     (None, 7, 6, 6, 4)
@@ -174,7 +174,7 @@ class _DepthwiseConv(Convolving, catalog=False):
     def weight_specs(self, shape: Shape) -> list[WeightSpec]:
         channels = self.channels(shape)
         return [self.kernel("depthwise", (*self.numbers("kernel_size"), channels, self.depth_multiplier),
-                            "S i m -> (i m) 1 S", (*self.axis_names, "input channels", "depth multiplier"),
+                            "S i m -> (i m) 1 S", (*self.axis_names, "input channels", "kernels for each"),
                             i=channels, m=self.depth_multiplier),
                 *self.biases(channels * self.depth_multiplier, "output channels")]
 

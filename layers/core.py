@@ -87,7 +87,11 @@ class Activation(Layer):
 
 
 class Identity(Layer):
-    """Gives back what it gets."""
+    """Gives back what it gets.
+
+    Input shape:  any
+    Output shape: the same
+    """
 
     built_when_made = True
     keeps_dtype = True

@@ -102,7 +102,7 @@ class Equation(NamedTuple):
         self._check_shared(inputs, outputs)
         sizes = {**inputs, **outputs}
         kernel = tuple(fixed(sizes[letter], f"axis {letter!r}") for letter in self.kernel)
-        axes = tuple(f"axis {letter}" for letter in self.kernel)
+        axes = tuple(f"places along {letter}" for letter in self.kernel)
         return Fitted(kernel, self._bias(outputs, elided), self._output(shape, full, outputs, elided), axes)
 
     def _check_shared(self, inputs: dict[str, Size], outputs: dict[str, Size]) -> None:
@@ -220,7 +220,8 @@ def kernel_specs(layer: EinsumDense, parts: Equation, fitted: Fitted, pattern: s
     specs = [kernel]
     if fitted.bias is not None:
         specs.append(weight("bias", fitted.bias, layer.bias_initializer, regularizer=layer.bias_regularizer,
-                            constraint=layer.bias_constraint))
+                            constraint=layer.bias_constraint,
+                            axes=tuple(f"places along {letter}" for letter in parts.bias or "")))
     return with_lora(specs, layer.lora_rank, layer.lora_alpha)
 
 

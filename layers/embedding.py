@@ -72,7 +72,7 @@ class Embedding(Layer):
         start = self.embeddings_initializer if self._start is None else self._start
         table = weight("embeddings", (self.input_dim, self.output_dim), start, at="weight",
                        regularizer=self.embeddings_regularizer, constraint=self.embeddings_constraint,
-                       axes=("vocabulary", "output_dim"))
+                       axes=("integers", "places of a vector"))
         return with_lora([table], self.lora_rank, self.lora_alpha)
 
     def module(self, shape: Shape) -> Any:
@@ -138,7 +138,7 @@ class ReversibleEmbedding(Embedding):
         tables = super().weight_specs(shape)
         if not self.tie_weights:
             tables.append(weight("reverse_embeddings", (self.output_dim, self.input_dim), self.embeddings_initializer,
-                                 at="reverse_weight", axes=("output_dim", "vocabulary")))
+                                 at="reverse_weight", axes=("places of a vector", "integers")))
         return tables
 
     def module(self, shape: Shape) -> Any:

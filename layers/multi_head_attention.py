@@ -120,7 +120,7 @@ class _Headed(_Options, Layer, catalog=False):
 
 
 _AXES = {"d": "features", "h": "heads", "k": "key_dim", "v": "value_dim", "u": "query heads", "m": "features",
-         **dict.fromkeys("pqrstwxyz", "output")}
+         **dict.fromkeys("pqrstwxyz", "output features")}
 
 
 class _OutputSizes(Kind):
@@ -153,8 +153,8 @@ class MultiHeadAttention(_Headed):
 
     Input shape:  query (batch, queries, features), value and key (batch, keys, features); several axes of steps are
                   attended along together, or those in ``attention_axes``
-    Output shape: the query's, or with ``output_shape`` its last axis replaced; with ``return_attention_scores=True``
-                  also the scores (batch, heads, queries, keys)
+    Output shape: (batch, queries, features) as the query has them, or with ``output_shape`` other features; with
+                  ``return_attention_scores=True`` also the scores (batch, heads, queries, keys)
 
     Keras' shape rule says (batch, heads, queries, queries) of the scores; the shape here is that of the real ones. A
     query that ``attention_mask`` allows to look nowhere gives, as in Keras, the mean of all values, but the bias alone
@@ -254,8 +254,8 @@ class GroupQueryAttention(_Headed, aliases=("GroupedQueryAttention",)):
     """Attention whose query heads share key and value heads in groups; called as ``layer(query, value)``.
 
     Input shape:  query (batch, queries, features), value (batch, keys, features), key (batch, keys, any)
-    Output shape: the query's; with ``return_attention_scores=True`` also the scores
-                  (batch, query heads, queries, keys)
+    Output shape: (batch, queries, features) as the query has them; with ``return_attention_scores=True`` also the
+                  scores (batch, query heads, queries, keys)
 
     >>> GroupQueryAttention(head_dim=3, num_query_heads=4, num_key_value_heads=2
     ...                     ).compute_output_shape((None, 4, 6), (None, 5, 6))

@@ -211,7 +211,8 @@ class RMSNormalization(_Normalization):
     supports_masking = False
 
     def weight_specs(self, shape: Shape) -> list[WeightSpec]:
-        return [weight("scale", self.sizes(shape), "ones", at="weight")]
+        sizes = self.sizes(shape)
+        return [weight("scale", sizes, "ones", at="weight", axes=("channels",) if len(sizes) == 1 else ())]
 
     def module(self, shape: Shape) -> Any:
         from torch import nn

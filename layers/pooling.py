@@ -91,7 +91,7 @@ class MaxPooling3D(_MaxPooling, aliases=("MaxPool3D",)):
     """The largest number of each window of a volume.
 
     Input shape:  (batch, depth, height, width, channels)
-    Output shape: (batch, windows along each of the three, channels)
+    Output shape: (batch, windows deep, windows down, windows across, channels)
 
     >>> MaxPooling3D((1, 2, 2)).compute_output_shape((None, 4, 8, 8, 3))
     (None, 4, 4, 4, 3)
@@ -130,7 +130,7 @@ class AveragePooling3D(_AveragePooling, aliases=("AvgPool3D",)):
     """The average of each window of a volume; padding counts for nothing.
 
     Input shape:  (batch, depth, height, width, channels)
-    Output shape: (batch, windows along each of the three, channels)
+    Output shape: (batch, windows deep, windows down, windows across, channels)
 
     >>> AveragePooling3D(2, strides=1).compute_output_shape((None, 4, 8, 8, 3))
     (None, 3, 7, 7, 3)

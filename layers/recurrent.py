@@ -116,7 +116,8 @@ class RNN(Holder, Recurrent):
     """Any cell, run over the steps. A list of cells is run as :class:`StackedRNNCells`.
 
     Input shape:  (batch, steps, features)
-    Output shape: as for :class:`LSTM`; with ``return_state`` the states of each cell are a list of their own
+    Output shape: (batch, units); with ``return_sequences`` (batch, steps, units); with ``return_state`` a list of that
+    and the last states, those of each cell a list of their own
 
     >>> RNN(LSTMCell(4), return_sequences=True).compute_output_shape((None, 5, 3))
     (None, 5, 4)

@@ -391,7 +391,7 @@ class GRUCell(_GatedCell):
             return super()._bias_spec(rows, counted)
         places = (Place("bias_ih_l0", entry=0, gates=self.torch_gates),
                   Place("bias_hh_l0", entry=1, gates=self.torch_gates))
-        return self._spec("bias", "bias", (2, rows), ("input and recurrent", counted))._replace(places=places)
+        return self._spec("bias", "bias", (2, rows), ("parts (input and recurrent)", counted))._replace(places=places)
 
     def _loop_arguments(self) -> dict[str, Any]:
         return {**super()._loop_arguments(), "reset_after": self.reset_after}

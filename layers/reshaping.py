@@ -257,7 +257,7 @@ class ZeroPadding3D(_ZeroPadding):
     """Zeros around a volume.
 
     Input shape:  (batch, depth, height, width, channels)
-    Output shape: each of the three axes grows by what is before and after it
+    Output shape: (batch, *each axis with what is added before and after it, channels)
 
     >>> ZeroPadding3D((0, 1, 2)).compute_output_shape((None, 4, 8, None, 3))
     (None, 4, 10, None, 3)
@@ -327,7 +327,7 @@ class Cropping3D(_Cropping):
     """Cuts off the faces of a volume.
 
     Input shape:  (batch, depth, height, width, channels)
-    Output shape: each of the three axes shrinks by what is cut before and after it
+    Output shape: (batch, *each axis without what is cut before and after it, channels)
 
     >>> Cropping3D().compute_output_shape((None, 4, 8, 8, 3))
     (None, 2, 6, 6, 3)
@@ -416,7 +416,7 @@ class UpSampling3D(_UpSampling):
     """Each element of a volume repeated along the three axes.
 
     Input shape:  (batch, depth, height, width, channels)
-    Output shape: each of the three axes times its factor
+    Output shape: (batch, *each axis times its factor, channels)
 
     >>> UpSampling3D((1, 2, 2)).compute_output_shape((None, 4, 8, 8, 3))
     (None, 4, 16, 16, 3)

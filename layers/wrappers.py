@@ -75,7 +75,7 @@ def _torch_name(name: str) -> str:
 class Bidirectional(Holder):
     """A recurrent layer run from the first step to the last and another from the last to the first, put together.
 
-    Input shape:  as the layer's
+    Input shape:  (batch, steps, features), or as the layer's
     Output shape: the two outputs merged: ``concat`` adds up the last axes, ``None`` gives a list of both; with
     ``return_state`` a list of that and the last states, the forward ones first
 

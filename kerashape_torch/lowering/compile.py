@@ -92,11 +92,11 @@ def torch_device(device: Any) -> torch.device | None:
 
 
 def torch_dtype(dtype: Any) -> torch.dtype | None:
-    if dtype is None or isinstance(dtype, torch.dtype):
-        return dtype
-    found = getattr(torch, str(dtype), None)
-    if not isinstance(found, torch.dtype):
-        raise ConfigError(f"dtype must be a torch dtype or its name, got {dtype!r}")
+    if dtype is None:
+        return None
+    found = dtype if isinstance(dtype, torch.dtype) else getattr(torch, str(dtype), None)
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ConfigError(f"dtype must be a torch dtype of floats or its name, got {dtype!r}")
     return found
 
 

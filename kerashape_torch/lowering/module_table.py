@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -27,21 +27,33 @@ def module_table(module: nn.Module, input_shape: Any = None) -> ShapeTable:
         raise KerashapeError("a lazy module has no shapes before its first call; "
                              "shape_table(model, input_shape) has them")
     if input_shape is not None:
-        return _by_running(module, [each if each[:1] == (None,) else (None, *each)
-                                    for each in flatten_shapes(map_shapes(standardize, input_shape))])
+        given = (input_shape,) if isinstance(input_shape, int) else input_shape
+        shapes = flatten_shapes(map_shapes(lambda each: standardize(each, "input_shape"), given))
+        return _by_running(module, [each if each[:1] == (None,) else (None, *each) for each in shapes])
     if isinstance(module, fx.GraphModule) and "keras" in module.meta:
         return _of_compiled(module)
     raise KerashapeError(f"{type(module).__name__} knows no shapes by itself: shape_table(module, input_shape)")
 
 
-def _weights(module: nn.Module) -> list[Weight]:
-    kept = module.state_dict(keep_vars=True)
+def _weights(module: nn.Module) -> dict[str, Tensor]:
+    """What the module keeps, by name, but for the counter of batch normalization, which no number depends on."""
+    return {name: x for name, x in module.state_dict(keep_vars=True).items()
+            if isinstance(x, Tensor) and not name.endswith("num_batches_tracked")}
+
+
+def _described(weights: dict[str, Tensor]) -> list[Weight]:
     return [Weight(name, tuple(x.shape), x.requires_grad, str(x.dtype).removeprefix("torch."))
-            for name, x in kept.items()]
+            for name, x in weights.items()]
 
 
-def _row(name: str, part: Any, shapes: tuple[Any, Any], connected_to: tuple[Connection, ...] = ()) -> Row:
-    weights = _weights(part) if isinstance(part, nn.Module) else []
+def _each_once(module: nn.Module) -> list[Weight]:
+    """The weights of a module, of which one that goes by two names counts once."""
+    names = {id(x): name for name, x in reversed(_weights(module).items())}
+    return _described({name: x for name, x in _weights(module).items() if names[id(x)] == name})
+
+
+def _row(name: str, part: Any, shapes: tuple[Any, Any], weights: list[Weight],
+         connected_to: tuple[Connection, ...] = ()) -> Row:
     class_name = type(part).__name__ if isinstance(part, nn.Module) else part.__name__
     return Row(name, class_name, *shapes, weights, sum(w.size for w in weights), connected_to=connected_to)
 
@@ -53,7 +65,7 @@ def _of_compiled(module: fx.GraphModule) -> ShapeTable:
     nodes = list(module.graph.nodes)
     inputs = bare([_shape(node) for node in nodes if node.op == "placeholder"])
     outputs = bare([_shape(node) for node in nodes[-1].all_input_nodes])
-    return ShapeTable(type(module).__name__, _compiled_rows(module), _weights(module), inputs, outputs, chain=False)
+    return ShapeTable(type(module).__name__, _compiled_rows(module), _each_once(module), inputs, outputs, chain=False)
 
 
 def _compiled_rows(module: fx.GraphModule) -> Iterator[Row]:
@@ -62,9 +74,10 @@ def _compiled_rows(module: fx.GraphModule) -> Iterator[Row]:
         if is_module or (node.op == "call_function" and "keras_shape" in node.meta
                          and node.target is not operator.getitem):
             before = node.all_input_nodes
-            yield _row(str(node.target) if is_module else node.name,
-                       module.get_submodule(node.target) if is_module else node.target,
-                       (bare([_shape(x) for x in before]), _shape(node)), tuple(Connection(x.name) for x in before))
+            part = module.get_submodule(node.target) if is_module else node.target
+            yield _row(str(node.target) if is_module else node.name, part,
+                       (bare([_shape(x) for x in before]), _shape(node)),
+                       _described(_weights(part)) if is_module else [], tuple(Connection(x.name) for x in before))
 
 
 def _shape(node: fx.Node | None) -> Any:
@@ -81,9 +94,28 @@ def _by_running(module: nn.Module, shapes: list[Shape]) -> ShapeTable:
     first, second = (_run(module, shapes, *sizes) for sizes in _SIZES)
     found = {path: (_merged(took, second[path][0]), _merged(gave, second[path][1]))
              for path, (took, gave) in first.items()}
-    rows = [_row(path, module.get_submodule(path), ends) for path, ends in found.items()
-            if path and not list(module.get_submodule(path).children())]
-    return ShapeTable(type(module).__name__, rows, _weights(module), *found[""], chain=False)
+    title, own = type(module).__name__, _own_weights(module, found)
+    rows = [_row(path or title, module.get_submodule(path), ends, _described(own[path])) for path, ends in found.items()
+            if own[path] or not any(_is_inside(other, path) for other in found)]
+    return ShapeTable(title, rows, _each_once(module), *found[""], chain=False)
+
+
+def _own_weights(module: nn.Module, ran: Iterable[str]) -> dict[str, dict[str, Tensor]]:
+    """The weights of each part that ran; those of a part that did not run by itself are the part's that holds it."""
+    own: dict[str, dict[str, Tensor]] = {path: {} for path in ran}
+    parts = dict(module.named_modules())
+    for name, x in _weights(module).items():
+        path = name.rpartition(".")[0]
+        if path not in parts:  # a second name of a part
+            continue
+        while path not in own:
+            path = path.rpartition(".")[0]
+        own[path][name[len(path) + 1:] if path else name] = x
+    return own
+
+
+def _is_inside(path: str, other: str) -> bool:
+    return path != other and (not other or path.startswith(f"{other}."))
 
 
 def _run(module: nn.Module, shapes: list[Shape], batch: int, other: int) -> dict[str, tuple[Any, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from kerashape_torch.layer import Layer
@@ -53,20 +53,29 @@ class Explanation(NamedTuple):
         return sum(weight.params for weight in self.weights)
 
     def __str__(self) -> str:
-        given = [(f"{a.name}={a.value}", a.meaning) for a in self.arguments if a.meaning]
-        named = [(each.name, *([to_text(each.shape)] if self.known else []), each.meaning)
-                 for each in (*self.shapes, *self.weights)]
-        parts = [f"{self.layer}\n{self.does}".rstrip(), aligned(given) if given else "", self.note or "",
-                 f"{aligned(named)}\n{self._count()}"]
-        return "\n\n".join(part for part in parts if part)
+        return "\n\n".join(map(aligned, self.blocks())) + f"\n{self.total}"
 
-    def _count(self) -> str:
+    def blocks(self) -> Iterator[list[tuple[str, ...]]]:
+        """All but the last line, in blocks of rows of cells."""
+        yield [(text,) for text in (self.layer, self.does) if text]
+        given = [(f"{a.name}={a.value}", a.meaning) for a in self.arguments if a.meaning]
+        if given:
+            yield [*given]
+        if self.note:
+            yield [(line,) for line in self.note.splitlines()]
+        yield [(each.name, *([to_text(each.shape)] if self.known else []), each.meaning)
+               for each in (*self.shapes, *self.weights)]
+
+    @property
+    def total(self) -> str:
+        """The last line: how the count adds up."""
         if not self.known:
             return "Once the input shape is known, the output shape, every weight shape and the count follow from it."
         fixed = sum(weight.params for weight in self.weights if not weight.trainable)
         ending = f", {fixed:,} of them not trainable" if fixed else ""
-        terms = " + ".join(str(weight.params) for weight in self.weights)
-        return (f"{terms} = " * (len(self.weights) > 1)) + f"{self.params:,} parameters{ending}"
+        terms = " + ".join(f"{weight.params:,}" for weight in self.weights)
+        noun = "parameter" if self.params == 1 else "parameters"
+        return (f"{terms} = " * (len(self.weights) > 1)) + f"{self.params:,} {noun}{ending}"
 
     def to_dict(self) -> dict[str, Any]:
         """The explanation as values that JSON can hold."""
@@ -105,15 +114,20 @@ def explanation(layer: Layer, input_shape: Any = None) -> Explanation:
     shapes = _call_shapes(layer, input_shape)
     arguments = [Argument(name, repr(value), meaning(layer, name, value)) for name, value in layer.given().items()
                  if name != "name"]
-    if input_shape is not None:
-        shape = (input_shape,) if isinstance(input_shape, int) else input_shape
-        arguments.append(Argument("input_shape", repr(shape), meaning(layer, "input_shape", shape)))
-    ends, weights = _in_words(layer, shapes), []
+    if input_shape is not None and shapes is not None:
+        given = (input_shape,) if isinstance(input_shape, int) else input_shape
+        batched = flatten_shapes(given) == flatten_shapes(list(shapes))
+        kind = "batch_input_shape" if batched else "input_shape" if is_shape(given) else "input_shapes"
+        arguments.append(Argument("input_shape", repr(given), meaning(layer, kind, given)))
+    output = None
+    if shapes is not None:
+        output = layer.output_shape if input_shape is None else layer.compute_output_shape(*shapes)
+    ends, weights = _in_words(layer, shapes, output), []
     if shapes is not None:
         specs = layer.weight_specs(*shapes)
         twice = len({spec.name for spec in specs}) < len(specs)
         weights = [_weight(spec, spec.full_path if twice else spec.name, layer.trainable) for spec in specs]
-    does = (inspect.getdoc(type(layer)) or "").split("\n\n")[0].replace("``", "").replace("\n", " ")
+    does = _prose((inspect.getdoc(type(layer)) or "").split("\n\n")[0])
     remark = None if any(each.name == "input_dim" for each in arguments) else note(layer)
     return Explanation(repr(layer), does, arguments, ends, weights, shapes is not None, remark)
 
@@ -127,14 +141,25 @@ def _call_shapes(layer: Layer, input_shape: Any) -> Sequence[Any] | None:
 # ---- shapes ----------------------------------------------------------------------------------------------------------
 
 
-def _in_words(layer: Layer, shapes: Sequence[Any] | None) -> list[Named]:
-    said = _said(type(layer), "Input shape"), _said(type(layer), "Output shape")
+def _in_words(layer: Layer, shapes: Sequence[Any] | None, output: Any) -> list[Named]:
+    takes, gives = _said(type(layer), "Input shape"), _said(type(layer), "Output shape")
     if shapes is None:
-        return [Named("input", None, said[0]), Named("output", None, said[1])]
+        return [Named("input", None, takes), Named("output", None, gives)]
     names = layer.shape_arguments if len(shapes) > 1 else ("input",)
-    ends = [*zip(names, shapes), ("output", layer.compute_output_shape(*shapes))]
-    return [Named(name, shape, _axes(layer, shape, said[name == "output"], said[0])) for name, shape in ends
-            if shape is not None]
+    ends = [(name, shape, _from(name, takes)) for name, shape in zip(names, shapes)]
+    ends.append(("output", output, takes if gives.startswith("the same") else gives))
+    return [Named(name, shape, _axes(layer, shape, said)) for name, shape, said in ends if shape is not None]
+
+
+def _prose(text: str) -> str:
+    """A docstring's text without the marks that Sphinx reads."""
+    return re.sub(r"\s+", " ", re.sub(r":\w+:`([^`]*)`|``", r"\1", text))
+
+
+def _from(name: str, said: str) -> str:
+    """What is said from the mention of one of several inputs on, or everything."""
+    found = re.search(rf"\b{name.removesuffix('s')}s?\b(?![^()]*\))", said)
+    return said[found.start():] if found else said
 
 
 def _said(cls: type, heading: str) -> str:
@@ -143,19 +168,22 @@ def _said(cls: type, heading: str) -> str:
         found = re.search(rf"^ *{heading}:\s*(.*?)(?=\n\s*\n|\n\s*[A-Z>]\S* ?\w*:|\Z)",
                           base.__dict__.get("__doc__") or "", re.DOTALL | re.MULTILINE)
         if found:
-            return re.sub(r"\s+", " ", found[1]).replace("``", "")
+            return _prose(found[1])
     return ""
 
 
-def _axes(layer: Layer, shape: Any, said: str, said_of_input: str) -> str:
+def _axes(layer: Layer, shape: Any, said: str) -> str:
     """Names for the axes of a shape, by the docstring: the first tuple in it that has as many axes."""
+    tuples = re.findall(r"\([^()]*\)", said)
     if not is_shape(shape):
-        parts = [_axes(layer, each, said, said_of_input) for each in flatten_shapes(shape)]
+        shapes = flatten_shapes(shape)
+        texts = tuples if said.startswith("a list:") else [said] * len(shapes)  # of a list, each has a tuple of its own
+        parts = [_axes(layer, each, text) for each, text in zip(shapes, texts)]
         return "; ".join(dict.fromkeys(parts)) if all(parts) else ""
-    tuples = re.findall(r"\(([^()]*)\)", said_of_input if said.startswith("the same") else said)
-    for names in (re.split(r",\s*", text) for text in tuples):
+    for names in (re.split(r",\s*", text[1:-1]) for text in tuples):
         free = sum(name == "..." or name.startswith("*") for name in names)
-        if (len(names) == len(shape) and not free) or (free == 1 and len(names) - 1 <= len(shape)):
+        differs = any(name.isdigit() and name != str(size) for name, size in zip(names, shape))
+        if (len(names) == len(shape) and not free and not differs) or (free == 1 and len(names) - 1 <= len(shape)):
             channels_first = getattr(layer, "data_format", None) == "channels_first"
             if channels_first and names[1:2] != ["channels"] and len(names) > 2:
                 names.insert(1, names.pop())
@@ -167,7 +195,7 @@ def _axes(layer: Layer, shape: Any, said: str, said_of_input: str) -> str:
 
 
 def _weight(spec: WeightSpec, name: str, trainable: bool) -> Named:
-    product = f"{' * '.join(map(str, spec.shape))} = {spec.size}" if len(spec.shape) > 1 else str(spec.size)
+    product = f"{' * '.join(map(str, spec.shape))} = {spec.size:,}" if len(spec.shape) > 1 else f"{spec.size:,}"
     what = f"one number for each of {_counted(spec)}: " if len(spec.axes) == len(spec.shape) and spec.shape else ""
     return Named(name, spec.shape, what + product, spec.size, trainable and spec.trainable)
 
@@ -187,7 +215,8 @@ def _counted(spec: WeightSpec) -> str:
 
 
 def _places(window: list[str]) -> list[str]:
-    return [f"{' * '.join(window)} places in the window"] if window else []
+    noun = "place" if set(window) == {"1"} else "places"
+    return [f"{' * '.join(window)} {noun} in the window"] if window else []
 
 
 def _sized(size: int, axis: str) -> str:
@@ -195,4 +224,5 @@ def _sized(size: int, axis: str) -> str:
     joined = re.fullmatch(r"(\d+) (\w+) \* (\w+)", axis)
     if joined:
         return f"{joined[1]} {joined[2]} * {_sized(size // int(joined[1]), joined[3])}"
-    return f"{size} " + (re.sub(r"\b(unit|feature|channel|filter|head|place)s\b", r"\1", axis) if size == 1 else axis)
+    one = re.sub(r"\b(unit|feature|channel|filter|head|place|kernel|integer)s\b", r"\1", axis)
+    return f"{size} {one if size == 1 else axis}"

@@ -61,6 +61,8 @@ def plot_model(model: Any, to_file: Any = "model.png", show_shapes: bool = False
         path, suffix = path.with_suffix(".png"), ".png"
     if suffix not in (".png", ".svg"):
         raise ConfigError(f"to_file must end in .png or .svg, got {str(to_file)!r}")
+    if not path.parent.is_dir():
+        raise ConfigError(f"there is no directory {path.parent}")
     if not dpi > 0:
         raise ConfigError(f"dpi must be positive, got {dpi!r}")
     if suffix == ".png":

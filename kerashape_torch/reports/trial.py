@@ -85,12 +85,16 @@ def trial(model: Model, batch: int = 32, device: Any = "auto", dtype: Any = None
     if not model.built and shape is not None:
         model, shape = twin(model, shape), None
     place, kind = torch_device(device) or torch.device("cpu"), torch_dtype(dtype)
-    module = model.to_torch(device=place, dtype=kind)
-    tensors = [x.to(place) for x in made_up_inputs(model, batch, kind, shape)]
-    if place.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(place)
-    with torch.inference_mode():
-        results, times = _timed(lambda: module(*tensors), repeat, place)
+    try:
+        module = model.to_torch(device=place, dtype=kind)
+        tensors = [x.to(place) for x in made_up_inputs(model, batch, kind, shape)]
+        if place.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(place)
+        with torch.inference_mode():
+            results, times = _timed(lambda: module(*tensors), repeat, place)
+    except (RuntimeError, AssertionError) as error:  # no memory, no such device, or a dtype that an operation lacks
+        reason = str(error).strip().partition("\n")[0]
+        raise KerashapeError(f"torch cannot run {model.name} on {place} with batch={batch}: {reason}") from error
     seconds = statistics.median(times)
     graph = model.graph
     memory, memory_of = _peak_memory(place)
@@ -118,8 +122,9 @@ def _timed(run: Callable[[], Any], repeat: int, device: torch.device) -> tuple[A
 
 
 def _name(device: torch.device) -> str:
-    return f"cuda, {torch.cuda.get_device_name(device)}" if device.type == "cuda" else (
-        f"{device.type}, {torch.get_num_threads()} threads")
+    if device.type == "cuda":
+        return f"cuda, {torch.cuda.get_device_name(device)}"
+    return f"cpu, {torch.get_num_threads()} threads" if device.type == "cpu" else device.type
 
 
 def _peak_memory(device: torch.device) -> tuple[int | None, str]:
