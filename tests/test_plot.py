@@ -20,9 +20,9 @@ from kerashape_torch import Input, Model, Sequential
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.layers import LSTM, Add, Concatenate, Conv2D, Dense, Embedding, Flatten, MaxPooling2D
 from kerashape_torch.reports.plot import model_scene
-from kerashape_torch.reports.plot_diagram import Options, diagram
-from kerashape_torch.reports.plot_picture import Picture, Placed, arrange
-from kerashape_torch.reports.plot_scene import Rect, Scene, Text
+from kerashape_torch.reports.plot.diagram import Options, diagram
+from kerashape_torch.reports.plot.picture import Picture, Placed, arrange
+from kerashape_torch.reports.plot.scene import Rect, Scene, Text
 from kerashape_torch.utils import model_to_svg, plot_model
 
 
@@ -97,8 +97,8 @@ def test_places(name: str, rankdir: str) -> None:
     for a, b in combinations(drawn.boxes, 2):
         assert not overlap(a, b), (a.path, b.path)
     for placed in (*drawn.boxes, *drawn.frames):
-        assert 0 <= placed.x and placed.x + placed.width <= drawn.width
-        assert 0 <= placed.y and placed.y + placed.height <= drawn.height
+        assert placed.x >= 0 and placed.x + placed.width <= drawn.width
+        assert placed.y >= 0 and placed.y + placed.height <= drawn.height
     places = [*drawn.boxes, *drawn.frames]
     for arrow in drawn.arrows:
         for end in (arrow.start, arrow.steps[-1][-1]):

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kerashape_torch.errors import ConfigError
-from kerashape_torch.reports.plot_diagram import Box, Diagram
-from kerashape_torch.reports.plot_layers import Item
-from kerashape_torch.reports.plot_routes import ARROW, Layout, Point, Way, layout
-from kerashape_torch.reports.plot_scene import Group, Path, Polygon, Rect, Scene, Text, text_width
+from kerashape_torch.reports.plot.diagram import Box, Diagram
+from kerashape_torch.reports.plot.layers import Item
+from kerashape_torch.reports.plot.routes import ARROW, Layout, Point, Way, layout
+from kerashape_torch.reports.plot.scene import Group, Path, Polygon, Rect, Scene, Text, text_width
 
 MARGIN = 24.0
 PAD = 16.0

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from kerashape_torch.reports.plot_layers import Rows
+from kerashape_torch.reports.plot.layers import Rows
 
 LEAD = 52.0
 CHANNEL = 44.0

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from kerashape_torch.reports.plot_layers import Rows
+from kerashape_torch.reports.plot.layers import Rows
 
 BETWEEN_BOXES = 28.0
 BETWEEN_LINES = 16.0

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from kerashape_torch.reports.plot_diagram import Link
+from kerashape_torch.reports.plot.diagram import Link
 
 SWEEPS = 12
 

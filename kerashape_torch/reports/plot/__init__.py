@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from kerashape_torch.errors import ConfigError
-from kerashape_torch.reports.plot_diagram import Options, diagram
-from kerashape_torch.reports.plot_picture import Direction, arrange, scene
-from kerashape_torch.reports.plot_scene import Scene, in_notebook, require_pillow, to_image, to_svg
+from kerashape_torch.reports.plot.diagram import Options, diagram
+from kerashape_torch.reports.plot.picture import Direction, arrange, scene
+from kerashape_torch.reports.plot.scene import Scene, in_notebook, require_pillow, to_image, to_svg
 
 
 def model_scene(model: Any, options: Options) -> Scene:

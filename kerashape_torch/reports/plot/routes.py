@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from kerashape_torch.reports.plot_columns import Columns, Line, LineKey, Turn
-from kerashape_torch.reports.plot_coordinates import coordinates
-from kerashape_torch.reports.plot_diagram import Link
-from kerashape_torch.reports.plot_layers import Item, Rows
+from kerashape_torch.reports.plot.columns import Columns, Line, LineKey, Turn
+from kerashape_torch.reports.plot.coordinates import coordinates
+from kerashape_torch.reports.plot.diagram import Link
+from kerashape_torch.reports.plot.layers import Item, Rows
 
 Point = tuple[float, float]
 
