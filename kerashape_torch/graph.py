@@ -7,9 +7,10 @@ model never meets Python's recursion limit.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
+from kerashape_torch import masks
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.shape import Shape, to_text
 from kerashape_torch.structure import flatten, map_structure
@@ -39,10 +40,11 @@ class SymbolicTensor(TensorSpec):
     Arithmetic and slicing on it make layers, as in Keras: see :mod:`kerashape_torch.ops`.
     """
 
-    __slots__ = ("index", "node")
+    __slots__ = ("index", "mask", "node")
     is_symbolic = True
     node: Node
     index: int
+    mask: SymbolicTensor | None
 
     def _operator(self, name: str, *operands: Any) -> Any:
         if name not in OPERATORS:
@@ -162,7 +164,7 @@ class Node:
 
     def _output(self, spec: TensorSpec, index: int) -> SymbolicTensor:
         tensor = SymbolicTensor(tuple(spec.shape), spec.dtype)
-        tensor.node, tensor.index = self, index
+        tensor.node, tensor.index, tensor.mask = self, index, None
         return tensor
 
     def __repr__(self) -> str:
@@ -172,6 +174,12 @@ class Node:
 def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls a layer on symbolic tensors: infers the output shapes, and remembers the call."""
     tensors = flatten((args, kwargs))
+    bound = layer.bind(args, kwargs)
+    if any(isinstance(x, SymbolicTensor) and x.mask is not None for x in tensors):
+        brought = masks.brought_along(layer, bound, _mask_of)
+        bound |= brought
+        if not kwargs and layer.keeps_masks_of(args):
+            kwargs = brought
     if not any(isinstance(x, SymbolicTensor) for x in tensors):
         given = ", ".join(type(x).__name__ for x in tensors) or "nothing"
         raise KerashapeError(f"{layer.describe()} describes a layer and is called on symbolic tensors, got {given}. "
@@ -184,7 +192,14 @@ def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         path, names = way_to(layer, [x for x in tensors if isinstance(x, SymbolicTensor)])
         error.layer = None
         raise error.at(layer.describe(names[layer]), to_text(shapes[0] if len(shapes) == 1 else shapes), path) from None
-    return Node(layer, args, kwargs, specs).outputs
+    outputs = Node(layer, args, kwargs, specs).outputs
+    for x, mask in zip(flatten(outputs), masks.passed_on(layer, bound, _mask_of)):
+        x.mask = mask
+    return outputs
+
+
+def _mask_of(x: SymbolicTensor) -> SymbolicTensor | None:
+    return x.mask
 
 
 def shapes_of(specs: Any) -> Any:
@@ -209,6 +224,24 @@ def way_to(layer: Any, tensors: list[SymbolicTensor]) -> tuple[str, dict[Any, st
     if len(chain) > 8:
         chain = [*chain[:6], "...", chain[-1]]
     return " -> ".join(reversed(chain)), names
+
+
+def nodes_to(tensor: SymbolicTensor, known: Container[int]) -> list[Node]:
+    """The calls that lead to a tensor from those whose ids are known, each after what it needs."""
+    order: list[Node] = []
+    done: set[Node] = set()
+    stack = [(tensor.node, iter(tensor.node.inputs))]
+    while stack:
+        node, parents = stack[-1]
+        parent = next((x for x in parents if id(x) not in known and x.node not in done), None)
+        if parent is not None:
+            stack.append((parent.node, iter(parent.node.inputs)))
+            continue
+        stack.pop()
+        if node not in done:
+            done.add(node)
+            order.append(node)
+    return order
 
 
 # ---- names -----------------------------------------------------------------------------------------------------------
@@ -328,6 +361,17 @@ class Graph:
                 first_met[tensor.node.layer] = -1
                 self.nodes.insert(0, tensor.node)
         return depths, sorted(layer_depths, key=lambda layer: (-layer_depths[layer], first_met[layer]))
+
+    def mask_layers(self) -> list[Any]:
+        """The ops that make masks of the model's tensors. Keras numbers them, even those that nothing in it needs."""
+        tensors = [x for node in self.nodes for x in flatten(node.outputs)]
+        known = {id(x) for x in tensors}
+        found: dict[Any, None] = {}
+        for mask in (x.mask for x in tensors if x.mask is not None):
+            for node in nodes_to(mask, known) if id(mask) not in known else ():
+                found[node.layer] = None
+                known.update(id(x) for x in flatten(node.outputs))
+        return list(found)
 
     def by_depth(self) -> dict[int, list[Node]]:
         """Nodes grouped by their distance from the outputs, the farthest first."""

@@ -134,6 +134,8 @@ class Layer(_Arguments, catalog=False):
     """True for a functional model, whose calls Keras numbers from 1 where a config names inputs and outputs."""
     uses_mask: ClassVar[bool] = False
     """True where a mask changes the numbers."""
+    takes_masks_off: ClassVar[bool] = False
+    """True where Keras' computation leaves the tensors that it was given without their masks."""
 
     # ---- the three rules ---------------------------------------------------------------------------------------------
 
@@ -159,15 +161,29 @@ class Layer(_Arguments, catalog=False):
         """Layers inside this one, as those of a wrapper."""
         return ()
 
-    def makes_mask(self) -> bool:
-        """Whether the output carries a mask that the layer itself made."""
-        return False
+    def masked_module(self, shape: Any) -> "torch.nn.Module":
+        """As :meth:`module`, for a call with a mask that changes its numbers: ``forward`` takes it as ``mask``."""
+        return self.module(shape)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The mask of the output, for the first argument of a call and its mask; asked where ``supports_masking``.
+
+        It may use :mod:`kerashape_torch.ops` alone, so that it runs on symbolic tensors as on real ones.
+        """
+        return previous_mask
+
+    def keeps_masks_of(self, args: Sequence[Any]) -> bool:
+        """Whether Keras writes down the masks that these arguments bring along: those of one tensor in its own dtype.
+
+        Where it converts arguments it does not, and finds the masks anew when the model runs.
+        """
+        return len(args) == 1 and isinstance(args[0], TensorSpec) and args[0].dtype == self.compute_dtype
 
     # ---- construction ------------------------------------------------------------------------------------------------
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        for rule in ("compute_output_shape", "weight_specs", "module"):
+        for rule in ("compute_output_shape", "weight_specs", "module", "masked_module"):
             own = cls.__dict__.get(rule)
             if own is not None and not hasattr(own, "states_its_layer"):
                 setattr(cls, rule, _stating_its_layer(own))
@@ -390,11 +406,14 @@ class Layer(_Arguments, catalog=False):
 
         return layer_to_torch(self, input_shape, device, dtype)
 
-    def inner_module(self, shape: Any) -> "torch.nn.Module":
-        """A module that takes and gives Keras' order, the activation in it, for a layer that holds this one."""
+    def inner_module(self, shape: Any, masked: bool = False) -> "torch.nn.Module":
+        """A module that takes and gives Keras' order, the activation in it, for a layer that holds this one.
+
+        If ``masked``, it takes a ``mask`` too.
+        """
         from kerashape_torch.lowering.compile import inner_module
 
-        return inner_module(self, shape)
+        return inner_module(self, shape, masked)
 
     def explain(self, input_shape: Any = None) -> str:
         """What the arguments are, the shapes, and each weight's shape with the arithmetic that leads to it."""

@@ -94,7 +94,7 @@ class Model(Layer, aliases=("Functional",)):
     keras_module: ClassVar[str] = "keras.src.models.functional"
     keras_class_name: ClassVar[str] = "Functional"
     counts_its_creation = True
-    supports_masking = True
+    call_arguments = ("inputs", "training", "mask")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._names: dict[Layer, str] | None = None
@@ -109,6 +109,7 @@ class Model(Layer, aliases=("Functional",)):
         if self.inputs is None or self.outputs is None:
             raise ConfigError(f"{type(self).__name__} needs inputs and outputs: Model(inputs, outputs)")
         self._graph = Graph(self.inputs, self.outputs)
+        self._ghosts: list[Any] = self._graph.mask_layers()
         for layer in self._graph.layers:
             self._adopt(layer)
         self.assign_names()
@@ -141,7 +142,12 @@ class Model(Layer, aliases=("Functional",)):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers in Keras' order."""
+        """The layers in Keras' order. Ops, as in ``x + y``, are no layers: see :attr:`operations`."""
+        return [layer for layer in self._graph.layers if layer.has_policy]
+
+    @property
+    def operations(self) -> list[Layer]:
+        """The layers and ops in Keras' order."""
         return list(self._graph.layers)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -156,7 +162,10 @@ class Model(Layer, aliases=("Functional",)):
                           f"It has: {', '.join(names)}")
 
     def sublayers(self) -> Sequence[Layer]:
-        return self.layers
+        return self.operations
+
+    def keeps_masks_of(self, args: Sequence[Any]) -> bool:
+        return True
 
     @property
     def trainable(self) -> bool:
@@ -470,6 +479,10 @@ class Sequential(Model):
     def layers(self) -> list[Layer]:
         """The layers that were added; the input is not one of them, as in Keras."""
         return [layer for layer in self._stack if not isinstance(layer, InputLayer)]
+
+    @property
+    def operations(self) -> list[Layer]:
+        return self.layers
 
     def sublayers(self) -> Sequence[Layer]:
         return self._stack

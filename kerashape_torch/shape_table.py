@@ -284,7 +284,7 @@ def _of_model(model: Model, shape: Any = None) -> ShapeTable:
 
 def _rows(model: Model, known: dict[int, TensorSpec], depth: int = 0) -> Iterator[Row]:
     """A row for each layer. ``known`` holds other specs than the tensors' own, by the tensor's id."""
-    for layer in model.layers:
+    for layer in model.operations:
         nodes = model.graph.nodes_of(layer)
         node = nodes[-1]
         inputs = [known.get(id(x), x) for x in node.inputs]
@@ -299,7 +299,7 @@ def _rows(model: Model, known: dict[int, TensorSpec], depth: int = 0) -> Iterato
 
 
 def _rows_without_shapes(model: Model, depth: int = 0) -> Iterator[Row]:
-    for layer in model.layers:
+    for layer in model.operations:
         has_none = type(layer).weight_specs is Layer.weight_specs
         yield Row(layer.name, class_name(layer), None, None, params=0 if has_none else None,
                   trainable=layer.trainable, depth=depth)

@@ -12,11 +12,17 @@ from kerashape_torch.shape import Shape, standardize, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, is_shape, map_shapes
 
 
-def alone(layer: Layer, shape: Any) -> Model:
-    """A model of one layer, called as its call takes tensors. The shape has its batch axis: see :func:`with_batch`."""
+def alone(layer: Layer, shape: Any, masked: bool = False) -> Model:
+    """A model of one layer, called as its call takes tensors. The shape has its batch axis: see :func:`with_batch`.
+
+    If ``masked``, the call has a mask too, and the model a second input of that name.
+    """
     own = layer.copy(nodes=[], _namer=None, name=layer.name)
     tensors = map_shapes(lambda each: Input(batch_shape=each, dtype=layer.input_dtype()), shape)
     inputs = tensors if isinstance(tensors, SymbolicTensor) else flatten(tensors)
+    if masked:
+        mask = Input(batch_shape=shape[:-1], dtype="bool", name="mask")
+        return Model([inputs, mask], own(tensors, mask=mask), name=layer.name)
     return Model(inputs, own(*rule_arguments(layer, tensors)), name=layer.name)
 
 

@@ -70,10 +70,9 @@ def _layers(model: Model, base: str) -> Iterator[tuple[Layer, str]]:
 def _groups(layers: Iterable[Layer]) -> Iterator[tuple[Layer, str]]:
     counts: Counter[str] = Counter()
     for layer in layers:
-        if layer.has_policy:  # ops are no layers in Keras, and are not counted
-            name = snake_case(layer.keras_class_name) if isinstance(layer, Model) else layer.name_prefix
-            yield layer, f"{name}_{counts[name]}" if counts[name] else name
-            counts[name] += 1
+        name = snake_case(layer.keras_class_name) if isinstance(layer, Model) else layer.name_prefix
+        yield layer, f"{name}_{counts[name]}" if counts[name] else name
+        counts[name] += 1
 
 
 def _kept(layer: Layer, group: str) -> list[Kept]:

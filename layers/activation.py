@@ -186,6 +186,11 @@ class Softmax(_ElementWise):
     call_arguments = ("inputs", "mask")
     uses_mask = True
 
+    def masked_module(self, shape: Shape) -> Any:
+        from kerashape_torch.torch_modules.activation import MaskedSoftmax
+
+        return MaskedSoftmax(self.axis)
+
     def module(self, shape: Shape) -> Any:
         from torch import nn
 

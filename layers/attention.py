@@ -35,6 +35,10 @@ class Attention(Layer):
     supports_masking = True
     uses_mask = True
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """That of the query."""
+        return None if previous_mask is None else previous_mask[0]
+
     def compute_output_shape(self, shapes: list[Shape]) -> Shape:
         query, value, _ = _three(shapes)
         return (*query[:-1], *value[-1:])

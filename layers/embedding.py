@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from kerashape_torch import ops
 from kerashape_torch.config import Positive, argument
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
@@ -56,8 +57,8 @@ class Embedding(Layer):
         length = self.input_length if isinstance(self.input_length, (list, tuple)) else (self.input_length,)
         return (self.batch_size, *standardize(length, "input_length"))
 
-    def makes_mask(self) -> bool:
-        return self.mask_zero
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from kerashape_torch import ops
 from kerashape_torch.config import argument, custom_object, from_config_value, to_config
 from kerashape_torch.errors import ConfigError, UnsafeConfigError
 from kerashape_torch.graph import TensorSpec
@@ -58,8 +59,13 @@ class Lambda(Layer):
                              supports_masking=self.mask is not None)
         self.as_read: dict[str, Any] = {}
 
-    def makes_mask(self) -> bool:
-        return self.mask is not None
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        if not callable(self.mask):
+            raise ConfigError(f"{self.describe()}: the mask is no function of (inputs, mask) that gives a mask. A file "
+                              f"holds it as code, which is never run: pass the layer anew, Lambda(..., mask=...)")
+        if previous_mask is None:
+            return Lambda(lambda x: self.mask(x, None))(inputs)
+        return Lambda(lambda both: self.mask(*both))([inputs, previous_mask])
 
     def compute_output_shape(self, shape: Any) -> Any:
         given = self.given_output_shape
@@ -172,8 +178,8 @@ class Masking(Layer):
         if not isinstance(self.mask_value, (int, float)) and not hasattr(self.mask_value, "__float__"):
             raise ConfigError(f"Masking(mask_value=...) must be a number, got {self.mask_value!r}")
 
-    def makes_mask(self) -> bool:
-        return True
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
 
     def compute_output_shape(self, shape: Shape) -> Shape:
         require_min_rank(shape, 2, "(batch, ..., features)")

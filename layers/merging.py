@@ -1,8 +1,10 @@
 """Layers that make one tensor of a list of tensors, and the functions of the same names in lower case."""
 
+import functools
 from collections.abc import Iterator
 from typing import Annotated, Any
 
+from kerashape_torch import ops
 from kerashape_torch.config import Axis, Kind
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.layer import ANY, KERAS, Layer
@@ -33,6 +35,12 @@ class _Merge(Layer, catalog=False):
             merged = tuple(_broadcast(merged, shape[1:], shapes))
         return (batches.pop() if batches else None, *merged)
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """A step counts where it counts in one of the tensors; a tensor without a mask leaves none."""
+        if previous_mask is None or any(mask is None for mask in previous_mask):
+            return None
+        return functools.reduce(ops.logical_or, previous_mask)
+
     def function(self) -> Any:
         """The torch function of two tensors."""
         raise NotImplementedError
@@ -43,6 +51,13 @@ class _Merge(Layer, catalog=False):
 
         alike = len({len(shape) for shape in shapes}) == 1
         return Fold(self.function()) if alike else AlignedFold(self.function())
+
+
+def _masked_fold(function: str) -> Any:
+    from kerashape_torch.torch_modules import Function
+    from kerashape_torch.torch_modules.masking import masked_fold
+
+    return Function(masked_fold, of_two=function)
 
 
 def _require_list(shapes: Any, count: int | None = None) -> None:
@@ -101,12 +116,18 @@ class Multiply(_Merge):
     (None, 8, 8, 4)
     """
 
-    uses_mask = True  # what is masked counts as 1
+    uses_mask = True  # what is masked counts as 1, and is 0 where nothing else counts
 
     def function(self) -> Any:
         import torch
 
         return torch.mul
+
+    def masked_module(self, shapes: list[Shape]) -> Any:
+        from kerashape_torch.torch_modules import Function
+        from kerashape_torch.torch_modules.masking import masked_product
+
+        return Function(masked_product)
 
 
 class Average(_Merge):
@@ -137,6 +158,9 @@ class Maximum(_Merge):
 
         return torch.maximum
 
+    def masked_module(self, shapes: list[Shape]) -> Any:
+        return _masked_fold("maximum")
+
 
 class Minimum(_Merge):
     """The smallest of a list of tensors, element by element.
@@ -151,6 +175,9 @@ class Minimum(_Merge):
         import torch
 
         return torch.minimum
+
+    def masked_module(self, shapes: list[Shape]) -> Any:
+        return _masked_fold("minimum")
 
 
 class Concatenate(_Merge):
@@ -179,12 +206,28 @@ class Concatenate(_Merge):
         total = None if None in sizes_along else sum(size for size in sizes_along if size is not None)
         return (*shapes[0][:axis], total, *shapes[0][axis + 1:])
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """A step counts where one of its features does; a tensor without a mask counts throughout."""
+        if previous_mask is None or all(mask is None for mask in previous_mask):
+            return None
+        masks = [_as_wide(x, mask) for x, mask in zip(inputs, previous_mask)]
+        return ops.any(ops.concatenate(masks, axis=self.axis), axis=-1)
+
     def module(self, shapes: list[Shape]) -> Any:
         import torch
 
         from kerashape_torch.torch_modules import Function
 
         return Function(torch.cat, dim=self.axis)
+
+
+def _as_wide(x: Any, mask: Any) -> Any:
+    """A mask with the axes of its tensor."""
+    if mask is None:
+        return ops.ones_like(x, dtype="bool")
+    if mask.ndim == x.ndim:
+        return mask
+    return ops.logical_or(ops.expand_dims(mask, axis=-1), ops.zeros_like(x, dtype="bool"))
 
 
 class _DotAxes(Kind):
@@ -217,6 +260,9 @@ class Dot(_Merge):
 
     axes: Annotated[int | tuple[int, int], _DotAxes()]
     normalize: bool = False
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return None
 
     def layout(self, shapes: list[Shape]) -> str:
         return KERAS

@@ -186,6 +186,7 @@ class MultiHeadAttention(_Headed):
     bias_constraint: ConstraintLike = None
     use_gate: bool = False
     seed: int | None = None
+    takes_masks_off = True
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -89,6 +89,8 @@ class BatchNormalization(_Normalization):
     renorm_clipping: Mapping[str, float] | None = None
     renorm_momentum: float = 0.99
     synchronized: bool = False
+    call_arguments = ("inputs", "training", "mask")
+    uses_mask = True  # in training, for the statistics of the batch
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -135,6 +137,17 @@ class BatchNormalization(_Normalization):
         if axis == 1 and len(shape) in stock:
             return stock[len(shape)](channels, self.epsilon, momentum, **options)
         return modules.BatchNormOnAxis(axis, channels, self.epsilon, momentum, **options)
+
+    def masked_module(self, shape: Shape) -> Any:
+        from kerashape_torch.torch_modules.normalization import MaskedBatchNorm
+
+        if self.renorm:
+            raise ShapeError("renorm=True together with a mask: its statistics would be those of the padding too",
+                             hint="renorm=False, or call the layer with what has no mask")
+        channels, = self.sizes(shape)
+        moved = self.layout(shape) == CHANNELS_FIRST
+        return MaskedBatchNorm(1 if moved else self.axes(len(shape))[0], channels, self.epsilon, 1 - self.momentum,
+                               moved=moved, scale=self.scale, center=self.center, frozen=not self.trainable)
 
 
 class LayerNormalization(_Normalization):

@@ -224,6 +224,15 @@ class GlobalAveragePooling1D(_GlobalAveragePooling, aliases=("GlobalAvgPool1D",)
     supports_masking = True
     uses_mask = True
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return None
+
+    def masked_module(self, shape: Shape) -> Any:
+        from kerashape_torch.torch_modules import Function
+        from kerashape_torch.torch_modules.masking import masked_mean
+
+        return Function(masked_mean, steps_axis=self.axes_at_work(shape)[0], keepdim=bool(self.keepdims))
+
 
 class GlobalAveragePooling2D(_GlobalAveragePooling, aliases=("GlobalAvgPool2D",)):
     """The average of each channel over the whole image.

@@ -23,7 +23,7 @@ from kerashape_torch.layers.recurrent_cells import (
 )
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, fixed, require_rank
-from kerashape_torch.structure import is_shape
+from kerashape_torch.structure import flatten, is_shape
 from kerashape_torch.weights import WeightSpec
 
 
@@ -94,6 +94,11 @@ class Recurrent(_Options, PartlyWritten, catalog=False):
         output = (*shape[:2], cell.output_size) if self.return_sequences else (shape[0], cell.output_size)
         return [output, *self._state_shapes(shape[0])] if self.return_state else output
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Of a sequence its own mask; states have none."""
+        mask = flatten(previous_mask)[0]
+        return [mask if self.return_sequences else None]
+
     def _state_shapes(self, batch: int | None) -> list[Any]:
         """One shape for each state; a list of shapes for a cell of several in a stack."""
         sizes = self.one_step.state_size
@@ -108,7 +113,8 @@ class Recurrent(_Options, PartlyWritten, catalog=False):
         from kerashape_torch.torch_modules.recurrent import Options
 
         batch = fixed(shape[0], "samples in a batch", "the states") if self.stateful else None
-        options = Options(self.return_sequences, self.return_state, self.go_backwards, batch)
+        options = Options(self.return_sequences, self.return_state, self.go_backwards, batch,
+                          zero_output_for_mask=bool(self.zero_output_for_mask))
         return self.one_step.sequence_module(fixed(shape[-1], "features"), options)
 
 

@@ -12,7 +12,7 @@ from kerashape_torch.layers.recurrent import Recurrent
 from kerashape_torch.layers.recurrent_cells import Holder, check_states, inside
 from kerashape_torch.models import Model, Sequential
 from kerashape_torch.shape import Shape, broadcast, fixed, product, require_min_rank
-from kerashape_torch.structure import flatten_shapes, is_shape
+from kerashape_torch.structure import flatten, flatten_shapes, is_shape
 from kerashape_torch.weights import WeightSpec
 
 
@@ -37,9 +37,11 @@ def _is_one_module(layer: Layer, shape: Any) -> bool:
     return not isinstance(activation, Layer) and activations.get(activation) is activations.linear
 
 
-def part_module(layer: Layer, shape: Any) -> Any:
+def part_module(layer: Layer, shape: Any, masked: bool = False) -> Any:
     """A module for a layer or model inside another layer: takes and gives Keras' order, the activation is in it."""
-    return layer.module(shape) if _is_one_module(layer, shape) else layer.inner_module(shape)
+    if _is_one_module(layer, shape):
+        return (layer.masked_module if masked else layer.module)(shape)
+    return layer.inner_module(shape, masked)
 
 
 def part_specs(layer: Layer, shape: Any, at: str) -> list[WeightSpec]:
@@ -166,6 +168,11 @@ class Bidirectional(Holder):
 
     # ---- the rules ---------------------------------------------------------------------------------------------------
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Of a sequence its own mask, of both directions where they are not merged; states have none."""
+        mask = flatten(previous_mask)[0] if self.return_sequences else None
+        return [mask, mask] if self.merge_mode is None else [mask]
+
     def compute_output_shape(self, shape: Shape, initial_state: Any = None) -> Any:
         there = self.forward_layer.compute_output_shape(shape)
         back = self._backward_layer.compute_output_shape(shape)
@@ -215,7 +222,8 @@ class Bidirectional(Holder):
     def module(self, shape: Shape, initial_state: Any = None) -> Any:
         from kerashape_torch.torch_modules import recurrent
 
-        options = recurrent.Options(self.return_sequences, self.return_state, merge_mode=self.merge_mode)
+        options = recurrent.Options(self.return_sequences, self.return_state, merge_mode=self.merge_mode,
+                                    zero_output_for_mask=self.return_sequences)
         there, back = self.forward_layer, self._backward_layer
         if self._is_stock():
             return there.one_step.bidirectional_module(fixed(shape[-1], "features"), options)
@@ -279,12 +287,18 @@ class TimeDistributed(Holder):
         return part_specs(self.layer, step, "layer")
 
     def module(self, shape: Shape) -> Any:
+        return self._module(shape, masked=False)
+
+    def masked_module(self, shape: Shape) -> Any:
+        return self._module(shape, masked=True)
+
+    def _module(self, shape: Shape, masked: bool) -> Any:
         from kerashape_torch.torch_modules.recurrent import TimeDistributed as Module
 
         stateful = any(getattr(layer, "stateful", False) for layer in inside(self, models_too=True))
         step = self._step_shape(shape)
         batch = step[0] if stateful else product((step[0], shape[1]))
-        return Module(part_module(self.layer, (batch, *step[1:])), _gathers(self.layer, step), stateful)
+        return Module(part_module(self.layer, (batch, *step[1:]), masked), _gathers(self.layer, step), stateful)
 
 
 def _gathers(layer: Layer, *shapes: Any) -> bool:

@@ -48,13 +48,6 @@ def is_stateful(case: Case) -> bool:
     return '"stateful": true' in json.dumps(case["config"])
 
 
-def is_masked(case: Case) -> bool:
-    """Whether the call passes a mask that changes its numbers."""
-    own = ("use_causal_mask", "attention_mask")  # these are ordinary arguments
-    given = [name for name in case.get("call_kwargs") or {} if name.endswith("mask") and name not in own]
-    return bool(given) and make(case).uses_mask
-
-
 def arrays(case: Case) -> dict[str, np.ndarray]:
     """The arrays of a numeric case by their short names: input_0, weight_0, output_0, ..."""
     with np.load(DATA / "layer_numeric" / f"{case['class_name']}.npz") as stored:

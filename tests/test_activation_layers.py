@@ -12,7 +12,7 @@ from live import agree_between_convolutions, close, compiled, numbers, run_keras
 from torch import nn
 
 from kerashape_torch import Input, Model
-from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
+from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.layers import ELU, Activation, Conv2D, LeakyReLU, PReLU, ReLU, Softmax
 from kerashape_torch.torch_modules.activation import MaskedSoftmax, PReLUByElement
 
@@ -63,12 +63,6 @@ def test_masked_softmax(axis: Any, numeric: bool) -> None:
     oracle = keras.layers.Softmax(axis=axis)
     close(MaskedSoftmax(axis)(torch.tensor(x), torch.tensor(given)), run_keras(oracle, x, mask=given))
     close(MaskedSoftmax(axis)(torch.tensor(x)), run_keras(oracle, x))
-
-
-def test_a_mask_for_softmax_is_not_ignored() -> None:
-    x, mask = Input((3,)), Input((3,), dtype="bool")
-    with pytest.raises(KerashapeError, match="mask"):
-        Model([x, mask], Softmax()(x, mask=mask)).to_torch()
 
 
 def test_an_activation_layer_as_an_activation() -> None:

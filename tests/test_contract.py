@@ -30,8 +30,7 @@ NUMERIC = [case for case in harness.numeric_cases() if harness.known(case)]
 GOOD = [case for case in CASES if case["error"] is None]
 BAD = [case for case in CASES if case["error"] is not None]
 LIVE = [case for case in GOOD if case["backend"] == "torch" and case.get("real_output_shape") is not None
-        and not case.get("real_error") and case["class_name"] != "InputLayer" and case["id"] not in harness.LAMBDAS
-        and not harness.is_masked(case)]
+        and not case.get("real_error") and case["class_name"] != "InputLayer" and case["id"] not in harness.LAMBDAS]
 
 
 def by_id(cases: list[Case]) -> Any:
@@ -89,10 +88,6 @@ def test_module_gives_the_shapes(case: Case) -> None:
     if isinstance(layer, InputLayer) or case["id"] in NOT_REPLAYABLE:
         pytest.skip(NOT_REPLAYABLE.get(case["id"], "an input has no module"))
     model = harness.as_model(layer, harness.call(case, layer, case["input_shapes"]))
-    if harness.is_masked(case):
-        with pytest.raises(KerashapeError, match="mask"):
-            model.to_torch(device="meta")
-        return
     module = model.to_torch(device="meta")
     expected = harness.flat_shapes(case["real_output_shape"])
     for batch in (2, 3) if not harness.is_stateful(case) else (2,):
@@ -144,7 +139,7 @@ def test_refusals(case: Case) -> None:
         harness.call(case, harness.make(case))
 
 
-@by_id([case for case in NUMERIC if not harness.is_masked(case)])
+@by_id(NUMERIC)
 def test_numbers(case: Case) -> None:
     if case["id"] in NOT_REPLAYABLE:
         pytest.skip(NOT_REPLAYABLE[case["id"]])
@@ -184,12 +179,6 @@ def test_numbers_of_keras_itself(case: Case) -> None:
     rtol, atol = (2e-2, 2e-2) if half else (1e-4, 1e-5)  # 8 or 11 bits, rounded at other places
     for x, y in zip(flatten(got), flatten(want), strict=True):
         torch.testing.assert_close(x, y, rtol=rtol, atol=atol, equal_nan=True)
-
-
-@by_id([case for case in NUMERIC if harness.is_masked(case)])
-def test_masks_are_refused(case: Case) -> None:
-    with pytest.raises(KerashapeError, match="mask"):
-        harness.run_numeric(case, harness.make(case))
 
 
 def test_exceptions_are_about_real_cases() -> None:

@@ -23,7 +23,6 @@ from kerashape_torch.layers import (
     Conv2D,
     Dense,
     Dropout,
-    Embedding,
     Flatten,
     GlobalAveragePooling2D,
     MaxPooling2D,
@@ -247,15 +246,6 @@ def test_training_said_in_the_call_holds() -> None:
     with own_generator():
         assert bool((noisy(torch.ones(64, 4)) == 0).any())
     assert copy.deepcopy(frozen)(torch.randn(3, 4)).shape == (3, 2)
-
-
-def test_masks_that_matter_are_refused() -> None:
-    model = Sequential([Embedding(10, 4, mask_zero=True, input_length=5), LSTM(3)])
-    assert model.output_shape == (None, 3)
-    with pytest.raises(KerashapeError, match=r"lstm = LSTM.*mask made by embedding"):
-        model.to_torch()
-    harmless = Sequential([Embedding(10, 4, mask_zero=True, input_length=5), Flatten(), Dense(2)])
-    assert harmless.to_torch()(torch.zeros(1, 5, dtype=torch.long)).shape == (1, 2)
 
 
 def test_layers_called_on_real_tensors_say_what_to_do() -> None:

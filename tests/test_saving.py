@@ -46,13 +46,6 @@ NOT_LOADED = {
     "quantized_int8_mlp": "the model is quantized",
 }
 
-# Models whose shapes are known and that cannot be compiled yet, with what the error says.
-NOT_COMPILED = {
-    "mask_bidirectional_timedistributed": "mask",
-    "mask_embedding_lstm_dense": "mask",
-    "masking_layer_gru": "mask",
-}
-
 # Keras computed these in half precision, of 8 or 11 bits; a compiled module runs in the dtype of its weights, float32.
 HALF_PRECISION = {"bfloat16_mlp": 2e-2, "mixed_float16_cnn": 2e-3}
 
@@ -60,7 +53,6 @@ HALF_PRECISION = {"bfloat16_mlp": 2e-2, "mixed_float16_cnn": 2e-3}
 FACTORED = {"lora_dense"}
 
 LOADED = [name for name in NAMES if name not in NOT_LOADED]
-COMPILED = [name for name in LOADED if name not in NOT_COMPILED]
 
 
 def recorded(name: str) -> dict[str, Any]:
@@ -110,14 +102,8 @@ def test_what_is_not_loaded_is_refused_with_the_reason(name: str) -> None:
         assert NOT_LOADED[name] in str(caught.value)
 
 
-@pytest.mark.parametrize("name", NOT_COMPILED)
-def test_what_is_not_compiled_is_refused_with_the_reason(name: str) -> None:
-    with pytest.raises(KerashapeError, match=NOT_COMPILED[name]):
-        load_model(FILES / f"{name}.keras").to_torch()
-
-
 def test_the_tables_are_about_real_models() -> None:
-    assert {*NOT_LOADED, *NOT_COMPILED, *HALF_PRECISION, *FACTORED} <= set(NAMES)
+    assert {*NOT_LOADED, *HALF_PRECISION, *FACTORED} <= set(NAMES)
     assert len(LOADED) > 30
 
 
@@ -135,7 +121,7 @@ def test_shapes_and_counts(name: str, suffix: str) -> None:
     assert [[list(w.shape), w.trainable] for w in model.weights] == [[w[1], w[3]] for w in record["weights"]]
 
 
-@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("name", LOADED)
 def test_numbers_are_those_of_the_file(name: str) -> None:
     assert_as_recorded(name, load_model(FILES / f"{name}.keras").to_torch())
 
@@ -266,7 +252,7 @@ def test_keras_loads_what_we_write(name: str, tmp_path: Path) -> None:
     assert lists(again.output_shape) == record["output_shape"]
 
 
-@pytest.mark.parametrize("name", [name for name in COMPILED if name not in FACTORED])
+@pytest.mark.parametrize("name", [name for name in LOADED if name not in FACTORED])
 def test_weights_of_a_module_come_back(name: str, tmp_path: Path) -> None:
     """New numbers through .keras and .weights.h5, into a description, a module, and Keras."""
     model = load_model(FILES / f"{name}.json")

@@ -41,12 +41,12 @@ def layer_to_torch(layer: Layer, input_shape: Any = None, device: Any = None, dt
     return _compile(alone(layer, shape), device, dtype, "keras", True)
 
 
-def inner_module(layer: Layer, shape: Any) -> fx.GraphModule:
+def inner_module(layer: Layer, shape: Any, masked: bool = False) -> fx.GraphModule:
     """A layer or model as a part of another layer's module: in Keras' order, its activation in it, without memory yet.
 
     What it holds lies below the layer's name, as ``conv2d.weight``.
     """
-    model = alone(layer, shape)
+    model = alone(layer, shape, masked)
     return assemble(lower(model.graph, model.layers, "keras"), layer.name)
 
 

@@ -16,15 +16,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import fx, nn
 
-from kerashape_torch import activations
-from kerashape_torch.graph import Graph, Node, SymbolicTensor, TensorSpec, shapes_of
+from kerashape_torch import activations, masks
+from kerashape_torch.graph import Graph, Node, SymbolicTensor, TensorSpec, nodes_to, shapes_of
 from kerashape_torch.layer import ANY, CHANNELS_FIRST, FLOATS, KERAS, Layer, channels_first_axis, channels_first_shape
-from kerashape_torch.lowering.masks import refuse_masks_that_matter
 from kerashape_torch.models import InputLayer, Model
 from kerashape_torch.shape import Shape
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.torch_modules import FixedMode, Fold, Function
 from kerashape_torch.weights import WeightSpec
+
+_MASKS = ("mask", "query_mask", "value_mask", "key_mask")
+_SAID_OTHERWISE = ("training", *_MASKS)
+"""Arguments of Keras calls that a module's ``forward`` does not take as they are."""
 
 
 class Value(NamedTuple):
@@ -56,10 +59,9 @@ class Lowered(NamedTuple):
 
 def lower(graph: Graph, layers: list[Layer], layout: str) -> Lowered:
     """Lowers the calls of a model. ``layers`` are its layers in Keras' order, by which the weights are listed."""
-    refuse_masks_that_matter(graph)
     lowering = _Lowering(graph, layout)
     lowering.inputs()
-    lowering.calls(graph, "", None)
+    lowering.calls(graph.nodes, "", None)
     lowering.outputs()
     tensors = graph.flat_inputs
     places = {id(x): i for i, x in enumerate(tensors)}
@@ -75,6 +77,8 @@ class _Lowering:
         self.fx = fx.Graph()
         self.root = nn.Module()
         self.values: dict[int, Value] = {}
+        self.masks: dict[int, SymbolicTensor] = {}
+        self.alive: list[Any] = []  # masks that have a value: they are known by their ids
         self.permuted: dict[tuple[fx.Node, str], fx.Node] = {}
         self.modules: dict[Layer, list[tuple[str, str]]] = {}
         self.specs: dict[Layer, list[WeightSpec]] = {}
@@ -112,15 +116,15 @@ class _Lowering:
 
     def outputs(self) -> None:
         def given(tensor: SymbolicTensor) -> fx.Node:
-            value = self.values[id(tensor)]
+            value = self.value(tensor)
             return value.node if self.torch_layout else self.in_order(value, KERAS)
 
         self.fx.output(map_structure(given, self.graph.outputs))
 
     # ---- calls -------------------------------------------------------------------------------------------------------
 
-    def calls(self, graph: Graph, prefix: str, training: bool | None) -> None:
-        for node in graph.nodes:
+    def calls(self, nodes: list[Node], prefix: str, training: bool | None) -> None:
+        for node in nodes:
             if node.inputs or not isinstance(node.layer, InputLayer):
                 said = node.kwargs.get("training")
                 mode = training if said is None else bool(said)
@@ -129,32 +133,80 @@ class _Lowering:
                 else:
                     self.call(node, prefix, mode)
 
+    def value(self, tensor: SymbolicTensor) -> Value:
+        """The value of a tensor; that of a mask is made when somebody asks for it."""
+        if id(tensor) not in self.values:
+            self.calls(nodes_to(tensor, self.values), "", None)
+        return self.values[id(tensor)]
+
     def nested(self, node: Node, prefix: str, training: bool | None) -> None:
-        """A model inside a model: its calls are emitted here, its modules live under its name."""
+        """A model inside a model: its calls are emitted here, its modules live under its name. Masks go in and out."""
         inner = node.layer.graph
-        given = [x for x in flatten(node.layer.bind(node.args, node.kwargs)["inputs"]) if isinstance(x, SymbolicTensor)]
-        values = [self.values[id(x)] for x in given]
-        outside, self.values = self.values, {id(x): v for x, v in zip(inner.flat_inputs, values)}
-        self.calls(inner, f"{prefix}{module_name(node.layer.name)}.", training)
-        results = [self.values[id(x)] for x in inner.flat_outputs]
-        self.values = outside
-        self.values.update((id(x), v) for x, v in zip(flatten(node.outputs), results))
+        bound = node.layer.bind(node.args, node.kwargs)
+        given = [x for x in flatten(bound["inputs"]) if isinstance(x, SymbolicTensor)]
+        explicit = flatten(bound.get("mask"))
+        masked = [*explicit, *[None] * (len(given) - len(explicit))]
+        going_in = [(self.value(x), self._mask_value(self.masks.get(id(x)) if mask is None else mask))
+                    for x, mask in zip(given, masked)]
+        outside = self.values, self.masks
+        self.values, self.masks = {}, {}
+        self._carry(inner.flat_inputs, going_in)
+        self.calls(inner.nodes, f"{prefix}{module_name(node.layer.name)}.", training)
+        coming_out = [(self.value(x), self._mask_value(self.masks.get(id(x)))) for x in inner.flat_outputs]
+        self.values, self.masks = outside
+        self._carry(flatten(node.outputs), coming_out)
+
+    def _mask_value(self, mask: SymbolicTensor | None) -> Value | None:
+        return None if mask is None else self.value(mask)
+
+    def _carry(self, tensors: list[SymbolicTensor], found: list[tuple[Value, Value | None]]) -> None:
+        """Values, and those of their masks, over the border of a model."""
+        for tensor, (value, mask) in zip(tensors, found):
+            self.values[id(tensor)] = value
+            if mask is not None:
+                self.masks[id(tensor)] = stand_in = SymbolicTensor(mask.spec.shape, mask.spec.dtype)
+                self.values[id(stand_in)] = mask
 
     def call(self, node: Node, prefix: str, training: bool | None) -> None:
         layer: Layer = node.layer
+        bound = layer.bind(node.args, node.kwargs)
+        given_masks = self._masks_for(layer, bound)
         specs = map_structure(self._spec, (node.args, node.kwargs))
         given = layer.input_specs(*specs)
         shapes = [shapes_of(spec) for spec in given]
-        order, working = self._choose_order(layer, shapes, node)
-        args, kwargs = map_structure(lambda x: self._argument(x, order, layer), (node.args, node.kwargs))
-        for dropped in ("training", "mask"):
-            kwargs.pop(dropped, None)
+        order, working = self._choose_order(layer, shapes, node, bool(given_masks))
+        args, kwargs = map_structure(lambda x: self._argument(x, order, layer), _without_masks(node))
+        kwargs |= map_structure(lambda x: self._argument(x, KERAS, layer), given_masks)
         if order == CHANNELS_FIRST and working is not layer:
             shapes = [map_shapes(lambda s: channels_first_shape(tuple(s)), shape) for shape in shapes]
         result = self._emit(layer, working, shapes, f"{prefix}{module_name(layer.name)}", args, kwargs, training)
         output_specs = map_structure(lambda spec: self._running(spec, layer), layer.output_spec(*specs[0], **specs[1]))
         result = self._activate(working, result, order, output_specs, prefix)
         self._store(node, result, order, output_specs)
+        self._pass_masks_on(node, bound)
+
+    def _masks_for(self, layer: Layer, bound: dict[str, Any]) -> dict[str, Any]:
+        """The masks that a call needs for its numbers: given to it, or brought along by its tensors."""
+        bound |= masks.brought_along(layer, bound, self._mask_of)
+        if not layer.uses_mask:
+            return {}
+        if layer.takes_masks_off:  # Keras looks at the tensor here, whatever the call was given
+            bound["query_mask"] = self._mask_of(bound["query"])
+        found = {name: bound[name] for name in _MASKS if bound.get(name) is not None}
+        if "mask" not in layer.call_arguments and not found:  # a merging layer looks at its tensors itself
+            found = {"mask": map_structure(self._mask_of, bound.get("inputs"))}
+        return found if any(isinstance(x, SymbolicTensor) for x in flatten(found)) else {}
+
+    def _mask_of(self, x: Any) -> SymbolicTensor | None:
+        return self.masks.get(id(x))
+
+    def _pass_masks_on(self, node: Node, bound: dict[str, Any]) -> None:
+        made = masks.passed_on(node.layer, bound, self._mask_of)
+        self.alive += made
+        self.masks.update((id(x), mask) for x, mask in zip(flatten(node.outputs), made) if mask is not None)
+        if node.layer.takes_masks_off:
+            for x in node.inputs:
+                self.masks.pop(id(x), None)
 
     @staticmethod
     def _running(spec: TensorSpec, layer: Layer) -> TensorSpec:
@@ -162,24 +214,24 @@ class _Lowering:
         return TensorSpec(spec.shape, layer.variable_dtype if spec.dtype in FLOATS and layer.has_policy else spec.dtype)
 
     def _spec(self, x: Any) -> Any:
-        return self.values[id(x)].spec if isinstance(x, SymbolicTensor) else x
+        return self.value(x).spec if isinstance(x, SymbolicTensor) else x
 
     def _argument(self, x: Any, order: str, layer: Layer) -> Any:
         """A tensor in the order and, if it is of floats, in the dtype that a layer computes in."""
         if not isinstance(x, SymbolicTensor):
             return x
-        value = self.values[id(x)]
+        value = self.value(x)
         found = self.in_order(value, order)
         if layer.has_policy and value.spec.dtype in FLOATS and value.spec.dtype != layer.variable_dtype:
             found = self.fx.call_method("to", (found, getattr(torch, layer.variable_dtype)))
         return found
 
-    def _choose_order(self, layer: Layer, shapes: list[Any], node: Node) -> tuple[str, Layer]:
-        """The order a call runs in, and the layer as it works in that order."""
+    def _choose_order(self, layer: Layer, shapes: list[Any], node: Node, masked: bool) -> tuple[str, Layer]:
+        """The order a call runs in, and the layer as it works in that order. Masks are in Keras' order."""
         order = layer.layout(*shapes)
-        if order != ANY:
-            return order, layer
-        values = [self.values[id(x)] for x in node.inputs]
+        if order != ANY or masked:
+            return (KERAS if order == ANY else order), layer
+        values = [self.value(x) for x in node.inputs]
         ranks = {len(value.spec.shape) for value in values}
         if len(ranks) > 1 or all(value.order == KERAS for value in values):
             return KERAS, layer
@@ -188,7 +240,7 @@ class _Lowering:
     def _emit(self, layer: Layer, working: Layer, shapes: list[Any], path: str, args: Any, kwargs: Any,
               training: bool | None) -> Any:
         with torch.device("meta"):
-            module = working.module(*shapes)
+            module = (working.masked_module if "mask" in kwargs else working.module)(*shapes)
         if layer.has_policy and layer.variable_dtype != "float32":
             module.to(getattr(torch, layer.variable_dtype))
         if layer not in self.specs:
@@ -300,6 +352,14 @@ class _Lowering:
 
         collect(layers, False)
         return found
+
+
+def _without_masks(node: Node) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a call but for masks and ``training``; what comes after one by position is given by name."""
+    names = node.layer.call_arguments[:len(node.args)]
+    first = next((i for i, name in enumerate(names) if name in _SAID_OTHERWISE), len(node.args))
+    named = {**dict(zip(names[first:], node.args[first:])), **node.kwargs}
+    return list(node.args[:first]), {name: x for name, x in named.items() if name not in _SAID_OTHERWISE}
 
 
 def _paths(structure: Any) -> Any:

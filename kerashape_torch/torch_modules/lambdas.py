@@ -17,10 +17,9 @@ class UserFunction(nn.Module):
         self.arguments = dict(arguments)
         self.takes_training = takes_training
 
-    def forward(self, inputs: Any) -> Any:
-        if self.takes_training:
-            return self.function(inputs, **{**self.arguments, "training": self.training})
-        return self.function(inputs, **self.arguments)
+    def forward(self, inputs: Any, **masks: Any) -> Any:
+        training = {"training": self.training} if self.takes_training else {}
+        return self.function(inputs, **{**self.arguments, **masks, **training})
 
     def extra_repr(self) -> str:
         name = getattr(self.function, "__qualname__", repr(self.function))

@@ -87,6 +87,37 @@ class BatchNormOnAxis(_KerasBatchNorm):
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, axis={self.axis}"
 
 
+class MaskedBatchNorm(BatchNormOnAxis):
+    """Batch normalization whose statistics, in training, are those of what a mask keeps.
+
+    Args:
+        moved: the channels come first, while the mask is without the last axis of Keras' order.
+    """
+
+    def __init__(self, axis: int, channels: int, eps: float, momentum: float, moved: bool, **options: bool) -> None:
+        super().__init__(axis, channels, eps, momentum, **options)
+        self.moved = moved
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is None or not self.training or self.frozen:
+            return super().forward(x)
+        kept = mask.to(torch.bool).unsqueeze(-1)
+        kept = (kept.movedim(-1, 1) if self.moved else kept).expand(x.shape).movedim(self.axis, 1)
+        return self._by_kept(x.movedim(self.axis, 1), kept).movedim(1, self.axis)
+
+    def _by_kept(self, x: Tensor, kept: Tensor) -> Tensor:
+        axes = [axis for axis in range(x.dim()) if axis != 1]
+        count = kept.to(x.dtype).sum(axes, keepdim=True) + 1e-7  # Keras' epsilon: where nothing is kept all is 0
+        mean = torch.where(kept, x, 0).sum(axes, keepdim=True) / count
+        variance = torch.where(kept, x - mean, 0).square().sum(axes, keepdim=True) / count
+        self.running_mean.lerp_(mean.detach().flatten(), self.momentum)  # type: ignore[union-attr, arg-type]
+        self.running_var.lerp_(variance.detach().flatten(), self.momentum)  # type: ignore[union-attr, arg-type]
+        self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+        result = ((x - mean) * torch.rsqrt(variance + self.eps)).movedim(1, -1)
+        result = result if self.weight is None else result * self.weight
+        return (result if self.bias is None else result + self.bias).movedim(-1, 1)
+
+
 class BatchRenorm(BatchNormOnAxis):
     """Batch renormalization: in training the statistics of the batch are pulled towards their own moving averages.
 

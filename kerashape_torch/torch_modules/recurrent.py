@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from kerashape_torch.structure import flatten, map_structure
 
@@ -26,6 +27,7 @@ class Options(NamedTuple):
         batch: the fixed batch size of a stateful layer, None for one that begins anew with each call.
         dropout: of the inputs; the same elements of a sample are dropped at each step.
         merge_mode: how the two directions of a bidirectional module are put together.
+        zero_output_for_mask: masked steps give zeros; else they give again what came out before them.
     """
 
     return_sequences: bool = False
@@ -34,6 +36,7 @@ class Options(NamedTuple):
     batch: int | None = None
     dropout: float = 0.0
     merge_mode: str | None = "concat"
+    zero_output_for_mask: bool = False
 
     def collect(self, output: Any, states: States) -> Any:
         """The output alone, or a flat list of it and the last states. Two outputs come as a tuple."""
@@ -56,12 +59,13 @@ class Recurrent(nn.Module):
             for i, size in enumerate(flatten(state_sizes)):
                 self.register_buffer(f"state_{i}", torch.zeros(options.batch, size), persistent=False)
 
-    def run(self, sequences: Tensor, states: States | None) -> tuple[Tensor, States]:
-        """The outputs of all steps and the last states."""
+    def run(self, sequences: Tensor, states: States | None, mask: Tensor | None = None) -> tuple[Tensor, States]:
+        """The outputs of all steps and the last states. Masked steps (batch, steps) change no state."""
         raise NotImplementedError
 
-    def forward(self, sequences: Tensor, initial_state: Any = None) -> Any:
-        outputs, states = self.run(self.turned(sequences), self.first_states(initial_state))
+    def forward(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> Any:
+        mask = None if mask is None else self.turned(mask.to(torch.bool))
+        outputs, states = self.run(self.turned(sequences), self.first_states(initial_state), mask)
         self.keep(states)
         return self.options.collect(outputs if self.options.return_sequences else outputs[:, -1], states)
 
@@ -98,6 +102,33 @@ def dropout_mask(module: nn.Module, rate: float, like: Tensor, shape: Sequence[A
     return functional.dropout(like.new_ones(shape), rate) if module.training and rate else None
 
 
+class KeptSteps:
+    """The steps that a mask (batch, steps) keeps, moved to the front of each sample and back.
+
+    So torch's kernels, which know no holes, see nothing but kept steps, whatever the mask's pattern.
+    """
+
+    def __init__(self, mask: Tensor) -> None:
+        self.mask = mask
+        self.order = mask.logical_not().to(torch.int8).argsort(dim=1, stable=True)
+        self.latest = mask.cumsum(1) - 1  # for each step, the place of the last kept one up to it; -1 before the first
+        self.none_kept = ~mask.any(1)
+
+    def together(self, sequences: Tensor) -> Tensor:
+        """The kept steps first, in their order, then the others."""
+        return sequences.gather(1, self.order.unsqueeze(-1).expand(sequences.shape))
+
+    def packed(self, together: Tensor) -> PackedSequence:
+        """The kept steps alone; of a sample that keeps none, one step, since torch wants some."""
+        lengths = self.mask.sum(1).clamp(min=1).cpu()
+        return pack_padded_sequence(together, lengths, batch_first=True, enforce_sorted=False)
+
+    def apart(self, outputs: Tensor, zeros: bool) -> Tensor:
+        """Each output at the step that made it; a masked step has zeros, or the output before it, if there is one."""
+        shown = outputs.gather(1, self.latest.clamp(min=0).unsqueeze(-1).expand(outputs.shape))
+        return torch.where((self.mask if zeros else self.latest >= 0).unsqueeze(-1), shown, 0)
+
+
 # ---- torch's own -----------------------------------------------------------------------------------------------------
 
 
@@ -118,14 +149,34 @@ class _Stock(Recurrent):
             if name.startswith("bias_hh"):
                 nn.init.zeros_(parameter.requires_grad_(False))
 
-    def run(self, sequences: Tensor, states: States | None) -> tuple[Tensor, States]:
+    def run(self, sequences: Tensor, states: States | None, mask: Tensor | None = None) -> tuple[Tensor, States]:
         n = self.states_each
-        mask = dropout_mask(self, self.options.dropout, sequences, (sequences.shape[0], 1, sequences.shape[2]))
+        dropped = dropout_mask(self, self.options.dropout, sequences, (sequences.shape[0], 1, sequences.shape[2]))
+        sequences = sequences if dropped is None else sequences * dropped
         given = None if states is None else [torch.stack(states[i::n]) for i in range(n)]
-        outputs, last = self._run_stock(sequences if mask is None else sequences * mask, given)
+        if mask is None:
+            outputs, last = self._run_stock(sequences, given)
+        else:
+            outputs, last = self._run_kept(sequences, given, KeptSteps(mask))
         return outputs, [state[i] for i in range(1 + self.bidirectional) for state in last]
 
-    def _run_stock(self, sequences: Tensor, states: list[Tensor] | None) -> tuple[Tensor, Sequence[Tensor]]:
+    def _run_kept(self, sequences: Tensor, states: list[Tensor] | None, steps: KeptSteps
+                  ) -> tuple[Tensor, Sequence[Tensor]]:
+        """The steps that a mask keeps, side by side, through torch's fused kernel in one go."""
+        together = steps.together(sequences)
+        if steps.mask.is_meta or not self._state_is_seen():  # what follows the kept steps may run on
+            outputs, last = self._run_stock(together, states)
+        else:
+            packed, last = self._run_stock(steps.packed(together), states)
+            outputs, _ = pad_packed_sequence(packed, batch_first=True, total_length=sequences.shape[1])
+            first = states if states is not None else [torch.zeros_like(state) for state in last]
+            last = [torch.where(steps.none_kept[None, :, None], a, b) for a, b in zip(first, last)]
+        return steps.apart(outputs, self.options.zero_output_for_mask), last
+
+    def _state_is_seen(self) -> bool:
+        return bool(self.bidirectional or self.options.return_state or self.options.batch is not None)
+
+    def _run_stock(self, sequences: Any, states: list[Tensor] | None) -> tuple[Any, Sequence[Tensor]]:
         outputs, last = self.stock.forward(self, sequences, None if states is None else states[0])
         return outputs, (last,)
 
@@ -140,7 +191,7 @@ class LSTM(_Stock, nn.LSTM):  # type: ignore[misc]  # it takes a Keras call, not
         super().__init__(inputs, units, bias, options, **arguments)
         self.hold_recurrent_bias()
 
-    def _run_stock(self, sequences: Tensor, states: list[Tensor] | None) -> tuple[Tensor, Sequence[Tensor]]:
+    def _run_stock(self, sequences: Any, states: list[Tensor] | None) -> tuple[Any, Sequence[Tensor]]:
         outputs, last = self.stock.forward(self, sequences, None if states is None else (states[0], states[1]))
         return outputs, last
 
@@ -203,19 +254,21 @@ class Loop(Recurrent):
     def extra_repr(self) -> str:
         return f"{self.inputs}, {self.units}, bias={self.bias_ih_l0 is not None}"
 
-    def run(self, sequences: Tensor, states: States | None) -> tuple[Tensor, States]:
+    def run(self, sequences: Tensor, states: States | None, mask: Tensor | None = None) -> tuple[Tensor, States]:
         batch = sequences.shape[0]
         per_gate = (self.gates,) if self.mask_per_gate else ()
-        mask = dropout_mask(self, self.options.dropout, sequences, (batch, 1, *per_gate, self.inputs))
-        weighed = weigh(sequences, self.weight_ih_l0, self.bias_ih_l0, mask)
-        mask = dropout_mask(self, self.recurrent_dropout, sequences, (batch, *per_gate, self.units))
+        dropped = dropout_mask(self, self.options.dropout, sequences, (batch, 1, *per_gate, self.inputs))
+        weighed = weigh(sequences, self.weight_ih_l0, self.bias_ih_l0, dropped)
+        dropped = dropout_mask(self, self.recurrent_dropout, sequences, (batch, *per_gate, self.units))
         if states is None:
             states = [weighed.new_zeros(batch, self.units) for _ in range(self.states_each)]
-        outputs = []
-        for inputs in weighed.unbind(1):
-            states = self.step(inputs, states, mask)
-            outputs.append(states[0])
-        return torch.stack(outputs, 1), states
+        outputs, output = [], weighed.new_zeros(batch, self.units)
+        for inputs, kept in zip(weighed.unbind(1), [None] * weighed.shape[1] if mask is None else mask.unbind(1)):
+            after = self.step(inputs, states, dropped)
+            states = after if kept is None else where_kept(kept, after, states)
+            output = after[0] if kept is None else where_kept(kept, after[:1], [output])[0]
+            outputs.append(output)
+        return without_masked(torch.stack(outputs, 1), mask if self.options.zero_output_for_mask else None), states
 
     def step(self, inputs: Tensor, states: States, mask: Tensor | None) -> States:
         """The next states, of which the first is the output; ``inputs`` are weighed already."""
@@ -223,6 +276,16 @@ class Loop(Recurrent):
 
     def recurrent(self, state: Tensor, mask: Tensor | None) -> Tensor:
         return weigh(state, self.weight_hh_l0, self.bias_hh_l0, mask)
+
+
+def where_kept(kept: Tensor, new: States, old: States) -> States:
+    """The new tensors of the samples that a mask (batch,) keeps, the old ones of the others."""
+    return [torch.where(kept.unsqueeze(-1), a, b) for a, b in zip(new, old)]
+
+
+def without_masked(outputs: Tensor, mask: Tensor | None) -> Tensor:
+    """Zeros where there is a mask and it keeps nothing."""
+    return outputs if mask is None else torch.where(mask.unsqueeze(-1), outputs, 0)
 
 
 def weigh(x: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None) -> Tensor:
@@ -291,13 +354,13 @@ class Stack(Recurrent):
         self.cells = nn.ModuleList(cells)
         self.configure(options, state_sizes)
 
-    def run(self, sequences: Tensor, states: States | None) -> tuple[Tensor, States]:
+    def run(self, sequences: Tensor, states: States | None, mask: Tensor | None = None) -> tuple[Tensor, States]:
         last: States = []
         for i, cell in enumerate(self.cells):
             given = None if states is None else [states[i]] if isinstance(states[i], Tensor) else list(states[i])
-            sequences, after = cell.run(sequences, given)  # type: ignore[operator]
+            sequences, after = cell.run(sequences, given, mask)  # type: ignore[operator]
             last.append(after if isinstance(self.state_sizes[i], list) else after[0])
-        return sequences, last
+        return without_masked(sequences, mask if self.options.zero_output_for_mask else None), last
 
 
 class OneStep(nn.Module):
@@ -334,10 +397,14 @@ def merged(forward: Tensor, backward: Tensor, mode: str | None) -> Any:
 class _BothWays(_Stock):
     """One of torch's bidirectional modules."""
 
-    def forward(self, sequences: Tensor, initial_state: Any = None) -> Any:
-        outputs, states = self.run(sequences, self.first_states(initial_state))
+    def forward(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> Any:
+        mask = None if mask is None else mask.to(torch.bool)
+        outputs, states = self.run(sequences, self.first_states(initial_state), mask)
         if not self.options.return_sequences:
-            output = merged(states[0], states[self.states_each], self.options.merge_mode)
+            there, back = states[0], states[self.states_each]
+            if mask is not None and initial_state is not None:  # without steps the output is 0, not the state
+                there, back = without_masked(there, mask.any(1)), without_masked(back, mask.any(1))
+            output = merged(there, back, self.options.merge_mode)
         elif self.options.merge_mode == "concat":
             output = outputs
         else:
@@ -367,11 +434,11 @@ class Bidirectional(nn.Module):
         self.backward_layer = backward_layer
         self.options = options
 
-    def forward(self, sequences: Tensor, initial_state: Any = None) -> Any:
-        halves: list[dict[str, Any]] = [{}, {}]
+    def forward(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> Any:
+        halves: list[dict[str, Any]] = [{} if mask is None else {"mask": mask} for _ in range(2)]
         if initial_state is not None:
             half = len(initial_state) // 2
-            halves = [{"initial_state": initial_state[:half]}, {"initial_state": initial_state[half:]}]
+            halves[0]["initial_state"], halves[1]["initial_state"] = initial_state[:half], initial_state[half:]
         there, back = self.forward_layer(sequences, **halves[0]), self.backward_layer(sequences, **halves[1])
         states: States = []
         if self.options.return_state:
@@ -401,8 +468,9 @@ class TimeDistributed(nn.Module):
         self.stepwise = stepwise
         self.stateful = stateful
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         if self.stateful or (self.stepwise and self.training):
-            return torch.stack([self.layer(step) for step in inputs.unbind(1)], 1)
-        outputs: Tensor = self.layer(inputs.flatten(0, 1))
+            masks: Any = [{}] * inputs.shape[1] if mask is None else [{"mask": m} for m in mask.unbind(1)]
+            return torch.stack([self.layer(step, **kept) for step, kept in zip(inputs.unbind(1), masks)], 1)
+        outputs: Tensor = self.layer(inputs.flatten(0, 1), **({} if mask is None else {"mask": mask.flatten(0, 1)}))
         return outputs.reshape(-1, inputs.shape[1], *outputs.shape[1:])

@@ -1,0 +1,44 @@
+"""How masks travel, as in Keras: a call takes those of its tensors, and its outputs carry what the layer makes of them.
+
+A mask is a tensor of booleans that goes beside another tensor: False where that one holds nothing but padding. Whoever
+follows masks says with ``mask_of`` where to find a tensor's: on the tensor itself while a model is described, or among
+the values of the module that is being made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kerashape_torch.structure import flatten, map_structure
+
+MaskOf = Callable[[Any], Any]
+
+
+def brought_along(layer: Any, bound: Mapping[str, Any], mask_of: MaskOf) -> dict[str, Any]:
+    """The mask arguments that a call leaves out and that its tensors bring along.
+
+    As in Keras, the mask of the only tensor goes to ``mask``, and where there are several that of each goes to
+    ``<name>_mask``, if the layer's call has such an argument: a recurrent layer that is given states is given no mask.
+    """
+    tensors = {name: value for name, value in bound.items() if _is_all_tensors(value)}
+    wanted = {"mask" if len(tensors) == 1 else f"{name}_mask": value for name, value in tensors.items()}
+    found = {name: map_structure(mask_of, value) for name, value in wanted.items()
+             if name in layer.call_arguments and bound.get(name) is None}
+    return {name: masks for name, masks in found.items() if any(mask is not None for mask in flatten(masks))}
+
+
+def passed_on(layer: Any, bound: Mapping[str, Any], mask_of: MaskOf) -> list[Any]:
+    """The masks of a call's outputs, in order, as far as there are any; ``bound`` has what was brought along."""
+    if not layer.supports_masking or not bound:
+        return []
+    first = next(iter(bound.values()))
+    previous = bound.get("mask")
+    if previous is None:
+        previous = map_structure(mask_of, first)
+    return flatten(layer.compute_mask(first, previous))
+
+
+def _is_all_tensors(value: Any) -> bool:
+    found = flatten(value)
+    return bool(found) and all(getattr(x, "is_symbolic", False) for x in found)
