@@ -6,7 +6,7 @@ floats, as Keras' shape rules promise; Keras itself leaves them alone in inferen
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from kerashape_torch.config import Choice, DataFormat, Kind
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
@@ -15,6 +15,7 @@ from kerashape_torch.initializers import seed_of
 from kerashape_torch.layer import FLOATS, KERAS, refuse
 from kerashape_torch.layers._spatial import Spatial
 from kerashape_torch.shape import Shape, require_rank
+from kerashape_torch.structure import is_shape
 
 # ---- arguments -------------------------------------------------------------------------------------------------------
 
@@ -115,12 +116,13 @@ class ImageLayer(Spatial, catalog=False, kw_only=True):
 
     rank = 2
     training_unless_told = True
-    written_only_if_given = ("bounding_box_format",)
+    written_only_if_given: ClassVar[tuple[str, ...]] = ("bounding_box_format",)
     keeps_boxes: ClassVar[bool] = True
     """True where bounding boxes are what they were: pixels change, and stay in their places."""
 
     bounding_box_format: str | None = None
-    data_format: DataFormat = None
+    if not TYPE_CHECKING:  # to which the place that a layer gives it among its own arguments would be the first
+        data_format: DataFormat = None
 
     def transform(self) -> Any:
         """What the layer does to (batch, channels, height, width): see :mod:`kerashape_torch.torch_modules.images`."""
@@ -147,6 +149,9 @@ class ImageLayer(Spatial, catalog=False, kw_only=True):
 
     def compute_output_shape(self, shape: Any) -> Any:
         if not isinstance(shape, Mapping):
+            if not is_shape(shape):
+                raise ShapeError("images come alone or in a dict, under the key 'images'",
+                                 hint="in a model: layer({'images': Input(...), 'labels': Input(...)})")
             return self.image_shape(shape)
         images = _images_of(shape)
         shapes = {**shape, "images": self.image_shape(images)}

@@ -245,10 +245,10 @@ class RandomColorJitter(ImageLayer):
     data_format: DataFormat = None
 
     def __post_init__(self) -> None:
-        self.steps: list[ImageLayer] = [
-            layer(factor, value_range=self.value_range) for layer, factor in (
-                (RandomBrightness, self.brightness_factor), (RandomContrast, self.contrast_factor),
-                (RandomSaturation, self.saturation_factor), (RandomHue, self.hue_factor)) if factor is not None]
+        layers: list[tuple[Any, Any]] = [
+            (RandomBrightness, self.brightness_factor), (RandomContrast, self.contrast_factor),
+            (RandomSaturation, self.saturation_factor), (RandomHue, self.hue_factor)]
+        self.steps = [layer(factor, value_range=self.value_range) for layer, factor in layers if factor is not None]
 
     def transform(self) -> Any:
         from kerashape_torch.torch_modules.image_color import Chain, Contrast

@@ -54,7 +54,8 @@ class Equalization(ImageLayer):
 class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
     """Values spread by the histogram of the tile around them, cut off at a limit; in training and in inference.
 
-    Where the tiles do not fit, the last row and column are repeated, as Keras does on torch. Integers stay integers.
+    Keras' backends disagree, and torch is followed: the limit, as a number of pixels, is rounded down, and where the
+    tiles do not fit the last row and column are repeated. Integers stay integers.
 
     Input shape:  (batch, height, width, channels), or one image without the batch axis
     Output shape: the same

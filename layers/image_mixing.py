@@ -23,16 +23,12 @@ class _Choosing(ImageLayer, catalog=False):
 
     keeps_boxes = False
 
-    value_range: Any = (0, 255)
-    factor: Share = 0.5
-    interpolation: Interpolation = "bilinear"
-    data_format: DataFormat = None
-
     def changes(self) -> dict[str, ImageLayer]:
         """The changes by name."""
         factor = self.limits("factor")
-        colors: dict[str, Any] = {"value_range": self.value_range, "data_format": self.data_format}
-        moves: dict[str, Any] = {"interpolation": self.interpolation, "data_format": self.data_format}
+        given = vars(self)
+        colors: dict[str, Any] = {name: given[name] for name in ("value_range", "data_format")}
+        moves: dict[str, Any] = {name: given[name] for name in ("interpolation", "data_format")}
         return {
             "shear": RandomShear(factor, factor, **moves), "translation": RandomTranslation(factor, factor, **moves),
             "rotation": RandomRotation(factor, **moves), "brightness": RandomBrightness(factor, **colors),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kerashape_torch.errors import ShapeError
 from kerashape_torch.torch_modules.images import Drawn, Draws, Transform, rescaled
 
 BYTES = (0, 255)
@@ -37,7 +38,7 @@ class _Factored(Transform):
 class Brightness(_Factored):
     """Adds a share of the range of values."""
 
-    def images(self, images: Tensor, drawn: Drawn) -> Tensor:
+    def images(self, images: Tensor, drawn: Tensor) -> Tensor:
         low, high = self.value_range
         return (images + drawn * (high - low)).clamp(low, high)
 
@@ -55,7 +56,7 @@ class Contrast(_Factored):
     def draw(self, images: Tensor, draws: Draws) -> Drawn:
         return per_image(images, draws, (1 - self.factor[0], 1 + self.factor[1]))
 
-    def images(self, images: Tensor, drawn: Drawn) -> Tensor:
+    def images(self, images: Tensor, drawn: Tensor) -> Tensor:
         mean = images.mean(self.axes, keepdim=True)
         return ((images - mean) * drawn + mean).clamp(*self.value_range)
 
@@ -67,7 +68,7 @@ class Invert(_Factored):
     def draw(self, images: Tensor, draws: Draws) -> Drawn:
         return draws.happens(images.shape[0], self.factor, images.device)
 
-    def images(self, images: Tensor, drawn: Drawn) -> Tensor:
+    def images(self, images: Tensor, drawn: Tensor) -> Tensor:
         return torch.where(drawn, self.value_range[1] - images, images)
 
 
@@ -81,7 +82,7 @@ class Posterize(_Factored):
         least, most = self.factor
         return 8 - draws.integers((images.shape[0], 1, 1, 1), least, max(most, least + 1), images.device)
 
-    def images(self, images: Tensor, drawn: Drawn) -> Tensor:
+    def images(self, images: Tensor, drawn: Tensor) -> Tensor:
         values = rescaled(images, self.value_range, BYTES).to(torch.uint8)
         dropped = drawn.to(torch.uint8)
         return rescaled(((values >> dropped) << dropped).to(images.dtype), BYTES, self.value_range)
@@ -107,11 +108,17 @@ class Solarize(Transform):
 # ---- colors ----------------------------------------------------------------------------------------------------------
 
 
+def _channels(images: Tensor) -> tuple[Tensor, ...]:
+    if images.shape[1] != 3:
+        raise ShapeError(f"channels: red, green and blue are needed, got {images.shape[1]}")
+    return images.chunk(3, 1)
+
+
 def gray(images: Tensor) -> Tensor:
     """One channel of brightness; an image that has one already is that."""
     if images.shape[1] == 1:
         return images
-    red, green, blue = images.split(1, 1)
+    red, green, blue = _channels(images)
     return 0.2989 * red + 0.587 * green + 0.114 * blue
 
 
@@ -124,7 +131,7 @@ class Grayscale(Transform):
     def draw(self, images: Tensor, draws: Draws) -> Drawn:
         return per_image(images, draws, (0, 1)) < self.chance
 
-    def images(self, images: Tensor, drawn: Drawn) -> Tensor:
+    def images(self, images: Tensor, drawn: Tensor) -> Tensor:
         return torch.where(drawn, gray(images).to(images.dtype), images)
 
 
@@ -132,14 +139,14 @@ class Grayscale(Transform):
 class Degenerate(_Factored):
     """Between the image and its gray self."""
 
-    def images(self, images: Tensor, drawn: Drawn) -> Tensor:
+    def images(self, images: Tensor, drawn: Tensor) -> Tensor:
         return (images + drawn * (gray(images) - images)).clamp(*self.value_range)
 
 
 def to_hsv(images: Tensor) -> Tensor:
     """Red, green, blue to hue, saturation, value."""
     images = torch.where(images.abs() < torch.finfo(images.dtype).eps, 0.0, images)
-    red, green, blue = images.split(1, 1)
+    red, green, blue = _channels(images)
     value = images.amax(1, keepdim=True)
     spread = value - images.amin(1, keepdim=True)
     saturation = torch.where(value > 0, spread / torch.where(value > 0, value, 1.0), 0.0)
@@ -152,7 +159,7 @@ def to_hsv(images: Tensor) -> Tensor:
 
 def from_hsv(images: Tensor) -> Tensor:
     """Hue, saturation, value to red, green, blue."""
-    hue, saturation, value = images.split(1, 1)
+    hue, saturation, value = images.chunk(3, 1)
     place = hue.remainder(1.0) * 6
     shares = torch.cat([(place - 3).abs() - 1, 2 - (place - 2).abs(), 2 - (place - 4).abs()], 1).clamp(0, 1)
     return value * (1 - saturation + saturation * shares)
@@ -166,8 +173,8 @@ class Hue(_Factored):
         side = torch.where(per_image(images, draws, (0, 1)) > 0.5, -1.0, 1.0)
         return side * per_image(images, draws, self.factor) * 0.5
 
-    def images(self, images: Tensor, drawn: Drawn) -> Tensor:
-        hue, *others = to_hsv(rescaled(images, self.value_range, (0, 1))).split(1, 1)
+    def images(self, images: Tensor, drawn: Tensor) -> Tensor:
+        hue, *others = to_hsv(rescaled(images, self.value_range, (0, 1))).chunk(3, 1)
         hue = hue + drawn.to(hue.dtype)
         hue = torch.where(hue > 1, hue - 1, hue)
         hue = torch.where(hue < 0, hue + 1, hue)
@@ -182,8 +189,8 @@ class Saturation(_Factored):
         factor = per_image(images, draws, self.factor)
         return factor / (1 - factor + 1e-7)
 
-    def images(self, images: Tensor, drawn: Drawn) -> Tensor:
-        hue, saturation, value = to_hsv(images).split(1, 1)
+    def images(self, images: Tensor, drawn: Tensor) -> Tensor:
+        hue, saturation, value = to_hsv(images).chunk(3, 1)
         saturation = (saturation * drawn.to(saturation.dtype)).clamp(*self.value_range)
         return from_hsv(torch.cat([hue, saturation, value], 1))
 
@@ -210,7 +217,7 @@ class Chain(Transform):
 class Sharpen(_Factored):
     """From a smoothed image at 0 over the image itself at 0.5 to its opposite at 1."""
 
-    def images(self, images: Tensor, drawn: Drawn) -> Tensor:
+    def images(self, images: Tensor, drawn: Tensor) -> Tensor:
         kernel = torch.full((images.shape[1], 1, 3, 3), 1 / 13, dtype=images.dtype, device=images.device)
         kernel[:, :, 1, 1] = 5 / 13
         smooth = functional.conv2d(images, kernel, padding=1, groups=images.shape[1])
@@ -267,8 +274,8 @@ class Erase(Transform):
     value_range: tuple[float, float]
 
     def draw(self, images: Tensor, draws: Draws) -> Drawn:
-        shares = [per_image(images, draws, self.scale).sqrt() for _ in range(2)]
-        inside, _ = boxes(images, draws, (shares[0], shares[1]))
+        shares = draws.uniform((images.shape[0], 2, 1, 1), *self.scale, images.device).sqrt()
+        inside, _ = boxes(images, draws, (shares[:, :1], shares[:, 1:]))
         inside = inside & draws.happens(images.shape[0], self.factor, images.device)
         if self.fill_value is None:
             color = draws.normal(images.shape, images.device) * self.value_range[1]

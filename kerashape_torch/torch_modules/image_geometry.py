@@ -51,7 +51,7 @@ def sample(images: Tensor, y: Tensor, x: Tensor, interpolation: str, fill_mode: 
     for column, row, weight in corners:
         inside = _INDEX_INSIDE[fill_mode](row, height) * width + _INDEX_INSIDE[fill_mode](column, width)
         found = pixels.gather(2, inside.flatten(1)[:, None].expand(-1, pixels.shape[1], -1))
-        found = found.unflatten(2, x.shape[1:])
+        found = found.reshape(*found.shape[:2], *x.shape[1:])
         if fill_mode == "constant":
             there = (row >= 0) & (row < height) & (column >= 0) & (column < width)
             found = torch.where(there[:, None], found, _as(fill_value, images))
@@ -174,7 +174,8 @@ class Flip(Transform):
     def images(self, images: Tensor, drawn: Drawn) -> Tensor:
         return torch.where(drawn, images.flip(self.axes), images) if self.axes else images
 
-    masks = images
+    def masks(self, masks: Tensor, drawn: Drawn) -> Tensor:
+        return self.images(masks, drawn)
 
 
 @dataclass

@@ -55,7 +55,7 @@ class Equalize(Transform):
         table = ((below - least) * 255 / (below[:, -1:] - least).clamp(min=1)).round().clamp(0, 255)
         new = table.gather(1, (channels / 255 * (self.bins - 1)).clamp(0, self.bins - 1).long())
         new = torch.where((counts > 0).sum(1, keepdim=True) <= 1, channels, new)
-        new = new.unflatten(1, (values.shape[0], *values.shape[2:])).transpose(0, 1)
+        new = new.reshape(-1, values.shape[0], *values.shape[2:]).transpose(0, 1)
         new = _linear(new, BYTES, self.value_range)
         return new if images.is_floating_point() else new.round()
 
@@ -90,12 +90,13 @@ class LocalEqualize(Transform):
 
     def _tables(self, pixels: Tensor, rows: int, columns: int) -> Tensor:
         """The new value of each of the 256 in each tile, (batch, channels, tiles, tiles, 256)."""
-        tiled = pixels.unflatten(3, (self.tiles[1], columns)).unflatten(2, (self.tiles[0], rows))
+        tiled = pixels.reshape(*pixels.shape[:2], self.tiles[0], rows, self.tiles[1], columns)
         tiled = tiled.transpose(3, 4).flatten(4)
         counts = torch.zeros(*tiled.shape[:4], 256, device=pixels.device)
         counts = counts.scatter_add(4, tiled, torch.ones_like(tiled, dtype=counts.dtype))
         if self.clip_limit > 0:
-            clipped = counts.clamp(0, self.clip_limit * (rows * columns) / 256)
+            limit = int(self.clip_limit * (rows * columns) / 256)  # Keras counts in integers on torch
+            clipped = counts.clamp(0, limit)
             counts = clipped + (counts - clipped).sum(4, keepdim=True) / 256
         below = counts.cumsum(4)
         least = below.amin(4, keepdim=True)
@@ -110,7 +111,7 @@ class LocalEqualize(Transform):
 
         def looked_up(row: Tensor, column: Tensor) -> Tensor:
             places = (row[:, None] * self.tiles[1] + column) * 256 + pixels
-            return flat.gather(2, places.flatten(2)).unflatten(2, pixels.shape[2:])
+            return flat.gather(2, places.flatten(2)).reshape(pixels.shape)
 
         above = looked_up(top, left) * (1 - across) + looked_up(top, right) * across
         under = looked_up(bottom, left) * (1 - across) + looked_up(bottom, right) * across

@@ -108,8 +108,11 @@ class MixUp(Transform):
     def images(self, images: Tensor, drawn: Drawn) -> Tensor:
         return _blend(images, *drawn)
 
-    masks = images
-    labels = images
+    def masks(self, masks: Tensor, drawn: Drawn) -> Tensor:
+        return _blend(masks, *drawn)
+
+    def labels(self, labels: Tensor, drawn: Drawn) -> Tensor:
+        return _blend(labels, *drawn)
 
     def boxes(self, boxes: dict[str, Tensor], drawn: Drawn) -> dict[str, Tensor]:
         return {key: torch.cat([value, value[drawn[1]]], 0 if key == "labels" else 1) for key, value in boxes.items()}
@@ -132,7 +135,8 @@ class CutMix(Transform):
         inside, _, order = drawn
         return torch.where(inside, images[order], images)
 
-    masks = images
+    def masks(self, masks: Tensor, drawn: Drawn) -> Tensor:
+        return self.images(masks, drawn)
 
     def labels(self, labels: Tensor, drawn: Drawn) -> Tensor:
         return _blend(labels, *drawn[1:])

@@ -123,7 +123,8 @@ class CenterCrop(Transform):
         top, left = over[0] // 2, over[1] // 2
         return images[:, :, top:top + self.size[0], left:left + self.size[1]]
 
-    masks = images
+    def masks(self, masks: Tensor, drawn: Drawn) -> Tensor:
+        return self.images(masks, drawn)
 
 
 @dataclass
@@ -145,4 +146,5 @@ class RandomCrop(Transform):
             images = images.index_select(axis, start + torch.arange(size, device=images.device))
         return images
 
-    masks = images
+    def masks(self, masks: Tensor, drawn: Drawn) -> Tensor:
+        return self.images(masks, drawn)
