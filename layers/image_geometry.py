@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from kerashape_torch.config import Choice, DataFormat
+from kerashape_torch.config import Choice, DataFormat, Fraction
 from kerashape_torch.initializers import Seed
 from kerashape_torch.layers._images import Ends, FillMode, ImageLayer, Interpolation, Limits, Share
 
@@ -12,7 +12,6 @@ _Zoom = Annotated[Ends, Limits(strict=True, open=True, kept=True)]
 _ZoomOrNone = Annotated[Ends | None, Limits(strict=True, open=True, kept=True)]
 _Shear = Annotated[Ends, Limits(0, 1, strict=True)]
 _Turn = Annotated[Ends | None, Limits(optional=True)]
-_Scale = Annotated[float, Limits(0, 1, strict=True, kept=True)]
 
 
 class _Geometry(ImageLayer, catalog=False):
@@ -171,7 +170,7 @@ class RandomPerspective(_Geometry):
     """
 
     factor: Share = 1.0
-    scale: _Scale = 1.0
+    scale: Fraction = 1.0
     interpolation: Interpolation = "bilinear"
     fill_value: float = 0.0
     seed: Seed = None

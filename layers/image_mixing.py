@@ -138,6 +138,8 @@ class MixUp(ImageLayer):
 class CutMix(ImageLayer):
     """A box of each image taken from another of its batch in training, labels mixed by its area.
 
+    Masks keep their channels, which Keras repeats for each channel of the images.
+
     Input shape:  (batch, height, width, channels), or a dict with "images", "labels" and "segmentation_masks"
     Output shape: the same
 

@@ -38,7 +38,8 @@ def module_of(layer: Any, shape: tuple[int, ...]) -> torch.nn.Module:
 def trained(layer: Any, x: np.ndarray, seed: int = 0) -> np.ndarray:
     """What a layer gives in training."""
     with own_generator(seed):
-        return module_of(layer, x.shape).train()(torch.tensor(x)).numpy()
+        result = module_of(layer, x.shape).train()(torch.tensor(x))
+    return (result.float() if result.dtype == torch.bfloat16 else result).numpy()
 
 
 def keras_trained(oracle: keras.layers.Layer, x: np.ndarray) -> np.ndarray:
