@@ -10,6 +10,8 @@ from harness import Case
 from test_contract import NOT_REPLAYABLE, NUMERIC
 
 import kerashape_torch as kt
+from kerashape_torch import layers
+from kerashape_torch.layer import Layer
 from kerashape_torch.structure import flatten
 
 FILES = ["unet", "text_cnn", "seq2seq_lstm_states", "func_inception_branches", "conv3d_net", "bidirectional_modes",
@@ -56,3 +58,24 @@ def test_predict_moves_arrays_to_the_device() -> None:
     module = kt.load_model(harness.DATA / "functional" / "unet.keras").to_torch(device="auto")
     assert next(module.parameters()).is_cuda
     assert kt.predict(module, np.zeros((5, 32, 32, 1), "float32"), batch_size=2).shape[0] == 5
+
+
+@pytest.mark.parametrize("layer", [
+    layers.RandomRotation((0.1, 0.1)), layers.RandomPerspective((0, 0)), layers.RandomPosterization((3, 3)),
+    layers.RandomSaturation((0.3, 0.3)), layers.RandomSharpness((0.9, 0.9)), layers.Equalization(),
+    layers.Resizing(5, 7, "lanczos3"), layers.ContrastLimitedAdaptiveHistogramEqualization()], ids=repr)
+def test_images_in_training_are_those_of_the_cpu(layer: Layer) -> None:
+    x = torch.rand(4, 16, 16, 3) * 255
+    module = layer.to_torch((16, 16, 3)).train()
+    torch.testing.assert_close(module(x.cuda()).cpu(), module(x), rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("layer", [
+    layers.RandomFlip(seed=1), layers.RandomCrop(5, 6, seed=1), layers.RandomElasticTransform(seed=1),
+    layers.RandomErasing(seed=1), layers.RandAugment(seed=1), layers.AugMix(seed=1), layers.MixUp(seed=1),
+    layers.CutMix(seed=1)], ids=repr)
+def test_images_draw_on_the_device(layer: Layer) -> None:
+    x = torch.rand(8, 16, 16, 3, device="cuda") * 255
+    first, again = (layer.to_torch((16, 16, 3)).train()(x) for _ in range(2))
+    assert first.is_cuda and first.isfinite().all()
+    assert torch.equal(first, again)

@@ -40,7 +40,7 @@ class _Seed(Kind):
         raise ConfigError(f"{where} must be an integer, got {value!r}")
 
 
-def _seed_of(value: Any) -> int | None:
+def seed_of(value: Any) -> int | None:
     """The integer of a seed, if it has one."""
     if hasattr(value, "get_config"):
         value = {"config": value.get_config()}
@@ -106,7 +106,7 @@ class Initializer(Record, family=True):
         self._check(shape)
         if target.type == "meta":  # nothing to draw
             return torch.empty(shape, dtype=made, device=target)
-        seed = _seed_of(getattr(self, "seed", None))
+        seed = seed_of(getattr(self, "seed", None))
         if seed is not None:
             generator = torch.Generator(target).manual_seed(seed)
         like = torch.empty(0, dtype=torch.float64 if made == torch.float64 else torch.float32,

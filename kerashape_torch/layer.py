@@ -132,6 +132,8 @@ class Layer(_Arguments, catalog=False):
     """True where Keras builds the layer at once; the config of a model then does not say its input shape."""
     counts_its_creation: ClassVar[bool] = False
     """True for a functional model, whose calls Keras numbers from 1 where a config names inputs and outputs."""
+    training_unless_told: ClassVar[bool | None] = None
+    """What Keras writes as ``training`` into a call that says nothing of it; it then means nothing either."""
     uses_mask: ClassVar[bool] = False
     """True where a mask changes the numbers."""
     takes_masks_off: ClassVar[bool] = False
@@ -271,7 +273,8 @@ class Layer(_Arguments, catalog=False):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Connects the layer to symbolic tensors; returns symbolic tensors of the inferred shapes."""
-        return connect(self, args, kwargs)
+        told = {} if self.training_unless_told is None else {"training": self.training_unless_told}
+        return connect(self, args, {**told, **kwargs})
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by name."""

@@ -81,6 +81,17 @@ def make(case: Case) -> Layer:
         return deserialize(case["config"])
 
 
+def keras_layer(case: Case) -> Any:
+    """The case's layer in Keras itself."""
+    import keras
+
+    config = json.loads(json.dumps(case["config"]))
+    if case["class_name"] == "RandomShear":  # Keras writes 0.2 as [-0.2, 0.2], and refuses to load that
+        factors = {name: config["config"][name] for name in ("x_factor", "y_factor")}
+        config["config"].update((name, ends[1]) for name, ends in factors.items() if ends[0] < 0)
+    return keras.saving.deserialize_keras_object(config)
+
+
 LAMBDAS: dict[str, dict[str, Any]] = {
     "Lambda_000": {"lambda": lambda x: x * 2 + 1},
     "Lambda_001": {"lambda": lambda x: x[:, 0, :]},

@@ -164,8 +164,9 @@ def test_numbers_of_keras_itself(case: Case) -> None:
     indices = case["class_name"].endswith("Embedding")
     inputs = [harness.random_input(random, shape, dtype, indices) for shape, dtype in zip(shapes, dtypes)]
     ours = harness.compiled(case, harness.make(case), inputs)
-    theirs = keras.saving.deserialize_keras_object(harness.plain(case["config"]))  # a copy: Keras takes it apart
+    theirs = harness.keras_layer(case)
     args, kwargs = harness.arguments(case, [torch.as_tensor(x) for x in inputs])
+    kwargs = {"training": False, **kwargs} if theirs._call_has_training_arg else kwargs
     theirs(*args, **kwargs)  # builds it
     if harness.is_stateful(case):
         theirs.reset_state()

@@ -42,7 +42,6 @@ NOT_LOADED = {
     "ops_conv_pool": "'MaxPool' is not one of keras.ops",
     "ops_nn_activations": "'OneHot' is not one of keras.ops",
     "ops_reductions": "'Prod' is not one of keras.ops",
-    "preprocessing_then_cnn": "'Resizing' is not one of keras.layers",
     "quantized_int8_mlp": "the model is quantized",
 }
 

@@ -127,7 +127,7 @@ class _Lowering:
         for node in nodes:
             if node.inputs or not isinstance(node.layer, InputLayer):
                 said = node.kwargs.get("training")
-                mode = training if said is None else bool(said)
+                mode = training if said is None or said == node.layer.training_unless_told else bool(said)
                 if isinstance(node.layer, Model):
                     self.nested(node, prefix, mode)
                 else:
