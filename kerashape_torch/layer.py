@@ -134,6 +134,8 @@ class Layer(_Arguments, catalog=False):
     """True for a functional model, whose calls Keras numbers from 1 where a config names inputs and outputs."""
     uses_mask: ClassVar[bool] = False
     """True where a mask changes the numbers."""
+    takes_strings: ClassVar[bool] = False
+    """True where the layer reads strings, which are no tensors: it turns them into one."""
 
     # ---- the three rules ---------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from kerashape_torch.layer import Layer
 from kerashape_torch.layers import (  # noqa: F401  importing a family enters its layers in the catalog
     activation,
     attention,
+    category,
     convolution,
     core,
     einsum,
