@@ -13,6 +13,7 @@ from kerashape_torch.layers import (  # noqa: F401  importing a family enters it
     einsum,
     embedding,
     function,
+    lookup,
     merging,
     multi_head_attention,
     normalization,

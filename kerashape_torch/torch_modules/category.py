@@ -88,6 +88,13 @@ def integer_texts(values: Array) -> list[bytes]:
     return [b"%d" % value for value in values.ravel()]
 
 
+def integer_bins(x: Tensor, bins: int, salt: Sequence[int] | None) -> Array:
+    """The bin of each integer by the hash of its digits; equal ones are hashed once."""
+    values, inverse = np.unique((x.long() if x.is_floating_point() else x).cpu().numpy(), return_inverse=True)
+    found: Array = hash_bins(integer_texts(values), bins, salt)[inverse.reshape(x.shape)]
+    return found
+
+
 class HashBins(Encode):
     """The bin of each string or integer by its hash, encoded. Hashes are computed on the host.
 
@@ -102,6 +109,7 @@ class HashBins(Encode):
         super().__init__(bins, mode, dtype, int_dtype)
         self.bins = bins
         self.mask_value = mask_value if bins > 1 else None
+        self.free_bins = bins - (self.mask_value is not None)
         self.salt = salt
 
     def forward(self, x: Any, count_weights: Tensor | None = None) -> Tensor:
@@ -114,20 +122,16 @@ class HashBins(Encode):
             if x.is_meta:
                 return torch.empty(self._squeezed(x).shape, dtype=torch.int64, device="meta")
             masked = x.cpu().numpy() == self.mask_value
-            values, inverse = np.unique((x.long() if x.is_floating_point() else x).cpu().numpy(), return_inverse=True)
-            bins = self._bins(integer_texts(values))[inverse.reshape(x.shape)]
+            bins = integer_bins(x, self.free_bins, self.salt)
         else:
             x = text_array(x)
             strings = text_bytes(x)
             wanted = self.mask_value.encode() if isinstance(self.mask_value, str) else self.mask_value
             masked = np.reshape([each == wanted for each in strings], x.shape)
-            bins = self._bins(strings).reshape(x.shape)
+            bins = hash_bins(strings, self.free_bins, self.salt).reshape(x.shape)
         if self.mask_value is not None:
             bins = np.where(masked, 0, bins + 1)
         return self._squeezed(self.placed(bins))
-
-    def _bins(self, strings: Sequence[bytes]) -> Array:
-        return hash_bins(strings, self.bins - (self.mask_value is not None), self.salt)
 
     def _squeezed(self, bins: Tensor) -> Tensor:
         # Keras takes off one last axis of 1 here, and encoding takes off one more

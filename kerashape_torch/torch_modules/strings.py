@@ -45,10 +45,11 @@ def text_bytes(x: Array) -> list[bytes]:
     >>> text_bytes(text_array(["a", b"b"]))
     [b'a', b'b']
     """
-    return [_bytes(item) for item in x.ravel()]
+    return [as_bytes(item) for item in x.ravel()]
 
 
-def _bytes(item: Any) -> bytes:
+def as_bytes(item: Any) -> bytes:
+    """One string in UTF-8; what could not be decoded once is as it was."""
     if isinstance(item, str):
         return item.encode("utf-8", "surrogateescape")
     if isinstance(item, bytes):
