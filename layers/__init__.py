@@ -24,6 +24,7 @@ from kerashape_torch.layers import (  # noqa: F401  importing a family enters it
     reshaping,
     separable_convolution,
     spectral_normalization,
+    text,
     transposed_convolution,
     wrappers,
 )
