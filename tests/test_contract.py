@@ -44,6 +44,8 @@ REAL_SHAPE_INSTEAD: dict[str, str] = {
     "CategoryEncoding_011": "Keras says that the last axis is counted; it counts axis 1",
     "EinsumDense_006": "Keras reverses several axes under a left '...'",
     "Hashing_004": "Keras says (batch, bins); each of the hashed elements has a vector",
+    **dict.fromkeys(("MelSpectrogram_001", "MelSpectrogram_003", "MelSpectrogram_005"),
+                    "Keras says (batch, mels, 1) of three axes; it keeps all before the samples"),
     "MultiHeadAttention_008": "Keras says (queries, queries) of the scores, which are (queries, keys)",
 }
 
