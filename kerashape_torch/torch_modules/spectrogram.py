@@ -70,10 +70,13 @@ def mel_matrix(bins: int, mels: int, sampling_rate: float, lowest: float, highes
     def mel(hertz: Tensor) -> Tensor:
         return 1127.0 * torch.log(1.0 + hertz / 700.0)
 
-    low, high = (mel(torch.tensor(float(x), device="cpu")).item() for x in (lowest, highest))
-    edges = torch.linspace(low, high, mels + 2, device="cpu")
+    def evenly(first: Tensor, last: Tensor, count: int) -> Tensor:
+        return first + torch.arange(count, device="cpu") / (count - 1) * (last - first)
+
+    zero, low, high, top = torch.tensor([0.0, lowest, highest, sampling_rate / 2.0], device="cpu")
+    edges = evenly(mel(low), mel(high), mels + 2)
     start, center, end = edges[:-2], edges[1:-1], edges[2:]
-    at = mel(torch.linspace(0.0, sampling_rate / 2.0, bins, device="cpu")[1:])[:, None]
+    at = mel(evenly(zero, top, bins)[1:])[:, None]
     triangles = torch.minimum((at - start) / (center - start), (end - at) / (end - center)).clamp(min=0)
     return F.pad(triangles, (0, 0, 1, 0))
 
