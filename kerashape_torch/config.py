@@ -13,7 +13,7 @@ import contextvars
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, NoReturn, TypeVar, get_args, get_origin
 
 from kerashape_torch.errors import ConfigError, UnknownLayerError, UnsafeConfigError, did_you_mean
 
@@ -458,9 +458,9 @@ def deserialize(config: Mapping[str, Any]) -> Any:
     if not isinstance(name, str):
         raise ConfigError(f"class_name must be a string, got {name!r}")
     special = _SPECIAL.get(name)
-    if special is not None:
-        return special(inner)
     custom = custom_object(config.get("registered_name"), name)
+    if special is not None and (custom is None or name not in _FOREIGN):
+        return special(inner)
     if custom is not None:
         return custom.from_config(dict(inner)) if hasattr(custom, "from_config") else custom
     found = _family_of(config).catalog().get(name)
@@ -515,10 +515,29 @@ def _refuser(why: str) -> Callable[[Any], Any]:
     return refuse
 
 
-_RUNS_CODE = "runs code or a model from outside the file, which is never done. Rebuild that part from layers"
+_FOREIGN = {
+    "JaxLayer": "runs a function of JAX, which torch cannot run. Write it with torch, and pass it to a Lambda",
+    "FlaxLayer": "runs a module of Flax, which torch cannot run. Rebuild that part from layers, and set its weights",
+    "TFSMLayer": "runs the TensorFlow graph of a SavedModel, and neither TensorFlow nor code from a file is run. "
+                 "Load that model in Keras and save it as .keras, or rebuild that part from layers",
+    "TorchModuleWrapper": "hides its shapes, and in a file it is a pickle, which is never loaded. Make it a layer: a "
+                          "subclass of Layer that states compute_output_shape and gives the module in module(); for a "
+                          "file, pass that class in custom_objects",
+}
+"""Layers that hold what is not Keras': why they are refused, and the way out."""
+
+
+def refuse_foreign(name: str) -> NoReturn:
+    """Says why a layer of another framework is refused.
+
+    Raises:
+        UnsafeConfigError: always.
+    """
+    raise UnsafeConfigError(f"{name} {_FOREIGN[name]}")
+
 
 _SPECIAL: dict[str, Callable[[Any], Any]] = {
-    **{name: _refuser(f"{name} {_RUNS_CODE}") for name in ("TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")},
+    **{name: _refuser(f"{name} {why}") for name, why in _FOREIGN.items()},
     "__typespec__": _refuser("a TensorFlow type in the config names a class to import, which is never done"),
     "QuantizedDTypePolicy": _refuser("the model is quantized: its weights are integers with scales, which are not "
                                      "read. Save it from Keras before quantize()"),

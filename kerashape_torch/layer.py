@@ -138,6 +138,8 @@ class Layer(_Arguments, catalog=False):
     """True where a mask changes the numbers."""
     takes_masks_off: ClassVar[bool] = False
     """True where Keras' computation leaves the tensors that it was given without their masks."""
+    takes_strings: ClassVar[bool] = False
+    """True where the layer reads strings, which are no tensors: it turns them into one."""
 
     # ---- the three rules ---------------------------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ class Kept(NamedTuple):
 def kept_weights(model: Model) -> list[tuple[Layer, list[Kept]]]:
     """The layers of a model that have weights, in Keras' order, each with the places of its weights in a file."""
     found: dict[Layer, list[Kept]] = {}
-    for layer, group in _layers(model, "layers"):
+    for layer, group in layer_groups(model, "layers"):
         kept = _kept(layer, group)
         first = found.setdefault(layer, kept)
         if first is not kept:
@@ -58,11 +58,11 @@ def kept_weights(model: Model) -> list[tuple[Layer, list[Kept]]]:
     return [(layer, kept) for layer, kept in found.items() if kept]
 
 
-def _layers(model: Model, base: str) -> Iterator[tuple[Layer, str]]:
+def layer_groups(model: Model, base: str) -> Iterator[tuple[Layer, str]]:
     """The layers that hold weights themselves, and their groups; models are walked through."""
     for layer, group in _groups(model.layers):
         if isinstance(layer, Model):
-            yield from _layers(layer, f"{base}/{group}/layers")
+            yield from layer_groups(layer, f"{base}/{group}/layers")
         else:
             yield layer, f"{base}/{group}"
 

@@ -7,6 +7,7 @@ from kerashape_torch.layer import Layer
 from kerashape_torch.layers import (  # noqa: F401  importing a family enters its layers in the catalog
     activation,
     attention,
+    category,
     convolution,
     core,
     einsum,
@@ -17,6 +18,7 @@ from kerashape_torch.layers import (  # noqa: F401  importing a family enters it
     image_histograms,
     image_mixing,
     image_resizing,
+    lookup,
     merging,
     multi_head_attention,
     normalization,
@@ -28,9 +30,12 @@ from kerashape_torch.layers import (  # noqa: F401  importing a family enters it
     reshaping,
     separable_convolution,
     spectral_normalization,
+    spectrogram,
+    text,
     transposed_convolution,
     wrappers,
 )
+from kerashape_torch.layers.foreign import FlaxLayer, JaxLayer, TFSMLayer, TorchModuleWrapper
 from kerashape_torch.layers.merging import (
     add,
     average,
@@ -41,12 +46,13 @@ from kerashape_torch.layers.merging import (
     multiply,
     subtract,
 )
+from kerashape_torch.layers.wrappers import Wrapper
 from kerashape_torch.models import Input, InputLayer
 
 _catalog = {name: cls for name, cls in Layer.catalog().items() if name not in ("Model", "Functional", "Sequential")}
 globals().update(_catalog)
-__all__ = ["Input", "InputLayer", "Layer", "add", "average", "concatenate", "dot", "maximum", "minimum", "multiply",
-           "subtract", *_catalog]
+__all__ = ["FlaxLayer", "Input", "InputLayer", "JaxLayer", "Layer", "TFSMLayer", "TorchModuleWrapper", "Wrapper", "add",
+           "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract", *_catalog]
 
 
 def __getattr__(name: str) -> Any:

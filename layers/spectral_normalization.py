@@ -1,18 +1,16 @@
 """A layer that keeps the largest singular value of another layer's kernel at one."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from kerashape_torch.config import Positive
-from kerashape_torch.errors import ConfigError, ShapeError
+from kerashape_torch.errors import ShapeError
 from kerashape_torch.initializers import TruncatedNormal
-from kerashape_torch.layer import Layer
-from kerashape_torch.layers.wrappers import part_module, part_specs
+from kerashape_torch.layers.wrappers import Wrapper, part_module, part_specs
 from kerashape_torch.shape import Shape
 from kerashape_torch.weights import WeightSpec, weight
 
 
-class SpectralNormalization(Layer):
+class SpectralNormalization(Wrapper):
     """A layer whose ``kernel`` or ``embeddings`` is divided by its largest singular value, at each call in training.
 
     As in Keras the weight itself is changed, and the output has the dtype of the input: that of an ``Embedding`` is cut
@@ -30,19 +28,6 @@ class SpectralNormalization(Layer):
 
     layer: Any
     power_iterations: Positive = 1
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.layer, Layer):
-            raise ConfigError(f"SpectralNormalization(layer=...) takes a layer, got {self.layer!r}")
-
-    def sublayers(self) -> Sequence[Layer]:
-        return (self.layer,)
-
-    def input_dtype(self) -> str:
-        return self.layer.input_dtype()  # type: ignore[no-any-return]
-
-    def compute_output_shape(self, shape: Shape) -> Shape:
-        return self.layer.compute_output_shape(shape)  # type: ignore[no-any-return]
 
     def _kernel(self, specs: list[WeightSpec]) -> WeightSpec:
         names = [f"{self.layer.name}/{name}" for name in ("kernel", "embeddings")]

@@ -74,6 +74,47 @@ def _torch_name(name: str) -> str:
 # ---- the wrappers ----------------------------------------------------------------------------------------------------
 
 
+class Wrapper(Holder, catalog=False):
+    """Base of layers around another layer, which is the argument ``layer``. The weights are that layer's.
+
+    A subclass states the shape where it is another, and the torch module, which has the layer's module as ``layer``.
+
+    Input shape:  as the layer's
+    Output shape: as the layer's
+
+    >>> from torch import nn
+    >>> from kerashape_torch.layers import Dense
+    >>> class Repeated(Wrapper, catalog=False):
+    ...     '''Runs the layer twice.'''
+    ...     def module(self, shape):
+    ...         inner = part_module(self.layer, shape)
+    ...         made = nn.Sequential(inner, inner)
+    ...         made.layer = inner
+    ...         return made
+    >>> Repeated(Dense(4, name="dense"), input_shape=(4,)).weights[0].full_path
+    'dense/kernel'
+    """
+
+    layer: Any
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.layer, Layer):
+            raise ConfigError(f"{type(self).__name__}(layer=...) takes a layer or a model, got {self.layer!r}")
+        self.hold()
+
+    def sublayers(self) -> Sequence[Layer]:
+        return (self.layer,)
+
+    def input_dtype(self) -> str:
+        return self.layer.input_dtype()  # type: ignore[no-any-return]
+
+    def compute_output_shape(self, shape: Shape) -> Any:
+        return self.layer.compute_output_shape(shape)
+
+    def weight_specs(self, shape: Shape) -> list[WeightSpec]:
+        return part_specs(self.layer, shape, "layer")
+
+
 class Bidirectional(Holder):
     """A recurrent layer run from the first step to the last and another from the last to the first, put together.
 
@@ -230,7 +271,7 @@ class Bidirectional(Holder):
         return recurrent.Bidirectional(part_module(there, shape), part_module(back, shape), options)
 
 
-class TimeDistributed(Holder):
+class TimeDistributed(Wrapper):
     """The same layer, or model, for each step of a sequence.
 
     Input shape:  (batch, steps, ...)
@@ -247,16 +288,6 @@ class TimeDistributed(Holder):
     call_arguments = ("inputs", "training", "mask")
     supports_masking = True
 
-    layer: Any
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.layer, Layer):
-            raise ConfigError(f"TimeDistributed(layer=...) takes a layer or a model, got {self.layer!r}")
-        self.hold()
-
-    def sublayers(self) -> Sequence[Layer]:
-        return (self.layer,)
-
     @property
     def uses_mask(self) -> bool:  # type: ignore[override]
         """Whether a layer inside does: each step's part of the mask goes to it."""
@@ -264,9 +295,6 @@ class TimeDistributed(Holder):
 
     def output_dtype(self, dtype: str) -> str:
         return self.layer.output_dtype(dtype)  # type: ignore[no-any-return]
-
-    def input_dtype(self) -> str:
-        return self.layer.input_dtype()  # type: ignore[no-any-return]
 
     def _step_shape(self, shape: Any) -> Shape:
         if not is_shape(shape):

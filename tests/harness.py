@@ -17,6 +17,7 @@ from kerashape_torch.config import custom_object_scope, deserialize
 from kerashape_torch.graph import SymbolicTensor
 from kerashape_torch.layer import Layer
 from kerashape_torch.lowering import set_keras_weights
+from kerashape_torch.lowering.weights import to_numpy
 from kerashape_torch.models import InputLayer, Model
 from kerashape_torch.structure import flatten, is_shape, map_structure
 from kerashape_torch.weights import WeightSpec
@@ -207,8 +208,18 @@ def run_numeric(case: Case, layer: Layer, device: str = "cpu") -> list[np.ndarra
     count = sum(1 for name in stored if name.startswith("weight_"))
     set_keras_weights(module, [stored[f"weight_{i}"] for i in range(count)])
     with torch.inference_mode():
-        result = module(*[torch.as_tensor(np.ascontiguousarray(x), device=device) for x in inputs])
-    return [x.cpu().float().numpy() if x.dtype == torch.bfloat16 else x.cpu().numpy() for x in flatten(result)]
+        result = module(*[as_input(x, device) for x in inputs])
+    return [to_numpy(x) if isinstance(x, torch.Tensor) else x for x in flatten(result)]
+
+
+def as_input(x: np.ndarray, device: str = "cpu") -> Any:
+    """What a compiled module takes for an array: a tensor, and strings as they are."""
+    return x if x.dtype.kind in "US" else torch.as_tensor(np.ascontiguousarray(x), device=device)
+
+
+def stand_in(shape: list[int], dtype: str) -> Any:
+    """What has a shape and no numbers: a tensor on the meta device, or empty strings."""
+    return np.full(shape, "") if dtype == "string" else torch.zeros(shape, dtype=getattr(torch, dtype), device="meta")
 
 
 def random_input(random: np.random.Generator, shape: list[int], dtype: str, indices: bool = False) -> np.ndarray:

@@ -253,7 +253,7 @@ def test_spectral_normalization_trains_as_keras(inner: keras.layers.Layer) -> No
 def test_spectral_normalization_needs_a_kernel() -> None:
     with pytest.raises(ShapeError, match="BatchNormalization has neither a kernel nor embeddings"):
         SpectralNormalization(BatchNormalization()).weight_specs((None, 3))
-    with pytest.raises(ConfigError, match="takes a layer, got 3"):
+    with pytest.raises(ConfigError, match="takes a layer or a model, got 3"):
         SpectralNormalization(3)
 
 

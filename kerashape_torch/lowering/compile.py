@@ -66,7 +66,8 @@ def _compile(model: Model, device: Any, dtype: Any, layout: str, weights: bool) 
 
 def assemble(lowered: Lowered, name: str) -> fx.GraphModule:
     """A GraphModule of the parts, with the Keras signature and the list of Keras weights."""
-    signature = KerasSignature(lowered.input_names, lowered.input_shapes, lowered.optional, lowered.structure)
+    signature = KerasSignature(lowered.input_names, lowered.input_shapes, lowered.optional, lowered.structure,
+                               lowered.strings)
     lowered.graph.set_codegen(signature)
     class_name = "".join(ch if ch.isalnum() else "_" for ch in name) or "model"
     module = fx.GraphModule(lowered.root, lowered.graph, class_name=class_name)

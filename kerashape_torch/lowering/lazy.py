@@ -14,7 +14,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_l
 from kerashape_torch.errors import KerashapeError, ShapeError, WeightsError
 from kerashape_torch.lowering.weights import initialize, keras_weights, materialize, tensor_at
 from kerashape_torch.shape import Shape
-from kerashape_torch.structure import flatten
+from kerashape_torch.torch_modules.strings import shapes_of_inputs
 
 # torch's stubs give these the arguments of a tensor.
 _LazyParameter: Any = UninitializedParameter
@@ -50,12 +50,14 @@ class LazyModel(_Lazy):
         self.register_buffer("_where", torch.empty(0, device=device, dtype=dtype), persistent=False)
         probe = self._probe()
         if probe is not None:
+            kept = probe.state_dict()  # constants are not in it: the layers make them
             for name, tensor in [*probe.named_parameters(), *probe.named_buffers()]:
-                self._place(name, tensor, device, dtype)
+                if name in kept:
+                    self._place(name, tensor, device, dtype)
         self.eval()
 
     def _probe(self) -> fx.GraphModule | None:
-        for rank in (2, 3, 4, 5):
+        for rank in (2, 3, 4, 5, 1):
             try:
                 return self._without_memory((None, *(_PROBE,) * (rank - 1)))
             except KerashapeError:
@@ -86,10 +88,10 @@ class LazyModel(_Lazy):
 
     def initialize_parameters(self, *args: Any, **kwargs: Any) -> None:
         """Builds the module for the tensors of the first call, and becomes it."""
-        given = [x for x in flatten((args, kwargs)) if isinstance(x, Tensor)]
-        if not given:
+        shapes = shapes_of_inputs([*args, kwargs])
+        if not shapes:
             raise ShapeError(f"{self._name} takes tensors, got none")
-        module = self._fitting([tuple(x.shape) for x in given])
+        module = self._fitting(shapes)
         mine = {**dict(self.named_parameters()), **dict(self.named_buffers())}
         where = mine.pop("_where")
         fresh = self._keep_what_is_here(module, mine)
@@ -105,7 +107,7 @@ class LazyModel(_Lazy):
         problem: Exception | None = None
         for candidates in zip(*map(_candidates, shapes)):
             try:
-                return self._without_memory(candidates[0] if len(candidates) == 1 else list(candidates))
+                return self._compile_for(candidates[0] if len(candidates) == 1 else list(candidates))
             except KerashapeError as error:
                 problem = error
         raise problem or ShapeError("no shape fits")
@@ -138,5 +140,7 @@ class LazyModel(_Lazy):
 
 def _candidates(shape: tuple[int, ...]) -> tuple[Shape, Shape, Shape]:
     """Only the last size given, only the first, all but the batch: the first that the layers accept is taken."""
+    if len(shape) < 2:
+        return (None,), (None,), (None,)
     free = (None,) * (len(shape) - 1)
     return (*free, *shape[-1:]), (None, *shape[1:2], *free[1:]), (None, *shape[1:])

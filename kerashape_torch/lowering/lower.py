@@ -17,6 +17,7 @@ import torch
 from torch import fx, nn
 
 from kerashape_torch import activations, masks
+from kerashape_torch.errors import KerashapeError
 from kerashape_torch.graph import Graph, Node, SymbolicTensor, TensorSpec, nodes_to, shapes_of
 from kerashape_torch.layer import ANY, CHANNELS_FIRST, FLOATS, KERAS, Layer, channels_first_axis, channels_first_shape
 from kerashape_torch.models import InputLayer, Model
@@ -55,6 +56,7 @@ class Lowered(NamedTuple):
     input_shapes: list[Shape]
     optional: list[bool]
     structure: Any
+    strings: list[bool]
 
 
 def lower(graph: Graph, layers: list[Layer], layout: str) -> Lowered:
@@ -67,7 +69,7 @@ def lower(graph: Graph, layers: list[Layer], layout: str) -> Lowered:
     places = {id(x): i for i, x in enumerate(tensors)}
     return Lowered(lowering.root, lowering.fx, lowering.bindings(layers), [x.node.layer.name for x in tensors],
                    lowering.input_shapes, [getattr(x.node.layer, "optional", False) for x in tensors],
-                   map_structure(lambda x: places[id(x)], graph.inputs))
+                   map_structure(lambda x: places[id(x)], graph.inputs), [x.dtype == "string" for x in tensors])
 
 
 class _Lowering:
@@ -221,6 +223,9 @@ class _Lowering:
         if not isinstance(x, SymbolicTensor):
             return x
         value = self.value(x)
+        if value.spec.dtype == "string" and not layer.takes_strings:
+            raise KerashapeError(f"{layer.describe()} takes numbers, and its input holds strings. "
+                                 "StringLookup, TextVectorization and Hashing turn them into numbers")
         found = self.in_order(value, order)
         if layer.has_policy and value.spec.dtype in FLOATS and value.spec.dtype != layer.variable_dtype:
             found = self.fx.call_method("to", (found, getattr(torch, layer.variable_dtype)))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kerashape_torch.lowering.weights import to_numpy
 from kerashape_torch.structure import flatten, map_structure
+from kerashape_torch.torch_modules.strings import gathered, is_text
 
 
 def predict(module: nn.Module, inputs: Any, batch_size: int = 32) -> Any:
@@ -17,7 +18,8 @@ def predict(module: nn.Module, inputs: Any, batch_size: int = 32) -> Any:
 
     Args:
         module: what ``to_torch()`` gave.
-        inputs: an array or tensor, or a list or dict of them as the Keras model takes them; batch axis first.
+        inputs: an array or tensor, or a list or dict of them as the Keras model takes them; batch axis first. Strings
+            are an array or a list; where several inputs are strings, arrays.
         batch_size: samples at a time.
 
     Returns:
@@ -28,7 +30,7 @@ def predict(module: nn.Module, inputs: Any, batch_size: int = 32) -> Any:
     (5, 2)
     """
     device = next((t.device for t in (*module.parameters(), *module.buffers())), torch.device("cpu"))
-    tensors = map_structure(lambda x: _tensor(x, device), inputs)
+    tensors = map_structure(lambda x: _tensor(x, device), gathered(inputs))
     total = max((len(x) for x in flatten(tensors)), default=0)
     was_training = module.training
     module.eval()
@@ -41,7 +43,9 @@ def predict(module: nn.Module, inputs: Any, batch_size: int = 32) -> Any:
     return _joined(parts)
 
 
-def _tensor(x: Any, device: torch.device) -> Tensor:
+def _tensor(x: Any, device: torch.device) -> Any:
+    if is_text(x):
+        return x
     tensor = torch.as_tensor(np.asarray(x) if not isinstance(x, Tensor) else x)
     if tensor.dtype == torch.float64:
         tensor = tensor.float()  # NumPy's default; Keras casts it to the model's float as well
@@ -50,5 +54,5 @@ def _tensor(x: Any, device: torch.device) -> Tensor:
 
 def _joined(parts: list[Any]) -> Any:
     columns = list(zip(*(flatten(part) for part in parts)))
-    joined = iter([np.concatenate([to_numpy(x) for x in column]) for column in columns])
+    joined = iter([np.concatenate([x if is_text(x) else to_numpy(x) for x in column]) for column in columns])
     return map_structure(lambda _: next(joined), parts[0])

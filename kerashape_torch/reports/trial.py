@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.graph import Graph, SymbolicTensor
@@ -20,6 +20,7 @@ from kerashape_torch.shape import Shape, to_text
 from kerashape_torch.standalone import twin, with_batch
 from kerashape_torch.structure import flatten, flatten_shapes
 from kerashape_torch.text import aligned
+from kerashape_torch.torch_modules.strings import is_text
 
 _WARM_UP = 3
 _FREE_SIZES = {4: 64}
@@ -87,7 +88,7 @@ def trial(model: Model, batch: int = 32, device: Any = "auto", dtype: Any = None
     place, kind = torch_device(device) or torch.device("cpu"), torch_dtype(dtype)
     try:
         module = model.to_torch(device=place, dtype=kind)
-        tensors = [x.to(place) for x in made_up_inputs(model, batch, kind, shape)]
+        tensors = [x if is_text(x) else x.to(place) for x in made_up_inputs(model, batch, kind, shape)]
         if place.type == "cuda":
             torch.cuda.reset_peak_memory_stats(place)
         with torch.inference_mode():
@@ -104,8 +105,9 @@ def trial(model: Model, batch: int = 32, device: Any = "auto", dtype: Any = None
                  repeat, seconds, len(tensors[0]) / seconds if tensors else 0.0, memory, memory_of)
 
 
-def _ran(names: list[str], symbolic: list[SymbolicTensor], real: list[Tensor]) -> list[Ran]:
-    return [Ran(name, x.shape, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+def _ran(names: list[str], symbolic: list[SymbolicTensor], real: list[Any]) -> list[Ran]:
+    return [Ran(name, x.shape, tuple(tensor.shape),
+                "string" if is_text(tensor) else str(tensor.dtype).removeprefix("torch."))
             for name, x, tensor in zip(names, symbolic, real)]
 
 
@@ -141,8 +143,9 @@ def _peak_memory(device: torch.device) -> tuple[int | None, str]:
 # ---- inputs ----------------------------------------------------------------------------------------------------------
 
 
-def made_up_inputs(model: Model, batch: int, dtype: torch.dtype | None = None, shape: Any = None) -> list[Tensor]:
-    """A random tensor for each input: numbers from 0 to 1, or integers that every embedding they meet has a row for."""
+def made_up_inputs(model: Model, batch: int, dtype: torch.dtype | None = None, shape: Any = None) -> list[Any]:
+    """A random tensor for each input: numbers from 0 to 1, or integers that every embedding they meet has a row for;
+    for strings an array of them, all alike."""
     tensors = model.graph.flat_inputs
     wanted = flatten_shapes(shape) if shape is not None else [x.shape for x in tensors]
     random = torch.Generator().manual_seed(0)
@@ -155,7 +158,9 @@ def _size(size: int | None, axis: int, batch: int, rank: int) -> int:
 
 
 def _made_up(x: SymbolicTensor, sizes: list[int], rows: int | None, dtype: torch.dtype | None,
-             random: torch.Generator) -> Tensor:
+             random: torch.Generator) -> Any:
+    if x.dtype == "string":
+        return np.full(sizes, "a")
     own = getattr(torch, x.dtype, None)
     if own is None:
         raise KerashapeError(f"input {x.node.layer.name!r} takes {x.dtype}, and torch has no such tensors")

@@ -1,6 +1,6 @@
 """Files as bytes: what a path holds, read within limits, and written so that a failure leaves the old file alone.
 
-Nothing is ever extracted: the three members of a ``.keras`` archive that matter are read in memory, by exact names.
+Nothing is ever extracted: the members of a ``.keras`` archive that matter are read in memory, by exact names.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,6 +60,18 @@ def weight_bytes(path: Any) -> bytes:
     if found.weights is None:
         raise ConfigError(f"{where.name} holds no {WEIGHTS}")
     return found.weights
+
+
+def members(path: Any, names: Iterable[str]) -> dict[str, bytes]:
+    """Those of some members that an archive or directory has; each at most as large as a config may be."""
+    where = local_path(path)
+    if where.is_dir():
+        return {name: _limited(where / name) for name in names if (where / name).is_file()}
+    if not first_bytes(where).startswith(b"PK"):
+        return {}
+    with zipfile.ZipFile(where) as archive:
+        there = set(archive.namelist())
+        return {name: _member(archive, name, CONFIG_LIMIT) for name in names if name in there}
 
 
 def local_path(path: Any) -> Path:

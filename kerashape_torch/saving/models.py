@@ -15,6 +15,7 @@ from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
 from kerashape_torch.saving import archive
 from kerashape_torch.saving.upgrade import to_keras3
+from kerashape_torch.saving.vocabularies import give_vocabularies, idf_weights
 from kerashape_torch.saving.weights_file import WeightsFile, weights_bytes
 from kerashape_torch.shape import to_text
 from kerashape_torch.weight_paths import Kept, kept_weights
@@ -77,6 +78,7 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
         return _model(filepath, custom_objects)
     contents = archive.read(filepath, weights)
     model = _model(contents.config, custom_objects)
+    give_vocabularies(model, filepath, contents.weights)
     if contents.weights is not None:
         _attach(model, contents.weights, Path(os.fsdecode(os.fspath(filepath))).name)
     return model
@@ -110,6 +112,8 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) ->
         layers = kept_weights(model) if model.built else []
         kept = [place for _, places in layers for place in places]
         arrays = _arrays_of_module(weights, kept) if weights is not None else _arrays(layers)
+        for mine, others in zip((kept, arrays), idf_weights(model)):
+            mine.extend(others)
         members = {archive.METADATA: json.dumps({"keras_version": KERAS_VERSION, "date_saved": _now()}).encode(),
                    archive.CONFIG: model.to_json().encode(), archive.WEIGHTS: weights_bytes(kept, arrays)}
         archive.write(filepath, lambda path: archive.write_zip(path, members))

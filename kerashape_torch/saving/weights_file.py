@@ -66,6 +66,10 @@ class WeightsFile:
                 raise
             raise WeightsError(f"{self.name} is damaged: {error}") from error
 
+    def vector(self, wanted: Kept) -> list[float]:
+        """The numbers of one array that has one axis, and that is no weight of the model's."""
+        return self._array(self._group(wanted.group, wanted), wanted).tolist()  # type: ignore[no-any-return]
+
     # ---- groups ------------------------------------------------------------------------------------------------------
 
     def _group(self, path: str, kept: Kept) -> h5py.Group:
@@ -170,7 +174,7 @@ def _groups_with_arrays(group: Any, path: str, where: str, seen: set[Any], depth
         child = _child(group, name, where)
         if isinstance(child, h5py.Group):
             yield from _groups_with_arrays(child, f"{path}/{name}", where, seen, depth + 1)
-        else:
+        elif name != "idf_weights":  # of a vocabulary, and no weight that is trained
             has_arrays = True
     if has_arrays:
         yield path
