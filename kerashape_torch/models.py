@@ -38,7 +38,6 @@ class InputLayer(Layer):
     batch_shape: Any = None
     optional: bool = False
     keeps_dtype = True
-    supports_masking = True
 
     def __post_init__(self) -> None:
         given = self.__dict__

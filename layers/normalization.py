@@ -292,7 +292,7 @@ class GroupNormalization(_Normalization):
         groups, (channels,) = self._groups(shape), self.sizes(shape)
         axis = 1 if self.layout(shape) == CHANNELS_FIRST else self.axes(len(shape))[0]
         affine = self.scale or self.center
-        if axis == 1 and groups < channels:
+        if axis == 1 and groups < channels and self.scale >= self.center:
             made: nn.Module = nn.GroupNorm(groups, channels, eps=self.epsilon, affine=affine)
         else:
             made = GroupNormOnAxis(axis, groups, channels, self.epsilon, affine)

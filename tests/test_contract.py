@@ -7,11 +7,11 @@ Keras' numbers, for each case that was recorded from Keras. A layer without case
 from __future__ import annotations
 
 import inspect
-import zlib
 from typing import Any
 
 import harness
 import keras
+import live
 import numpy as np
 import pytest
 import torch
@@ -20,7 +20,6 @@ from harness import Case
 import kerashape_torch.layers  # fills the catalog
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.layer import Layer
-from kerashape_torch.lowering import keras_weights, set_keras_weights
 from kerashape_torch.lowering.compile import model_to_torch
 from kerashape_torch.models import InputLayer
 from kerashape_torch.structure import flatten
@@ -87,6 +86,17 @@ def test_shapes(case: Case) -> None:
     if case["id"] in REAL_SHAPE_INSTEAD:
         outputs = harness.call(case, harness.make(case), case["real_input_shapes"])
     assert harness.plain(harness.shapes_as_recorded(outputs)) == expected
+
+
+@by_id(GOOD)
+def test_dtypes_and_masks(case: Case) -> None:
+    """Of every symbolic output; and whether the layer lets masks through."""
+    if case["id"] in REFUSED_EARLY:
+        pytest.skip(REFUSED_EARLY[case["id"]])
+    layer = harness.make(case)
+    outputs = harness.call(case, layer)
+    assert [x.dtype for x in flatten(outputs)] == flatten(case["output_dtype"])
+    assert layer.supports_masking == case["supports_masking"]
 
 
 @by_id([case for case in GOOD if case.get("real_output_shape") is not None and not case.get("real_error")])
@@ -164,6 +174,24 @@ def test_numbers(case: Case) -> None:
         assert harness.agrees(array, accepted), _difference(array, accepted[0])
 
 
+@pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning")
+@by_id([case for case in LIVE if "float32" in case["input_dtypes"] and not live.is_half(case)
+        and not harness.is_stateful(case)])  # Keras overwrites the states that its own gradient needs
+def test_gradients_are_those_of_keras(case: Case) -> None:
+    """Of a weighed sum of the outputs, by every input of floats and every weight."""
+    pair = live.pair(case)
+    mine, theirs = ([torch.as_tensor(x).requires_grad_(x.dtype == np.float32) for x in pair.inputs] for _ in range(2))
+    got, want = live.weighed(pair.ours(*mine)), live.weighed(pair.call(theirs))
+    if want is None or not want.requires_grad:
+        assert got is None or not got.requires_grad
+        return
+    want.backward()
+    assert got is not None
+    got.backward()
+    wanted = [*(x.grad for x in theirs), *(w.value.grad for w in pair.theirs.weights)]
+    live.gradients_agree([*(x.grad for x in mine), *live.keras_gradients(pair.ours)], wanted)
+
+
 def _difference(got: Any, want: Any) -> str:
     if got.shape != want.shape:
         return f"shape {got.shape}, Keras gives {want.shape}"
@@ -174,26 +202,11 @@ def _difference(got: Any, want: Any) -> str:
 @by_id(LIVE)
 def test_numbers_of_keras_itself(case: Case) -> None:
     """Numbers that nobody recorded: the layer here and in Keras, with the same random weights and inputs."""
-    random = np.random.default_rng(zlib.crc32(case["id"].encode()))
-    shapes = [*case["real_input_shapes"], *([2, *mark["shape"][1:]] for mark in harness.tensor_marks(case))]
-    dtypes = [*case["input_dtypes"], *(mark["dtype"] for mark in harness.tensor_marks(case))]
-    indices = case["class_name"].endswith("Embedding")
-    inputs = [harness.random_input(random, shape, dtype, indices) for shape, dtype in zip(shapes, dtypes)]
-    ours = harness.compiled(case, harness.make(case), inputs)
-    theirs = harness.keras_layer(case)
-    args, kwargs = harness.arguments(case, [torch.as_tensor(x) for x in inputs])
-    kwargs = {"training": False, **kwargs} if theirs._call_has_training_arg else kwargs
-    theirs(*args, **kwargs)  # builds it
-    if harness.is_stateful(case):
-        theirs.reset_state()
-    weights = [harness.random_weight(random, spec, array) for spec, array in
-               zip(keras_weights(ours).specs, theirs.get_weights(), strict=True)]
-    theirs.set_weights(weights)
-    set_keras_weights(ours, weights)
+    pair = live.pair(case)
+    tensors = [torch.as_tensor(x) for x in pair.inputs]
     with torch.inference_mode():
-        got, want = ours(*map(torch.as_tensor, inputs)), theirs(*args, **kwargs)
-    half = any(name in str(case["config"]["config"].get("dtype")) for name in ("float16", "bfloat16"))
-    rtol, atol = (2e-2, 2e-2) if half else (1e-4, 1e-5)  # 8 or 11 bits, rounded at other places
+        got, want = pair.ours(*tensors), pair.call(tensors)
+    rtol, atol = (2e-2, 2e-2) if live.is_half(case) else (1e-4, 1e-5)  # 8 or 11 bits, rounded at other places
     for x, y in zip(flatten(got), flatten(want), strict=True):
         torch.testing.assert_close(x, y, rtol=rtol, atol=atol, equal_nan=True)
 

@@ -168,16 +168,21 @@ class BatchRenorm(BatchNormOnAxis):
 
 
 class GroupNormOnAxis(nn.GroupNorm):
-    """Group normalization with the channels on any axis. It takes a single value for each group, which ``nn.GroupNorm``
-    refuses in a batch of one."""
+    """Group normalization with the channels on any axis.
+
+    It takes a single value for each group, which ``nn.GroupNorm`` refuses in a batch of one, and a bias without a weight,
+    for which torch has no gradient.
+    """
 
     def __init__(self, axis: int, groups: int, channels: int, eps: float, affine: bool = True) -> None:
         super().__init__(groups, channels, eps=eps, affine=affine)
         self.axis = axis
 
     def forward(self, x: Tensor) -> Tensor:
-        result = torch.group_norm(x.movedim(self.axis, 1), self.num_groups, self.weight, self.bias, self.eps)
-        return result.movedim(1, self.axis)
+        bias = self.bias if self.weight is not None else None
+        result = torch.group_norm(x.movedim(self.axis, 1), self.num_groups, self.weight, bias, self.eps)
+        result = result.movedim(1, -1)
+        return (result if bias is self.bias else result + self.bias).movedim(-1, self.axis)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, axis={self.axis}"
