@@ -8,6 +8,7 @@ from kerashape_torch.layers import (  # noqa: F401  importing a family enters it
     activation,
     attention,
     convolution,
+    convolutional_recurrent,
     core,
     einsum,
     embedding,

@@ -1,6 +1,7 @@
 """One step of a recurrent layer, and the weights and torch modules that follow from it for all steps."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 from kerashape_torch import activations, initializers
@@ -10,11 +11,11 @@ from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import number
 from kerashape_torch.initializers import InitializerLike
-from kerashape_torch.layer import Layer
+from kerashape_torch.layer import Layer, channels_first_axis, channels_first_shape
 from kerashape_torch.models import Model
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, fixed, require_rank, to_text
-from kerashape_torch.structure import flatten, flatten_shapes, is_shape
+from kerashape_torch.shape import Shape, Size, fixed, require_rank, to_text
+from kerashape_torch.structure import flatten_shapes, is_shape
 from kerashape_torch.weights import Place, WeightSpec
 
 
@@ -28,6 +29,11 @@ class _Rate(Kind):
 
 
 Rate = Annotated[float, _Rate()]
+
+
+def rate_by_gate(rate: float) -> float:
+    """Where each gate drops elements of its own, Keras drops nothing at a rate of 1."""
+    return rate if rate < 1 else 0.0
 
 
 class PartlyWritten(Layer, catalog=False):
@@ -107,8 +113,14 @@ class Cell(PartlyWritten, catalog=False):
 
     def compute_output_shape(self, shape: Shape, states: Any = None) -> Any:
         require_rank(shape, 2, "(batch, features)", hint="a cell is one step; RNN(cell) takes (batch, steps, features)")
-        check_states(states, self.state_size, "states")
+        check_states(states, self.state_shapes(shape[0]), "states")
         return [(shape[0], self.output_size), self._after(states)]
+
+    def state_shapes(self, batch: Size) -> list[Any]:
+        """One shape for each state; a list of shapes for a cell of several in a stack."""
+        sizes = self.state_size
+        return [[(batch, each) for each in size] if isinstance(size, (list, tuple)) else (batch, size)
+                for size in (sizes if isinstance(sizes, (list, tuple)) else [sizes])]
 
     def _after(self, states: Any) -> Any:
         return states
@@ -122,18 +134,34 @@ class Cell(PartlyWritten, catalog=False):
         return recurrent.OneStep(self.sequence_module(fixed(shape[-1], "features"), recurrent.Options()))
 
 
-def check_states(states: Any, sizes: Any, what: str) -> None:
-    """Refuses states of another number or size than a cell has.
+def check_states(given: Any, wanted: list[Any], what: str) -> None:
+    """Refuses states of another number or shape than a layer has.
 
-    >>> check_states([(None, 4), (None, 4)], [4, 4], "states")
+    >>> check_states([(None, 4), (2, 4)], [(None, 4), (None, 4)], "states")
     """
-    wanted = flatten(sizes)
-    given = [] if states is None else [states] if is_shape(states) else flatten_shapes(states)
-    if len(given) != len(wanted):
-        raise ShapeError(f"{what}: takes {len(wanted)}, {to_text([(None, size) for size in wanted])}, got {len(given)}")
-    for shape, size in zip(given, wanted):
-        if len(shape) != 2 or shape[1] not in (None, size):
-            raise ShapeError(f"{what}: the units are {size}, got {to_text(shape)}")
+    shapes = [] if given is None else [given] if is_shape(given) else flatten_shapes(given)
+    expected = flatten_shapes(wanted)
+    if len(shapes) != len(expected):
+        raise ShapeError(f"{what}: takes {len(expected)}, {to_text(expected)}, got {len(shapes)}")
+    for shape, own in zip(shapes, expected):
+        if len(shape) != len(own) or any(size not in (None, known) for size, known in zip(shape[1:], own[1:])):
+            raise ShapeError(f"{what}: each is {to_text(own)}, got {to_text(shape)}")
+
+
+def activation_inside(layer: Layer, argument: str, shape: Shape, channels_first: bool = False) -> Any:
+    """An activation that a recurrent layer applies at each step, as a torch function or module; None for linear.
+
+    ``shape`` is one step's in Keras' order; with ``channels_first`` the step itself runs in that order.
+    """
+    activation, rank = getattr(layer, argument), len(shape)
+    if not isinstance(activation, Layer):
+        return activations.lowered(activation, partial(channels_first_axis, rank=rank) if channels_first else None)
+    if activation.weight_specs(shape):
+        raise ConfigError(f"{type(layer).__name__}({argument}={activation!r}): an activation inside a cell has no "
+                          "weights of its own")
+    if channels_first:
+        return activation.in_channels_first(rank).module(channels_first_shape(shape))
+    return activation.module(shape)
 
 
 class _Options:
@@ -215,13 +243,7 @@ class _OneCell(_Options, Cell, catalog=False):
         return {"recurrent_dropout": self.recurrent_dropout}
 
     def _function(self, argument: str) -> Callable[[Any], Any] | None:
-        activation = getattr(self, argument)
-        if not isinstance(activation, Layer):
-            return activations.lowered(activation)
-        if activation.weight_specs((None, self.units)):
-            raise ConfigError(f"{type(self).__name__}({argument}={activation!r}): an activation inside a cell has no "
-                              "weights of its own")
-        return activation.module((None, self.units))
+        return activation_inside(self, argument, (None, self.units))  # type: ignore[no-any-return]
 
 
 class _GateOptions:
@@ -246,7 +268,7 @@ class _GatedCell(_GateOptions, _OneCell, catalog=False):
 
     def _loop_arguments(self) -> dict[str, Any]:
         return {"recurrent_activation": self._function("recurrent_activation"),
-                "recurrent_dropout": self.recurrent_dropout, "mask_per_gate": self.mask_per_gate}
+                "recurrent_dropout": rate_by_gate(self.recurrent_dropout), "mask_per_gate": self.mask_per_gate}
 
 
 class SimpleRNNCell(_OneCell):

@@ -48,13 +48,14 @@ class Recurrent(nn.Module):
 
     options: Options
     state_sizes: list[Any]
+    steps_axis = 1
 
-    def configure(self, options: Options, state_sizes: list[Any]) -> None:
+    def configure(self, options: Options, state_sizes: list[Any], spatial: Sequence[int] = ()) -> None:
         self.options = options
         self.state_sizes = state_sizes
         if options.batch is not None:
             for i, size in enumerate(flatten(state_sizes)):
-                self.register_buffer(f"state_{i}", torch.zeros(options.batch, size), persistent=False)
+                self.register_buffer(f"state_{i}", torch.zeros(options.batch, size, *spatial), persistent=False)
 
     def run(self, sequences: Tensor, states: States | None) -> tuple[Tensor, States]:
         """The outputs of all steps and the last states."""
@@ -63,11 +64,13 @@ class Recurrent(nn.Module):
     def forward(self, sequences: Tensor, initial_state: Any = None) -> Any:
         outputs, states = self.run(self.turned(sequences), self.first_states(initial_state))
         self.keep(states)
-        return self.options.collect(outputs if self.options.return_sequences else outputs[:, -1], states)
+        if not self.options.return_sequences:
+            outputs = outputs.select(self.steps_axis, -1)
+        return self.options.collect(outputs, states)
 
     def turned(self, sequences: Tensor) -> Tensor:
         # Keras leaves what comes out in the order in which it was made: the last step first.
-        return sequences.flip(1) if self.options.go_backwards else sequences
+        return sequences.flip(self.steps_axis) if self.options.go_backwards else sequences
 
     def first_states(self, initial_state: Any) -> States | None:
         if initial_state is not None:
@@ -320,10 +323,10 @@ class OneStep(nn.Module):
 # ---- both directions -------------------------------------------------------------------------------------------------
 
 
-def merged(forward: Tensor, backward: Tensor, mode: str | None) -> Any:
+def merged(forward: Tensor, backward: Tensor, mode: str | None, axis: int = -1) -> Any:
     """Two directions as one tensor, or as a pair."""
     if mode == "concat":
-        return torch.cat([forward, backward], -1)
+        return torch.cat([forward, backward], axis)
     if mode is None:
         return forward, backward
     if mode == "mul":
@@ -361,11 +364,13 @@ class BidirectionalRNN(_BothWays, RNN):  # type: ignore[misc]
 class Bidirectional(nn.Module):
     """Two recurrent modules of any sort, the second of which runs from the last step to the first."""
 
-    def __init__(self, forward_layer: nn.Module, backward_layer: nn.Module, options: Options) -> None:
+    def __init__(self, forward_layer: nn.Module, backward_layer: nn.Module, options: Options,
+                 channels_first: bool = False) -> None:
         super().__init__()
         self.forward_layer = forward_layer
         self.backward_layer = backward_layer
         self.options = options
+        self.steps_axis, self.merge_axis = (2, 1) if channels_first else (1, -1)
 
     def forward(self, sequences: Tensor, initial_state: Any = None) -> Any:
         halves: list[dict[str, Any]] = [{}, {}]
@@ -378,8 +383,8 @@ class Bidirectional(nn.Module):
             states = [*there[1:], *back[1:]]
             there, back = there[0], back[0]
         if self.options.return_sequences:
-            back = back.flip(1)
-        return self.options.collect(merged(there, back, self.options.merge_mode), states)
+            back = back.flip(self.steps_axis)
+        return self.options.collect(merged(there, back, self.options.merge_mode, self.merge_axis), states)
 
 
 # ---- every step by itself --------------------------------------------------------------------------------------------
