@@ -10,9 +10,13 @@ from kerashape_torch.layers import (  # noqa: F401  importing a family enters it
     convolution,
     convolutional_recurrent,
     core,
+    cudnn_recurrent,
     einsum,
     embedding,
+    experimental,
     function,
+    legacy,
+    locally_connected,
     merging,
     multi_head_attention,
     normalization,
@@ -26,6 +30,7 @@ from kerashape_torch.layers import (  # noqa: F401  importing a family enters it
     transposed_convolution,
     wrappers,
 )
+from kerashape_torch.layers.legacy import Merge, merge
 from kerashape_torch.layers.merging import (
     add,
     average,
@@ -36,12 +41,15 @@ from kerashape_torch.layers.merging import (
     multiply,
     subtract,
 )
+from kerashape_torch.layers.recurrent_cells import Cell
 from kerashape_torch.models import Input, InputLayer
+
+AbstractRNNCell = Cell
 
 _catalog = {name: cls for name, cls in Layer.catalog().items() if name not in ("Model", "Functional", "Sequential")}
 globals().update(_catalog)
-__all__ = ["Input", "InputLayer", "Layer", "add", "average", "concatenate", "dot", "maximum", "minimum", "multiply",
-           "subtract", *_catalog]
+__all__ = ["AbstractRNNCell", "Cell", "Input", "InputLayer", "Layer", "Merge", "add", "average", "concatenate", "dot",
+           "experimental", "maximum", "merge", "minimum", "multiply", "subtract", *_catalog]
 
 
 def __getattr__(name: str) -> Any:

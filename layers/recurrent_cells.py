@@ -353,15 +353,16 @@ class LSTMCell(_GatedCell):
 class ForgetGateOnes:
     """The initializer of an LSTM's bias: ones for the forget gate, another initializer for the rest."""
 
-    def __init__(self, others: Any) -> None:
+    def __init__(self, others: Any, at: int = 1, gates: int = 4) -> None:
         self.others = others
+        self.at, self.gates = at, gates
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, device: Any = None) -> Any:
         import torch
 
-        units = shape[0] // 4
-        parts = ((self.others, units), ("ones", units), (self.others, 2 * units))
-        return torch.cat([initializers.get(one)((size,), dtype=dtype, device=device) for one, size in parts])
+        units = shape[0] // self.gates
+        parts = ((self.others, self.at), ("ones", 1), (self.others, self.gates - self.at - 1))
+        return torch.cat([initializers.get(one)((n * units,), dtype=dtype, device=device) for one, n in parts])
 
     def __repr__(self) -> str:
         return f"{self.others!r}, and ones for the forget gate"
