@@ -51,7 +51,7 @@ class _CuDNN(_GivenOptions, Recurrent, catalog=False):
         biases = (Place("bias_ih_l0", entry=0, gates=order), Place("bias_hh_l0", entry=1, gates=order))
         return [self._spec("kernel", "kernel", (features, gates * units), ("input features", counted), (kernel,)),
                 self._spec("recurrent_kernel", "recurrent", (units, gates * units), ("units", counted), (recurrent,)),
-                self._spec("bias", "bias", (2 * gates * units,), (f"2 * {counted}",), biases)]
+                self._spec("bias", "bias", (2 * gates * units,), (f"{2 * gates} biases * units",), biases)]
 
     def _spec(self, name: str, argument: str, shape: tuple[int, ...], axes: tuple[str, ...],
               places: tuple[Place, ...]) -> WeightSpec:

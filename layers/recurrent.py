@@ -20,6 +20,7 @@ from kerashape_torch.layers.recurrent_cells import (
     SimpleRNNCell,
     StackedRNNCells,
     check_states,
+    require_cell,
 )
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, fixed, require_rank
@@ -140,8 +141,7 @@ class RNN(Holder, Recurrent):
     def __post_init__(self) -> None:
         if isinstance(self.cell, (list, tuple)):
             self.cell = StackedRNNCells(cells=list(self.cell))
-        if not isinstance(self.cell, Cell):
-            raise ConfigError(f"RNN(cell=...) takes a cell such as LSTMCell(4), or a list of cells, got {self.cell!r}")
+        require_cell(self.cell, "RNN(cell=...)")
         self.hold()
 
     def sublayers(self) -> Sequence[Layer]:

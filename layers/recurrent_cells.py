@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from kerashape_torch import activations, initializers
 from kerashape_torch.activations import Activation
@@ -15,7 +15,7 @@ from kerashape_torch.layer import Layer, channels_first_axis, channels_first_sha
 from kerashape_torch.models import Model
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, Size, fixed, require_rank, to_text
-from kerashape_torch.structure import flatten_shapes, is_shape
+from kerashape_torch.structure import flatten, flatten_shapes, is_shape
 from kerashape_torch.weights import Place, WeightSpec
 
 
@@ -73,8 +73,22 @@ def inside(layer: Layer, models_too: bool = False) -> list[Layer]:
     return found
 
 
+def require_cell(cell: Any, argument: str) -> None:
+    """Refuses what is no cell, or does not say its states."""
+    if not isinstance(cell, Cell):
+        raise ConfigError(f"{argument} takes a cell such as LSTMCell(4), or a list of cells, got {cell!r}. "
+                          "One of your own is a subclass of layers.Cell")
+    if not hasattr(cell, "state_size"):
+        raise ConfigError(f"{argument}: {type(cell).__name__} has no state_size, the number of units of its state or a "
+                          "list of them")
+
+
 class Cell(PartlyWritten, catalog=False):
     """Base of all cells: what :class:`RNN` runs over the steps.
+
+    A cell of your own has a ``state_size``, a ``build`` if it has weights, and a ``forward(self, inputs, states)`` that
+    returns the output and the next states. Its first states are zeros, or what its ``get_initial_state(batch_size)``
+    returns.
 
     Input shape:  (batch, features), and the states, each (batch, units)
     Output shape: (batch, units), and the states after this step
@@ -86,28 +100,36 @@ class Cell(PartlyWritten, catalog=False):
     module_names: ClassVar[tuple[str, str]] = ("", "")
     """In ``torch_modules.recurrent``: torch's own module with Keras' options, and the loop for what torch lacks."""
 
-    @property
-    def state_size(self) -> Any:
-        """The number of units of each state, nested as Keras nests the states."""
-        raise NotImplementedError
+    if TYPE_CHECKING:
 
-    @property
-    def output_size(self) -> int:
-        """The number of units of the output."""
-        raise NotImplementedError
+        @property
+        def state_size(self) -> Any:
+            """The number of units of each state, nested as Keras nests the states."""
+
+        @property
+        def output_size(self) -> int:
+            """The number of units of the output; that of the first state, if the class does not say it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "output_size":
+            return flatten(self.state_size)[0]
+        raise AttributeError(f"{type(self).__name__} has no {name!r}")
 
     @property
     def is_stock(self) -> bool:
         """Whether torch has a module for many steps of this cell."""
-        raise NotImplementedError
+        return False
 
     def sequence_specs(self, features: int) -> list[WeightSpec]:
         """The weights, as they lie in :meth:`sequence_module`."""
-        raise NotImplementedError
+        return [spec.below(torch="cell") for spec in Layer.weight_specs(self, (None, features))]
 
     def sequence_module(self, features: int, options: Any) -> Any:
         """A torch module that runs the cell over (batch, steps, features)."""
-        raise NotImplementedError
+        from kerashape_torch.torch_modules.user import UserCell
+
+        module: Any = Layer.module(self, (None, features))
+        return UserCell(module, flatten(self.state_size), options)
 
     # ---- the rules of a cell that is called by itself ----------------------------------------------------------------
 
@@ -436,8 +458,7 @@ class StackedRNNCells(Holder, Cell):
     def __post_init__(self) -> None:
         self.cells = list(self.cells)
         for cell in self.cells:
-            if not isinstance(cell, Cell):
-                raise ConfigError(f"StackedRNNCells(cells=...) takes cells such as LSTMCell(4), got {cell!r}")
+            require_cell(cell, "StackedRNNCells(cells=...)")
         if not self.cells:
             raise ConfigError("StackedRNNCells(cells=...) takes one cell or more, got none")
         self.hold()
@@ -447,7 +468,8 @@ class StackedRNNCells(Holder, Cell):
 
     @property
     def state_size(self) -> Any:
-        return [cell.state_size for cell in self.cells]
+        sizes = [cell.state_size for cell in self.cells]
+        return [list(size) if isinstance(size, tuple) else size for size in sizes]
 
     @property
     def output_size(self) -> int:
