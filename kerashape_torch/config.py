@@ -256,7 +256,7 @@ class Record:
         cls._required = tuple(f.name for f in fields.values() if f.default is REQUIRED)
         if family:
             cls._family = {}
-        elif not cls.__module__.startswith(__name__.split(".")[0]):
+        elif cls.__module__.split(".")[0] != __name__.split(".")[0]:
             cls.keras_module = cls.__module__
         elif catalog:
             cls._enter(cls.__name__, *aliases)
@@ -368,7 +368,14 @@ def custom_object_scope(objects: Mapping[str, Any] | None) -> Iterator[None]:
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
-    """Registers a class or function as ``package>name``, as Keras does, so that files that name it can be read."""
+    """Registers a class or function as ``package>name``, as Keras does, so that files that name it can be read.
+
+    >>> @register_keras_serializable("mine")
+    ... def double(x):
+    ...     return 2 * x
+    >>> get_registered_name(double), get_registered_object("mine>double") is double
+    ('mine>double', True)
+    """
 
     def register(obj: Any) -> Any:
         obj.registered_name = f"{package}>{name or obj.__name__}"
@@ -376,6 +383,22 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
         return obj
 
     return register
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """Everything registered, by name; what is put in here is found when configs are read."""
+    return _registered
+
+
+def get_registered_name(obj: Any) -> str:
+    """``package>name`` of a registered class or function, the plain name of any other."""
+    return str(vars(obj).get("registered_name", obj.__name__))
+
+
+def get_registered_object(name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The class or function of a name, from ``custom_objects`` or registered, or None."""
+    with custom_object_scope(custom_objects):
+        return custom_object(name)
 
 
 def custom_object(*names: str | None) -> Any:
@@ -399,9 +422,9 @@ def register_family(module: str, base: type[Record]) -> None:
 def serialize(obj: Any) -> dict[str, Any]:
     """``{"module", "class_name", "config", "registered_name"}`` as Keras 3 writes any object that has a config."""
     cls = type(obj)
-    registered = getattr(cls, "registered_name", None)
     module = getattr(cls, "keras_module", cls.__module__)
-    return {"module": module if registered is None else None,
+    registered = get_registered_name(cls) if module == cls.__module__ else None  # Keras has a name for users' classes
+    return {"module": None if module == "__main__" else module,
             "class_name": getattr(obj, "keras_class_name", cls.__name__),
             "config": obj.get_config(), "registered_name": registered}
 

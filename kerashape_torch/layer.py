@@ -6,15 +6,17 @@ A layer's arguments are bare fields, and it states three rules: the output shape
 
 import functools
 import itertools
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from kerashape_torch.config import Field, Kind, Record, argument, register_family, serialize
+from kerashape_torch.config import Field, Kind, Record, argument, register_family, serialize, to_config
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.graph import Node, TensorSpec, connect, shapes_of, snake_case
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, axis_index, standardize, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, map_shapes
+from kerashape_torch.user_layers import UserDefined, argument_names, built, given_to_init, run_shapes, torch_function
 from kerashape_torch.weights import WeightSpec
 
 if TYPE_CHECKING:
@@ -100,8 +102,11 @@ def _shapes_text(shapes: Sequence[Any]) -> str:
     return to_text(given[0] if len(given) == 1 else given)
 
 
-class Layer(_Arguments, catalog=False):
+class Layer(UserDefined, _Arguments, catalog=False):
     """Base of all layers. A subclass writes its arguments as fields and overrides the rules that differ.
+
+    Instead of rules it may have a ``forward`` of torch tensors, and a ``build`` that makes its weights: see
+    :mod:`kerashape_torch.user_layers`.
 
     The rules take shapes as the layer's call takes tensors: one shape, a list of shapes for layers that merge a list,
     or one shape for each of :attr:`shape_arguments`.
@@ -140,20 +145,35 @@ class Layer(_Arguments, catalog=False):
     """True where Keras' computation leaves the tensors that it was given without their masks."""
     takes_strings: ClassVar[bool] = False
     """True where the layer reads strings, which are no tensors: it turns them into one."""
+    _given_to_init: ClassVar[Mapping[str, Any]] = types.MappingProxyType({})
 
     # ---- the three rules ---------------------------------------------------------------------------------------------
 
-    def compute_output_shape(self, shape: Any) -> Any:
+    def compute_output_shape(self, *shapes: Any, **_: Any) -> Any:
         """Input shape(s) to output shape(s), with None where a size is not known."""
-        return shape
+        if torch_function(self) is None:
+            return shapes[0]
+        specs = [map_shapes(lambda shape: TensorSpec(shape, self.compute_dtype), shape) for shape in shapes]
+        return shapes_of(run_shapes(self, specs, {}))
 
-    def weight_specs(self, shape: Any) -> list[WeightSpec]:
+    def weight_specs(self, *shapes: Any, **_: Any) -> list[WeightSpec]:
         """The weights for an input shape, in Keras' order: trainable ones first."""
-        return []
+        return built(self, shapes)[1] if type(self).build is not UserDefined.build else []
 
-    def module(self, shape: Any) -> "torch.nn.Module":
+    def module(self, *shapes: Any, **_: Any) -> "torch.nn.Module":
         """A torch module for an input shape, stock wherever torch has one; it takes the order of :meth:`layout`."""
-        raise NotImplementedError(f"{type(self).__name__} has no torch module")
+        if torch_function(self) is None:
+            raise NotImplementedError(f"{type(self).__name__} has no torch module")
+        return self._user_module(shapes)
+
+    def _user_module(self, shapes: Sequence[Any]) -> "torch.nn.Module":
+        from kerashape_torch.torch_modules.user import UserLayer
+
+        if type(self).build is UserDefined.build:
+            return UserLayer(self.copy(nodes=[]), self.weight_specs(*shapes), {})
+        twin, specs = built(self, shapes)
+        names = vars(twin).keys() - vars(self).keys() - {spec.places[0].path for spec in specs}
+        return UserLayer(twin, specs, {name: vars(twin)[name] for name in sorted(names)})
 
     # ---- what else a layer may say -----------------------------------------------------------------------------------
 
@@ -191,6 +211,17 @@ class Layer(_Arguments, catalog=False):
             own = cls.__dict__.get(rule)
             if own is not None and not hasattr(own, "states_its_layer"):
                 setattr(cls, rule, _stating_its_layer(own))
+        function = cls.__dict__.get("forward") or cls.__dict__.get("call")
+        if function is not None:
+            cls.call_arguments = argument_names(function, shaped=False)
+            cls.shape_arguments = argument_names(function, shaped=True)
+            cls.uses_mask = "mask" in cls.call_arguments
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "Self":
+        made = super().__new__(cls)
+        if cls.__init__ is not Layer.__init__ and cls.keras_module == cls.__module__:
+            made.__dict__["_given_to_init"] = given_to_init(cls, args, kwargs)
+        return made
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.serial = next(serials)
@@ -198,6 +229,7 @@ class Layer(_Arguments, catalog=False):
         self._namer: Any = None
         self._auto_name: str | None = None
         self.saved_weights: list[Any] | None = None  # the arrays of the file that the layer came from, in Keras' order
+        kwargs.pop("autocast", None)  # Keras writes it for layers of a user's own
         super().__init__(*args, **kwargs)
         if self.given_name is not None and "/" in str(self.given_name):
             raise ConfigError(f"{type(self).__name__}(name=...) must be a string without '/', got {self.given_name!r}")
@@ -305,6 +337,8 @@ class Layer(_Arguments, catalog=False):
 
     def output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Shapes and dtypes that come out of a call with these symbolic tensors or :class:`TensorSpec`."""
+        if torch_function(self) is not None and type(self).compute_output_shape is Layer.compute_output_shape:
+            return run_shapes(self, args, kwargs)
         specs = self.input_specs(args, kwargs)
         shapes = self.compute_output_shape(*map(shapes_of, specs))
         first = next((x for x in flatten(specs) if isinstance(x, TensorSpec)), None)
@@ -359,6 +393,10 @@ class Layer(_Arguments, catalog=False):
         """Whether the input shape is known, and with it every weight shape."""
         return bool(self.nodes) or self.declared_shape is not None
 
+    @built.setter
+    def built(self, value: bool) -> None:
+        """Layers written for Keras say so in ``build``; here the input shape says it."""
+
     def count_params(self, trainable: bool | None = None) -> int:
         """How many numbers the weights hold; of the trainable or the others alone, if asked.
 
@@ -376,7 +414,10 @@ class Layer(_Arguments, catalog=False):
         for name, field in self._fields.items():
             if name not in config and self._is_written(field):
                 config[name] = self._written(field)
-        return config
+        return {**config, **{name: to_config(value) for name, value in self._given_to_init.items()}}
+
+    def given(self) -> dict[str, Any]:
+        return {**self._given_to_init, **super().given()}
 
     def _is_written(self, field: Field) -> bool:
         if field.name in _CONSTRUCTION_ONLY and field.keyword_only:

@@ -244,7 +244,7 @@ class Model(Layer, aliases=("Functional",)):
         shapes = [x.shape for x in self.graph.flat_outputs]
         return shapes[0] if len(shapes) == 1 else shapes
 
-    @property
+    @property  # type: ignore[misc]
     def built(self) -> bool:
         return True
 
@@ -470,7 +470,7 @@ class Sequential(Model):
     def outputs(self) -> Any:
         return [self.graph.outputs]
 
-    @property
+    @property  # type: ignore[misc]
     def built(self) -> bool:
         return self._tail is not None
 

@@ -2,7 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from kerashape_torch.config import custom_object_scope, register_keras_serializable
+from kerashape_torch.config import (
+    custom_object_scope,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
 
 if TYPE_CHECKING:
     from kerashape_torch.reports.plot import model_to_svg, plot_model
@@ -16,4 +22,6 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["custom_object_scope", "model_to_svg", "plot_model", "register_keras_serializable"]
+CustomObjectScope = custom_object_scope
+__all__ = ["CustomObjectScope", "custom_object_scope", "get_custom_objects", "get_registered_name",
+           "get_registered_object", "model_to_svg", "plot_model", "register_keras_serializable"]

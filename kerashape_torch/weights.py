@@ -13,8 +13,9 @@ class Place(NamedTuple):
 
     Attributes:
         path: of the parameter or buffer, below the layer's module: ``"weight"``, ``"pointwise.weight"``.
-        pattern: einops, from Keras' layout to torch's; it inverts for free. None where they are the same.
-        entry: only this one of the Keras array's first axis lives here (a GRU's two biases).
+        pattern: einops, from Keras' layout to torch's; it inverts for free. None where they are the same. Several, one
+            after the other, are parted by semicolons.
+        entry: only this part of the Keras array lives here, of as many as the weight has places (a GRU's two biases).
         gates: Keras' gates in torch's order, as blocks of the last axis: ``(1, 0, 2)`` turns z, r, h into r, z, h.
         sizes: lengths of axes that the pattern joins or splits.
     """

@@ -9,15 +9,20 @@ from kerashape_torch.layers import (  # noqa: F401  importing a family enters it
     attention,
     category,
     convolution,
+    convolutional_recurrent,
     core,
+    cudnn_recurrent,
     einsum,
     embedding,
+    experimental,
     function,
     image_color,
     image_geometry,
     image_histograms,
     image_mixing,
     image_resizing,
+    legacy,
+    locally_connected,
     lookup,
     merging,
     multi_head_attention,
@@ -36,6 +41,7 @@ from kerashape_torch.layers import (  # noqa: F401  importing a family enters it
     wrappers,
 )
 from kerashape_torch.layers.foreign import FlaxLayer, JaxLayer, TFSMLayer, TorchModuleWrapper
+from kerashape_torch.layers.legacy import Merge, merge
 from kerashape_torch.layers.merging import (
     add,
     average,
@@ -46,13 +52,17 @@ from kerashape_torch.layers.merging import (
     multiply,
     subtract,
 )
+from kerashape_torch.layers.recurrent_cells import Cell
 from kerashape_torch.layers.wrappers import Wrapper
 from kerashape_torch.models import Input, InputLayer
 
+AbstractRNNCell = Cell
+
 _catalog = {name: cls for name, cls in Layer.catalog().items() if name not in ("Model", "Functional", "Sequential")}
 globals().update(_catalog)
-__all__ = ["FlaxLayer", "Input", "InputLayer", "JaxLayer", "Layer", "TFSMLayer", "TorchModuleWrapper", "Wrapper", "add",
-           "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract", *_catalog]
+__all__ = ["AbstractRNNCell", "Cell", "FlaxLayer", "Input", "InputLayer", "JaxLayer", "Layer", "Merge", "TFSMLayer",
+           "TorchModuleWrapper", "Wrapper", "add", "average", "concatenate", "dot", "experimental", "maximum", "merge",
+           "minimum", "multiply", "subtract", *_catalog]
 
 
 def __getattr__(name: str) -> Any:

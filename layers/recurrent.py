@@ -20,6 +20,7 @@ from kerashape_torch.layers.recurrent_cells import (
     SimpleRNNCell,
     StackedRNNCells,
     check_states,
+    require_cell,
 )
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, fixed, require_rank
@@ -78,32 +79,36 @@ class Recurrent(_Options, PartlyWritten, catalog=False):
             return (shape[0], None, shape[1])  # input_dim without input_length: sequences of any length
         return shape
 
+    @property
+    def is_stock(self) -> bool:
+        """Whether torch has a module for it."""
+        return self.one_step.is_stock
+
     # ---- the rules ---------------------------------------------------------------------------------------------------
 
     def compute_output_shape(self, shape: Shape, initial_state: Any = None) -> Any:
         if not is_shape(shape):
             raise ShapeError("expected one tensor, (batch, steps, features), got a list",
                              hint="give states by name: layer(x, initial_state=[...])")
-        require_rank(shape, 3, "(batch, steps, features)")
-        cell = self.one_step
+        output, states = self.step_shapes(shape)
         if initial_state is not None:
-            check_states(initial_state, cell.state_size, "initial_state")
+            check_states(initial_state, states, "initial_state")
         if self.stateful and shape[0] is None:
             raise ShapeError("batch: a stateful layer needs a fixed batch size, got None",
                              hint="give it in the input shape: Input(shape, batch_size=...)")
-        output = (*shape[:2], cell.output_size) if self.return_sequences else (shape[0], cell.output_size)
-        return [output, *self._state_shapes(shape[0])] if self.return_state else output
+        if self.return_sequences:
+            output = (output[0], shape[1], *output[1:])
+        return [output, *states] if self.return_state else output
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """Of a sequence its own mask; states have none."""
         mask = flatten(previous_mask)[0]
         return [mask if self.return_sequences else None]
 
-    def _state_shapes(self, batch: int | None) -> list[Any]:
-        """One shape for each state; a list of shapes for a cell of several in a stack."""
-        sizes = self.one_step.state_size
-        return [[(batch, each) for each in size] if isinstance(size, list) else (batch, size)
-                for size in (sizes if isinstance(sizes, list) else [sizes])]
+    def step_shapes(self, shape: Shape) -> tuple[Shape, list[Any]]:
+        """What comes out of one step, and the states: one shape each, or a list for a cell of several in a stack."""
+        require_rank(shape, 3, "(batch, steps, features)")
+        return (shape[0], self.one_step.output_size), self.one_step.state_shapes(shape[0])
 
     def weight_specs(self, shape: Shape, initial_state: Any = None) -> list[WeightSpec]:
         cell = self.one_step
@@ -143,8 +148,7 @@ class RNN(Holder, Recurrent):
     def __post_init__(self) -> None:
         if isinstance(self.cell, (list, tuple)):
             self.cell = StackedRNNCells(cells=list(self.cell))
-        if not isinstance(self.cell, Cell):
-            raise ConfigError(f"RNN(cell=...) takes a cell such as LSTMCell(4), or a list of cells, got {self.cell!r}")
+        require_cell(self.cell, "RNN(cell=...)")
         self.hold()
 
     def sublayers(self) -> Sequence[Layer]:

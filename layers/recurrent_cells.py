@@ -1,7 +1,8 @@
 """One step of a recurrent layer, and the weights and torch modules that follow from it for all steps."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from kerashape_torch import activations, initializers
 from kerashape_torch.activations import Activation
@@ -10,10 +11,10 @@ from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import number
 from kerashape_torch.initializers import InitializerLike
-from kerashape_torch.layer import Layer
+from kerashape_torch.layer import Layer, channels_first_axis, channels_first_shape
 from kerashape_torch.models import Model
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, fixed, require_rank, to_text
+from kerashape_torch.shape import Shape, Size, fixed, require_rank, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, is_shape
 from kerashape_torch.weights import Place, WeightSpec
 
@@ -28,6 +29,11 @@ class _Rate(Kind):
 
 
 Rate = Annotated[float, _Rate()]
+
+
+def rate_by_gate(rate: float) -> float:
+    """Where each gate drops elements of its own, Keras drops nothing at a rate of 1."""
+    return rate if rate < 1 else 0.0
 
 
 class PartlyWritten(Layer, catalog=False):
@@ -67,8 +73,22 @@ def inside(layer: Layer, models_too: bool = False) -> list[Layer]:
     return found
 
 
+def require_cell(cell: Any, argument: str) -> None:
+    """Refuses what is no cell, or does not say its states."""
+    if not isinstance(cell, Cell):
+        raise ConfigError(f"{argument} takes a cell such as LSTMCell(4), or a list of cells, got {cell!r}. "
+                          "One of your own is a subclass of layers.Cell")
+    if not hasattr(cell, "state_size"):
+        raise ConfigError(f"{argument}: {type(cell).__name__} has no state_size, the number of units of its state or a "
+                          "list of them")
+
+
 class Cell(PartlyWritten, catalog=False):
     """Base of all cells: what :class:`RNN` runs over the steps.
+
+    A cell of your own has a ``state_size``, a ``build`` if it has weights, and a ``forward(self, inputs, states)`` that
+    returns the output and the next states. Its first states are zeros, or what its ``get_initial_state(batch_size)``
+    returns.
 
     Input shape:  (batch, features), and the states, each (batch, units)
     Output shape: (batch, units), and the states after this step
@@ -80,35 +100,49 @@ class Cell(PartlyWritten, catalog=False):
     module_names: ClassVar[tuple[str, str]] = ("", "")
     """In ``torch_modules.recurrent``: torch's own module with Keras' options, and the loop for what torch lacks."""
 
-    @property
-    def state_size(self) -> Any:
-        """The number of units of each state, nested as Keras nests the states."""
-        raise NotImplementedError
+    if TYPE_CHECKING:
 
-    @property
-    def output_size(self) -> int:
-        """The number of units of the output."""
-        raise NotImplementedError
+        @property
+        def state_size(self) -> Any:
+            """The number of units of each state, nested as Keras nests the states."""
+
+        @property
+        def output_size(self) -> int:
+            """The number of units of the output; that of the first state, if the class does not say it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "output_size":
+            return flatten(self.state_size)[0]
+        raise AttributeError(f"{type(self).__name__} has no {name!r}")
 
     @property
     def is_stock(self) -> bool:
         """Whether torch has a module for many steps of this cell."""
-        raise NotImplementedError
+        return False
 
     def sequence_specs(self, features: int) -> list[WeightSpec]:
         """The weights, as they lie in :meth:`sequence_module`."""
-        raise NotImplementedError
+        return [spec.below(torch="cell") for spec in Layer.weight_specs(self, (None, features))]
 
     def sequence_module(self, features: int, options: Any) -> Any:
         """A torch module that runs the cell over (batch, steps, features)."""
-        raise NotImplementedError
+        from kerashape_torch.torch_modules.user import UserCell
+
+        module: Any = Layer.module(self, (None, features))
+        return UserCell(module, flatten(self.state_size), options)
 
     # ---- the rules of a cell that is called by itself ----------------------------------------------------------------
 
     def compute_output_shape(self, shape: Shape, states: Any = None) -> Any:
         require_rank(shape, 2, "(batch, features)", hint="a cell is one step; RNN(cell) takes (batch, steps, features)")
-        check_states(states, self.state_size, "states")
+        check_states(states, self.state_shapes(shape[0]), "states")
         return [(shape[0], self.output_size), self._after(states)]
+
+    def state_shapes(self, batch: Size) -> list[Any]:
+        """One shape for each state; a list of shapes for a cell of several in a stack."""
+        sizes = self.state_size
+        return [[(batch, each) for each in size] if isinstance(size, (list, tuple)) else (batch, size)
+                for size in (sizes if isinstance(sizes, (list, tuple)) else [sizes])]
 
     def _after(self, states: Any) -> Any:
         return states
@@ -122,18 +156,34 @@ class Cell(PartlyWritten, catalog=False):
         return recurrent.OneStep(self.sequence_module(fixed(shape[-1], "features"), recurrent.Options()))
 
 
-def check_states(states: Any, sizes: Any, what: str) -> None:
-    """Refuses states of another number or size than a cell has.
+def check_states(given: Any, wanted: list[Any], what: str) -> None:
+    """Refuses states of another number or shape than a layer has.
 
-    >>> check_states([(None, 4), (None, 4)], [4, 4], "states")
+    >>> check_states([(None, 4), (2, 4)], [(None, 4), (None, 4)], "states")
     """
-    wanted = flatten(sizes)
-    given = [] if states is None else [states] if is_shape(states) else flatten_shapes(states)
-    if len(given) != len(wanted):
-        raise ShapeError(f"{what}: takes {len(wanted)}, {to_text([(None, size) for size in wanted])}, got {len(given)}")
-    for shape, size in zip(given, wanted):
-        if len(shape) != 2 or shape[1] not in (None, size):
-            raise ShapeError(f"{what}: the units are {size}, got {to_text(shape)}")
+    shapes = [] if given is None else [given] if is_shape(given) else flatten_shapes(given)
+    expected = flatten_shapes(wanted)
+    if len(shapes) != len(expected):
+        raise ShapeError(f"{what}: takes {len(expected)}, {to_text(expected)}, got {len(shapes)}")
+    for shape, own in zip(shapes, expected):
+        if len(shape) != len(own) or any(size not in (None, known) for size, known in zip(shape[1:], own[1:])):
+            raise ShapeError(f"{what}: each is {to_text(own)}, got {to_text(shape)}")
+
+
+def activation_inside(layer: Layer, argument: str, shape: Shape, channels_first: bool = False) -> Any:
+    """An activation that a recurrent layer applies at each step, as a torch function or module; None for linear.
+
+    ``shape`` is one step's in Keras' order; with ``channels_first`` the step itself runs in that order.
+    """
+    activation, rank = getattr(layer, argument), len(shape)
+    if not isinstance(activation, Layer):
+        return activations.lowered(activation, partial(channels_first_axis, rank=rank) if channels_first else None)
+    if activation.weight_specs(shape):
+        raise ConfigError(f"{type(layer).__name__}({argument}={activation!r}): an activation inside a cell has no "
+                          "weights of its own")
+    if channels_first:
+        return activation.in_channels_first(rank).module(channels_first_shape(shape))
+    return activation.module(shape)
 
 
 class _Options:
@@ -215,13 +265,7 @@ class _OneCell(_Options, Cell, catalog=False):
         return {"recurrent_dropout": self.recurrent_dropout}
 
     def _function(self, argument: str) -> Callable[[Any], Any] | None:
-        activation = getattr(self, argument)
-        if not isinstance(activation, Layer):
-            return activations.lowered(activation)
-        if activation.weight_specs((None, self.units)):
-            raise ConfigError(f"{type(self).__name__}({argument}={activation!r}): an activation inside a cell has no "
-                              "weights of its own")
-        return activation.module((None, self.units))
+        return activation_inside(self, argument, (None, self.units))  # type: ignore[no-any-return]
 
 
 class _GateOptions:
@@ -246,7 +290,7 @@ class _GatedCell(_GateOptions, _OneCell, catalog=False):
 
     def _loop_arguments(self) -> dict[str, Any]:
         return {"recurrent_activation": self._function("recurrent_activation"),
-                "recurrent_dropout": self.recurrent_dropout, "mask_per_gate": self.mask_per_gate}
+                "recurrent_dropout": rate_by_gate(self.recurrent_dropout), "mask_per_gate": self.mask_per_gate}
 
 
 class SimpleRNNCell(_OneCell):
@@ -331,15 +375,16 @@ class LSTMCell(_GatedCell):
 class ForgetGateOnes:
     """The initializer of an LSTM's bias: ones for the forget gate, another initializer for the rest."""
 
-    def __init__(self, others: Any) -> None:
+    def __init__(self, others: Any, at: int = 1, gates: int = 4) -> None:
         self.others = others
+        self.at, self.gates = at, gates
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, device: Any = None) -> Any:
         import torch
 
-        units = shape[0] // 4
-        parts = ((self.others, units), ("ones", units), (self.others, 2 * units))
-        return torch.cat([initializers.get(one)((size,), dtype=dtype, device=device) for one, size in parts])
+        units = shape[0] // self.gates
+        parts = ((self.others, self.at), ("ones", 1), (self.others, self.gates - self.at - 1))
+        return torch.cat([initializers.get(one)((n * units,), dtype=dtype, device=device) for one, n in parts])
 
     def __repr__(self) -> str:
         return f"{self.others!r}, and ones for the forget gate"
@@ -413,8 +458,7 @@ class StackedRNNCells(Holder, Cell):
     def __post_init__(self) -> None:
         self.cells = list(self.cells)
         for cell in self.cells:
-            if not isinstance(cell, Cell):
-                raise ConfigError(f"StackedRNNCells(cells=...) takes cells such as LSTMCell(4), got {cell!r}")
+            require_cell(cell, "StackedRNNCells(cells=...)")
         if not self.cells:
             raise ConfigError("StackedRNNCells(cells=...) takes one cell or more, got none")
         self.hold()
@@ -424,7 +468,8 @@ class StackedRNNCells(Holder, Cell):
 
     @property
     def state_size(self) -> Any:
-        return [cell.state_size for cell in self.cells]
+        sizes = [cell.state_size for cell in self.cells]
+        return [list(size) if isinstance(size, tuple) else size for size in sizes]
 
     @property
     def output_size(self) -> int:

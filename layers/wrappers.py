@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from kerashape_torch import activations
 from kerashape_torch.config import Choice, serialize
 from kerashape_torch.errors import ConfigError, ShapeError
-from kerashape_torch.layer import CHANNELS_FIRST, Layer
+from kerashape_torch.layer import ANY, CHANNELS_FIRST, KERAS, Layer
 from kerashape_torch.layers.recurrent import Recurrent
 from kerashape_torch.layers.recurrent_cells import Holder, check_states, inside
 from kerashape_torch.models import Model, Sequential
@@ -27,9 +27,9 @@ MergeMode = Annotated[str | None, _MergeMode("concat", "sum", "mul", "ave")]
 # ---- a layer as a part of another one's module -----------------------------------------------------------------------
 
 
-def _is_one_module(layer: Layer, shape: Any) -> bool:
-    """Whether the layer's own module says all of it, in Keras' order of axes."""
-    if isinstance(layer, Model) or layer.layout(shape) == CHANNELS_FIRST:
+def _is_one_module(layer: Layer, shape: Any, order: str) -> bool:
+    """Whether the layer's own module says all of it, in this order of axes."""
+    if isinstance(layer, Model) or layer.layout(shape) not in (order, ANY):
         return False
     activation = getattr(layer, "activation", None)
     if layer.activation_is_inside or activation is None:
@@ -37,19 +37,20 @@ def _is_one_module(layer: Layer, shape: Any) -> bool:
     return not isinstance(activation, Layer) and activations.get(activation) is activations.linear
 
 
-def part_module(layer: Layer, shape: Any, masked: bool = False) -> Any:
-    """A module for a layer or model inside another layer: takes and gives Keras' order, the activation is in it."""
-    if _is_one_module(layer, shape):
+def part_module(layer: Layer, shape: Any, order: str = KERAS, masked: bool = False) -> Any:
+    """A module for a layer or model inside another layer, the activation in it. It takes and gives Keras' order; or
+    channels first, if asked and if this is how it works. If ``masked``, it takes a mask too."""
+    if _is_one_module(layer, shape, order):
         return (layer.masked_module if masked else layer.module)(shape)
     return layer.inner_module(shape, masked)
 
 
-def part_specs(layer: Layer, shape: Any, at: str) -> list[WeightSpec]:
+def part_specs(layer: Layer, shape: Any, at: str, order: str = KERAS) -> list[WeightSpec]:
     """The weights of :func:`part_module`, which lies at a path of the module around it."""
     if isinstance(layer, Model):
         specs = [spec.below(layer.name) for spec in _model_specs(layer, f"{at}.{_torch_name(layer.name)}")]
     else:
-        path = at if _is_one_module(layer, shape) else f"{at}.{_torch_name(layer.name)}"
+        path = at if _is_one_module(layer, shape, order) else f"{at}.{_torch_name(layer.name)}"
         specs = [spec.below(layer.name, path) for spec in layer.weight_specs(shape)]
     return specs if layer.trainable else [spec._replace(trainable=False) for spec in specs]
 
@@ -214,6 +215,9 @@ class Bidirectional(Holder):
         mask = flatten(previous_mask)[0] if self.return_sequences else None
         return [mask, mask] if self.merge_mode is None else [mask]
 
+    def layout(self, shape: Shape, initial_state: Any = None) -> str:
+        return CHANNELS_FIRST if {part.layout(shape) for part in self.sublayers()} == {CHANNELS_FIRST} else KERAS
+
     def compute_output_shape(self, shape: Shape, initial_state: Any = None) -> Any:
         there = self.forward_layer.compute_output_shape(shape)
         back = self._backward_layer.compute_output_shape(shape)
@@ -221,7 +225,7 @@ class Bidirectional(Holder):
         if self.return_state:
             there, back, states = there[0], back[0], [*there[1:], *back[1:]]
         if initial_state is not None:
-            self._check_states(initial_state)
+            self._check_states(shape, initial_state)
         merged = [there, back] if self.merge_mode is None else [self._merged(there, back)]
         outputs = [*merged, *states]
         return outputs if len(outputs) > 1 else outputs[0]
@@ -232,15 +236,16 @@ class Bidirectional(Holder):
         last = None if there[-1] is None or back[-1] is None else there[-1] + back[-1]
         return (*there[:-1], last)
 
-    def _check_states(self, states: Any) -> None:
+    def _check_states(self, shape: Shape, states: Any) -> None:
         layers = (self.forward_layer, self._backward_layer)
         if all(isinstance(layer, Recurrent) for layer in layers):
-            check_states(states, [layer.one_step.state_size for layer in layers], "initial_state")
+            check_states(states, [layer.step_shapes(shape)[1] for layer in layers], "initial_state")
 
     def weight_specs(self, shape: Shape, initial_state: Any = None) -> list[WeightSpec]:
         there, back = self.forward_layer, self._backward_layer
         if not self._is_stock():
-            return [*part_specs(there, shape, "forward_layer"), *part_specs(back, shape, "backward_layer")]
+            parts = (("forward_layer", there), ("backward_layer", back))
+            return [spec for at, part in parts for spec in part_specs(part, shape, at, self.layout(shape))]
         specs = part_specs(there, shape, "")
         for spec in part_specs(back, shape, ""):
             places = tuple(place._replace(path=f"{place.path}_reverse") for place in spec.places)
@@ -252,8 +257,10 @@ class Bidirectional(Holder):
         there, back = self._forward, self._backward
         if not (isinstance(there, Recurrent) and isinstance(back, Recurrent)):
             return False
+        if not (there.is_stock and back.is_stock) or there.stateful or there.go_backwards:
+            return False
         cells: list[Any] = [there.one_step, back.one_step]
-        if not all(cell.is_stock and not cell.dropout for cell in cells) or there.stateful or there.go_backwards:
+        if cells[0].dropout or cells[1].dropout:
             return False
         first, second = ({name: getattr(cell, name, None) for name in ("units", "use_bias", "reset_after")}
                          for cell in cells)
@@ -268,7 +275,9 @@ class Bidirectional(Holder):
         there, back = self.forward_layer, self._backward_layer
         if self._is_stock():
             return there.one_step.bidirectional_module(fixed(shape[-1], "features"), options)
-        return recurrent.Bidirectional(part_module(there, shape), part_module(back, shape), options)
+        order = self.layout(shape)
+        return recurrent.Bidirectional(part_module(there, shape, order), part_module(back, shape, order), options,
+                                       channels_first=order == CHANNELS_FIRST)
 
 
 class TimeDistributed(Wrapper):
@@ -326,7 +335,7 @@ class TimeDistributed(Wrapper):
         stateful = any(getattr(layer, "stateful", False) for layer in inside(self, models_too=True))
         step = self._step_shape(shape)
         batch = step[0] if stateful else product((step[0], shape[1]))
-        return Module(part_module(self.layer, (batch, *step[1:]), masked), _gathers(self.layer, step), stateful)
+        return Module(part_module(self.layer, (batch, *step[1:]), masked=masked), _gathers(self.layer, step), stateful)
 
 
 def _gathers(layer: Layer, *shapes: Any) -> bool:

@@ -49,7 +49,7 @@ def compiled(oracle: keras.layers.Layer, *shape: int | None) -> torch.nn.Module:
 
 
 class Pair(NamedTuple):
-    """One recorded case, live: the compiled module and Keras' layer with the same random weights, and inputs for both."""
+    """One recorded case, live: the compiled module and Keras' layer with the same random weights, and their inputs."""
 
     ours: torch.nn.Module
     theirs: keras.layers.Layer

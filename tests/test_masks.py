@@ -194,6 +194,15 @@ def sentences(k: K) -> Any:
     return k.Model(x, k.layers.TimeDistributed(k.layers.LSTM(3))(y))
 
 
+@builder
+def images(k: K) -> Any:
+    """A mask of whole images of a film."""
+    film, mask = k.Input((7, 4, 5, 2)), k.Input((7,), dtype="bool")
+    forward = k.layers.ConvLSTM2D(3, 2, return_sequences=True)(film, mask=mask)
+    backward = k.layers.ConvLSTM2D(3, 2, go_backwards=True, return_state=True)(film, mask=mask)
+    return k.Model([film, mask], [forward, *backward])
+
+
 def both(name: str, seed: int = 0) -> tuple[Any, Any, list[np.ndarray]]:
     """The model in Keras and compiled, with the same weights, and inputs with holes; one sample has nothing at all."""
     keras.utils.clear_session()

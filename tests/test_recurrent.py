@@ -183,7 +183,7 @@ def test_states_that_do_not_fit_are_refused() -> None:
     x = kt.Input((5, 3))
     with pytest.raises(ShapeError, match=r"takes 2, \[\(None, 4\), \(None, 4\)\], got 1"):
         layers.LSTM(4)(x, initial_state=[kt.Input((4,))])
-    with pytest.raises(ShapeError, match=r"the units are 4, got \(None, 3\)"):
+    with pytest.raises(ShapeError, match=r"each is \(None, 4\), got \(None, 3\)"):
         layers.LSTM(4)(x, initial_state=[kt.Input((4,)), kt.Input((3,))])
     with pytest.raises(ShapeError, match="initial_state="):
         layers.LSTM(4)([x, kt.Input((4,)), kt.Input((4,))])

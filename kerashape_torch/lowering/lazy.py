@@ -57,7 +57,7 @@ class LazyModel(_Lazy):
         self.eval()
 
     def _probe(self) -> fx.GraphModule | None:
-        for rank in (2, 3, 4, 5, 1):
+        for rank in (2, 3, 4, 5, 6, 1):
             try:
                 return self._without_memory((None, *(_PROBE,) * (rank - 1)))
             except KerashapeError:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kerashape_torch import constraints, initializers, regularizers
 from kerashape_torch.errors import KerashapeError, WeightsError
+from kerashape_torch.layer import Layer
 from kerashape_torch.lowering.lower import Binding
 from kerashape_torch.shape import to_text
 from kerashape_torch.weight_paths import Kept
@@ -60,20 +61,22 @@ def _swap_gates(value: Tensor, gates: tuple[int, ...]) -> Tensor:
     return torch.cat([blocks[gate] for gate in gates], dim=-1)
 
 
-def to_place(value: Tensor, place: Place) -> Tensor:
-    """A Keras weight as it lies in one place of the torch module."""
+def to_place(value: Tensor, place: Place, parts: int = 1) -> Tensor:
+    """A Keras weight, which lives in so many parts, as it lies in one place of the torch module."""
     if place.entry is not None:
-        value = value[place.entry]
+        value = value.chunk(parts)[place.entry].flatten()
     if place.gates:
         value = _swap_gates(value, place.gates)
-    return rearrange(value, place.pattern, **_used(place.pattern, place.sizes)) if place.pattern else value
+    for pattern in place.pattern.split(";") if place.pattern else ():
+        value = rearrange(value, pattern, **_used(pattern, place.sizes))
+    return value
 
 
 def from_place(value: Tensor, place: Place) -> Tensor:
     """What :func:`to_place` did, undone; gradients flow through."""
-    if place.pattern:
-        left, right = place.pattern.split("->")
-        value = rearrange(value, f"{right} -> {left}", **_used(place.pattern, place.sizes))
+    for pattern in reversed(place.pattern.split(";")) if place.pattern else ():
+        left, right = pattern.split("->")
+        value = rearrange(value, f"{right} -> {left}", **_used(pattern, place.sizes))
     if place.gates:
         inverse = tuple(place.gates.index(i) for i in range(len(place.gates)))
         value = _swap_gates(value, inverse)
@@ -87,10 +90,15 @@ def _used(pattern: str, sizes: Mapping[str, int]) -> dict[str, int]:
 
 def keras_value(module: nn.Module, spec: WeightSpec) -> Tensor:
     """A weight's tensor in Keras' layout; a view where einops can give one."""
-    parts = [from_place(tensor_at(module, place.path), place) for place in spec.places]
+    return _joined(spec, {place.path: tensor_at(module, place.path) for place in spec.places})
+
+
+def _joined(spec: WeightSpec, held: Mapping[str, Tensor]) -> Tensor:
+    parts = [from_place(held[place.path], place) for place in spec.places]
     indexed = [place.entry for place in spec.places]
     if all(index is not None for index in indexed):
-        return torch.stack([part for _, part in sorted(zip(indexed, parts), key=lambda pair: pair[0] or 0)])
+        parts = [part for _, part in sorted(zip(indexed, parts), key=lambda pair: pair[0] or 0)]
+        return torch.cat(parts).reshape(spec.shape)
     return parts[0]
 
 
@@ -99,7 +107,30 @@ def assign(module: nn.Module, spec: WeightSpec, value: Tensor) -> None:
     with torch.no_grad():
         for place in spec.places:
             target = tensor_at(module, place.path)
-            target.copy_(to_place(value, place).to(target.dtype).reshape(target.shape))
+            target.copy_(to_place(value, place, len(spec.places)).to(target.dtype).reshape(target.shape))
+
+
+def converted(arrays: Sequence[Any], source: Layer, target: Layer) -> list[np.ndarray[Any, Any]]:
+    """The weights of a recurrent layer as another layer of the same sort keeps them.
+
+    So Keras 2 loads what CuDNNLSTM saved into LSTM, and CuDNNGRU into GRU, and back.
+
+    >>> from kerashape_torch.layers import LSTM, CuDNNLSTM
+    >>> arrays = [np.ones((3, 8)), np.ones((2, 8)), np.ones(16)]
+    >>> [array.shape for array in converted(arrays, CuDNNLSTM(2), LSTM(2))]
+    [(3, 8), (2, 8), (8,)]
+    """
+    shape = (None, None, len(arrays[0]))
+    held: dict[str, Tensor] = {}
+    for spec, array in zip(source.weight_specs(shape), arrays):
+        for place in spec.places:
+            held[place.path] = to_place(torch.as_tensor(np.asarray(array)), place, len(spec.places))
+    specs = target.weight_specs(shape)
+    if "bias_hh_l0" in held and not any(place.path == "bias_hh_l0" for spec in specs for place in spec.places):
+        held["bias_ih_l0"] = held["bias_ih_l0"] + held["bias_hh_l0"]
+    elif "bias_ih_l0" in held:
+        held.setdefault("bias_hh_l0", torch.zeros_like(held["bias_ih_l0"]))
+    return [to_numpy(_joined(spec, held)) for spec in specs]
 
 
 # ---- all weights -----------------------------------------------------------------------------------------------------

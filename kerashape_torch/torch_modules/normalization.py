@@ -170,8 +170,8 @@ class BatchRenorm(BatchNormOnAxis):
 class GroupNormOnAxis(nn.GroupNorm):
     """Group normalization with the channels on any axis.
 
-    It takes a single value for each group, which ``nn.GroupNorm`` refuses in a batch of one, and a bias without a weight,
-    for which torch has no gradient.
+    It takes a single value for each group, which ``nn.GroupNorm`` refuses in a batch of one, and a bias without a
+    weight, for which torch has no gradient.
     """
 
     def __init__(self, axis: int, groups: int, channels: int, eps: float, affine: bool = True) -> None:

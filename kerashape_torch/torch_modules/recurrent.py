@@ -38,6 +38,10 @@ class Options(NamedTuple):
     merge_mode: str | None = "concat"
     zero_output_for_mask: bool = False
 
+    def zeroed(self, outputs: Tensor, mask: Tensor | None) -> Tensor:
+        """The outputs of all steps, (batch, steps, ...), without those of masked steps where that is asked for."""
+        return outputs if mask is None or not self.zero_output_for_mask else without_masked(outputs, mask)
+
     def collect(self, output: Any, states: States) -> Any:
         """The output alone, or a flat list of it and the last states. Two outputs come as a tuple."""
         outputs = list(output) if isinstance(output, tuple) else [output]
@@ -51,27 +55,31 @@ class Recurrent(nn.Module):
 
     options: Options
     state_sizes: list[Any]
+    steps_axis = 1
 
-    def configure(self, options: Options, state_sizes: list[Any]) -> None:
+    def configure(self, options: Options, state_sizes: list[Any], spatial: Sequence[int] = ()) -> None:
         self.options = options
         self.state_sizes = state_sizes
         if options.batch is not None:
             for i, size in enumerate(flatten(state_sizes)):
-                self.register_buffer(f"state_{i}", torch.zeros(options.batch, size), persistent=False)
+                self.register_buffer(f"state_{i}", torch.zeros(options.batch, size, *spatial), persistent=False)
 
     def run(self, sequences: Tensor, states: States | None, mask: Tensor | None = None) -> tuple[Tensor, States]:
         """The outputs of all steps and the last states. Masked steps (batch, steps) change no state."""
         raise NotImplementedError
 
     def forward(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> Any:
-        mask = None if mask is None else self.turned(mask.to(torch.bool))
+        if mask is not None:
+            mask = mask.to(torch.bool).flip(1) if self.options.go_backwards else mask.to(torch.bool)
         outputs, states = self.run(self.turned(sequences), self.first_states(initial_state), mask)
         self.keep(states)
-        return self.options.collect(outputs if self.options.return_sequences else outputs[:, -1], states)
+        if not self.options.return_sequences:
+            outputs = outputs.select(self.steps_axis, -1)
+        return self.options.collect(outputs, states)
 
     def turned(self, sequences: Tensor) -> Tensor:
         # Keras leaves what comes out in the order in which it was made: the last step first.
-        return sequences.flip(1) if self.options.go_backwards else sequences
+        return sequences.flip(self.steps_axis) if self.options.go_backwards else sequences
 
     def first_states(self, initial_state: Any) -> States | None:
         if initial_state is not None:
@@ -262,13 +270,12 @@ class Loop(Recurrent):
         dropped = dropout_mask(self, self.recurrent_dropout, sequences, (batch, *per_gate, self.units))
         if states is None:
             states = [weighed.new_zeros(batch, self.units) for _ in range(self.states_each)]
-        outputs, output = [], weighed.new_zeros(batch, self.units)
-        for inputs, kept in zip(weighed.unbind(1), [None] * weighed.shape[1] if mask is None else mask.unbind(1)):
+        outputs: list[Tensor] = []
+        for inputs, kept in zip(weighed.unbind(1), by_step(mask, weighed.shape[1])):
             after = self.step(inputs, states, dropped)
-            states = after if kept is None else where_kept(kept, after, states)
-            output = after[0] if kept is None else where_kept(kept, after[:1], [output])[0]
-            outputs.append(output)
-        return without_masked(torch.stack(outputs, 1), mask if self.options.zero_output_for_mask else None), states
+            outputs.append(shown(kept, after[0], outputs))
+            states = where_kept(kept, after, states)
+        return self.options.zeroed(torch.stack(outputs, 1), mask), states
 
     def step(self, inputs: Tensor, states: States, mask: Tensor | None) -> States:
         """The next states, of which the first is the output; ``inputs`` are weighed already."""
@@ -278,14 +285,26 @@ class Loop(Recurrent):
         return weigh(state, self.weight_hh_l0, self.bias_hh_l0, mask)
 
 
-def where_kept(kept: Tensor, new: States, old: States) -> States:
-    """The new tensors of the samples that a mask (batch,) keeps, the old ones of the others."""
-    return [torch.where(kept.unsqueeze(-1), a, b) for a, b in zip(new, old)]
+def by_step(mask: Tensor | None, steps: int) -> Sequence[Tensor | None]:
+    """A mask (batch, steps) as one (batch,) for each step; None where there is none."""
+    return [None] * steps if mask is None else mask.unbind(1)
 
 
-def without_masked(outputs: Tensor, mask: Tensor | None) -> Tensor:
-    """Zeros where there is a mask and it keeps nothing."""
-    return outputs if mask is None else torch.where(mask.unsqueeze(-1), outputs, 0)
+def where_kept(kept: Tensor | None, new: States, old: States) -> States:
+    """The new tensors of the samples that a step's mask keeps, the old ones of the others."""
+    if kept is None:
+        return new
+    return [torch.where(kept.reshape(-1, *[1] * (a.dim() - 1)), a, b) for a, b in zip(new, old)]
+
+
+def shown(kept: Tensor | None, output: Tensor, before: list[Tensor]) -> Tensor:
+    """What a step gives out: a masked one gives again what came before it, the first one zeros."""
+    return output if kept is None else where_kept(kept, [output], before[-1:] or [torch.zeros_like(output)])[0]
+
+
+def without_masked(outputs: Tensor, mask: Tensor) -> Tensor:
+    """Zeros where a mask of the first axes keeps nothing."""
+    return torch.where(mask.reshape(*mask.shape, *[1] * (outputs.dim() - mask.dim())), outputs, 0)
 
 
 def weigh(x: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor | None) -> Tensor:
@@ -360,7 +379,7 @@ class Stack(Recurrent):
             given = None if states is None else [states[i]] if isinstance(states[i], Tensor) else list(states[i])
             sequences, after = cell.run(sequences, given, mask)  # type: ignore[operator]
             last.append(after if isinstance(self.state_sizes[i], list) else after[0])
-        return without_masked(sequences, mask if self.options.zero_output_for_mask else None), last
+        return self.options.zeroed(sequences, mask), last
 
 
 class OneStep(nn.Module):
@@ -383,10 +402,10 @@ class OneStep(nn.Module):
 # ---- both directions -------------------------------------------------------------------------------------------------
 
 
-def merged(forward: Tensor, backward: Tensor, mode: str | None) -> Any:
+def merged(forward: Tensor, backward: Tensor, mode: str | None, axis: int = -1) -> Any:
     """Two directions as one tensor, or as a pair."""
     if mode == "concat":
-        return torch.cat([forward, backward], -1)
+        return torch.cat([forward, backward], axis)
     if mode is None:
         return forward, backward
     if mode == "mul":
@@ -428,11 +447,13 @@ class BidirectionalRNN(_BothWays, RNN):  # type: ignore[misc]
 class Bidirectional(nn.Module):
     """Two recurrent modules of any sort, the second of which runs from the last step to the first."""
 
-    def __init__(self, forward_layer: nn.Module, backward_layer: nn.Module, options: Options) -> None:
+    def __init__(self, forward_layer: nn.Module, backward_layer: nn.Module, options: Options,
+                 channels_first: bool = False) -> None:
         super().__init__()
         self.forward_layer = forward_layer
         self.backward_layer = backward_layer
         self.options = options
+        self.steps_axis, self.merge_axis = (2, 1) if channels_first else (1, -1)
 
     def forward(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> Any:
         halves: list[dict[str, Any]] = [{} if mask is None else {"mask": mask} for _ in range(2)]
@@ -445,8 +466,8 @@ class Bidirectional(nn.Module):
             states = [*there[1:], *back[1:]]
             there, back = there[0], back[0]
         if self.options.return_sequences:
-            back = back.flip(1)
-        return self.options.collect(merged(there, back, self.options.merge_mode), states)
+            back = back.flip(self.steps_axis)
+        return self.options.collect(merged(there, back, self.options.merge_mode, self.merge_axis), states)
 
 
 # ---- every step by itself --------------------------------------------------------------------------------------------
