@@ -19,7 +19,7 @@ from kerashape_torch.weights import WeightSpec
 _ATTENTION = {"query": "query_dense", "key": "key_dense", "value": "value_dense", "attention_output": "output_dense"}
 _NAMED_PARTS = {"MultiHeadAttention": _ATTENTION,
                 "GroupQueryAttention": {part: f"_{attribute}" for part, attribute in _ATTENTION.items()},
-                **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), {"conv_lstm_cell": "cell"})}
+                **{f"ConvLSTM{rank}D": {"conv_lstm_cell": "cell"} for rank in (1, 2, 3)}}
 """Parts of a layer that are no layers here: the first step of a weight's path, and Keras' attribute for it."""
 
 _ATTRIBUTES = {"layer": "layer", "cell": "cell", "forward_layer": "forward_layer", "_backward_layer": "backward_layer"}
