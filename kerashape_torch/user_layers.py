@@ -63,7 +63,7 @@ def argument_names(function: Callable[..., Any], *, shaped: bool) -> tuple[str, 
 def given_to_init(cls: type[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a user's own ``__init__``, which are no fields, for the config; Keras writes them too."""
     signature = inspect.signature(cls.__init__)
-    bound = signature.bind(None, *args, **kwargs).arguments
+    bound = signature.bind_partial(None, *args, **kwargs).arguments  # a copy is made without any
     own = [p.name for p in list(signature.parameters.values())[1:] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     return {name: bound[name] for name in own if name in bound and name not in cls._fields}
 

@@ -76,8 +76,8 @@ def inside(layer: Layer, models_too: bool = False) -> list[Layer]:
 def require_cell(cell: Any, argument: str) -> None:
     """Refuses what is no cell, or does not say its states."""
     if not isinstance(cell, Cell):
-        raise ConfigError(f"{argument} takes a cell such as LSTMCell(4), or a list of cells, got {cell!r}. "
-                          "One of your own is a subclass of layers.Cell")
+        raise ConfigError(f"{argument} takes a cell such as LSTMCell(4), got {cell!r}. One of your own is a subclass "
+                          "of layers.Cell")
     if not hasattr(cell, "state_size"):
         raise ConfigError(f"{argument}: {type(cell).__name__} has no state_size, the number of units of its state or a "
                           "list of them")

@@ -372,7 +372,7 @@ def test_a_cell_says_its_sizes_and_first_states() -> None:
     layer = layers.RNN(Counting(2), return_sequences=True, return_state=True)
     assert layer.compute_output_shape((None, 4, 3)) == [(None, 4, 3), (None, 2), (None, 1)]
     module = layer.to_torch((None, 3))
-    outputs, total, steps = module(torch.ones(1, 4, 3))
+    outputs, total, steps = copy.deepcopy(module)(torch.ones(1, 4, 3))
     assert outputs[0, :, 2].tolist() == [11, 12, 13, 14] and total.tolist() == [[12, 12]] and steps.tolist() == [[14]]
     assert module.train()(torch.ones(1, 4, 3))[0][0, 0].tolist() == [-3, -3, -11]
     both = layers.Bidirectional(layers.RNN(Counting(2)))
@@ -427,7 +427,7 @@ class Reshapes(layers.Layer):
 
 @pytest.mark.parametrize(("call", "error", "words"), [
     (lambda: layers.RNN(Unsized())(kt.Input((5, 3))), ConfigError, "state_size"),
-    (lambda: layers.RNN(layers.Dense(3)), ConfigError, "takes a cell"),
+    (lambda: layers.RNN(layers.Dense(3)), ConfigError, "takes a cell such as"),
     (lambda: Fails()(kt.Input((5, 3))), ShapeError, "Fails.build fails on"),
     (lambda: Hides()(kt.Input((5, 3))), ConfigError, "hides what the layer has"),
     (lambda: Early(), ConfigError, r"add_weight is called in build"),

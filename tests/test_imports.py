@@ -23,7 +23,7 @@ ROOMS = ["errors", "structure", "text", "shape", "config", "identifiers", "activ
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
 # doors, inside a function.
-DOORS = {"layer": {"lowering", "reports"}, "models": {"lowering", "reports", "saving"},
+DOORS = {"layer": {"lowering", "reports", "torch_modules"}, "models": {"lowering", "reports", "saving"},
          "shape_table": {"saving", "lowering"}}
 
 

@@ -327,7 +327,7 @@ def test_input_dim_counts_features() -> None:
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ConfigError, match="takes a cell such as"):
         layers.RNN(layers.Dense(3))
-    with pytest.raises(ConfigError, match="takes cells such as"):
+    with pytest.raises(ConfigError, match="takes a cell such as"):
         layers.StackedRNNCells([layers.Dense(3)])
     with pytest.raises(ConfigError, match="must be 'auto', True or False"):
         layers.LSTM(3, use_cudnn=3)
