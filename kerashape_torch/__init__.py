@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         get_keras_weights,
         predict,
         regularization_loss,
+        reset_states,
         set_keras_weights,
     )
     from kerashape_torch.saving import load_model
@@ -30,7 +31,7 @@ __version__ = "0.1.0"
 
 _ON_FIRST_USE = {"saving": ("saving", "load_model"),
                  "lowering": ("constraint_hook", "get_keras_weights", "predict", "regularization_loss",
-                              "set_keras_weights")}
+                              "reset_states", "set_keras_weights")}
 """Rooms that describing a model does without, one of which needs torch, and the names that come from them."""
 
 
@@ -44,4 +45,4 @@ def __getattr__(name: str) -> Any:
 
 __all__ = ["Input", "Layer", "Model", "Sequential", "activations", "constraint_hook", "constraints", "errors",
            "get_keras_weights", "initializers", "layers", "load_model", "models", "ops", "predict",
-           "regularization_loss", "regularizers", "saving", "set_keras_weights", "shape_table", "utils"]
+           "regularization_loss", "regularizers", "reset_states", "saving", "set_keras_weights", "shape_table", "utils"]

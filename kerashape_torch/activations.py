@@ -383,4 +383,9 @@ def lowered(identifier: Any, axis_map: Callable[[int], int] | None = None,
         axis = given.get("axis", -1)
         if axis is not None:
             given["axis"] = axis_map(axis) if isinstance(axis, int) else tuple(axis_map(each) for each in axis)
+    missing = [p.name for p in inspect.signature(recipe).parameters.values()
+               if p.default is p.empty and p.name not in given]
+    if missing:
+        raise ConfigError(f"the activation {name!r} needs {' and '.join(missing)}, which a name alone does not give. "
+                          f"functools.partial({name}, ...) does")
     return recipe(**given)

@@ -55,6 +55,11 @@ def test_contributing_is_short() -> None:
     assert len((ROOT / "CONTRIBUTING.md").read_text().splitlines()) < 50
 
 
+def test_the_page_of_layers_is_up_to_date() -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "scripts" / "document_layers.py"), "--check"], check=False)
+    assert done.returncode == 0, "run python scripts/document_layers.py"
+
+
 def test_the_readme_runs() -> None:
     """The Python blocks that stand on their own, in order, in one process."""
     blocks = (ROOT / "README.md").read_text().split("```python\n")[1:]

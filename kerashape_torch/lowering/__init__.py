@@ -1,7 +1,7 @@
 """From a model to a ``torch.fx.GraphModule``: layouts, activations, fusion, weights, each handled once for all."""
 
 from kerashape_torch.lowering.compile import layer_to_torch, model_to_torch
-from kerashape_torch.lowering.run import predict
+from kerashape_torch.lowering.run import predict, reset_states
 from kerashape_torch.lowering.weights import (
     constraint_hook,
     get_keras_weights,
@@ -11,4 +11,4 @@ from kerashape_torch.lowering.weights import (
 )
 
 __all__ = ["constraint_hook", "get_keras_weights", "keras_weights", "layer_to_torch", "model_to_torch", "predict",
-           "regularization_loss", "set_keras_weights"]
+           "regularization_loss", "reset_states", "set_keras_weights"]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kerashape_torch.lowering.weights import to_numpy
 from kerashape_torch.structure import flatten, map_structure
+from kerashape_torch.torch_modules.recurrent import Recurrent
 from kerashape_torch.torch_modules.strings import gathered, is_text
 
 
@@ -56,3 +57,19 @@ def _joined(parts: list[Any]) -> Any:
     columns = list(zip(*(flatten(part) for part in parts)))
     joined = iter([np.concatenate([x if is_text(x) else to_numpy(x) for x in column]) for column in columns])
     return map_structure(lambda _: next(joined), parts[0])
+
+
+def reset_states(module: nn.Module) -> None:
+    """Every stateful recurrent layer of a compiled module begins anew, as ``reset_state`` of a Keras layer makes it.
+
+    >>> from kerashape_torch.layers import LSTM
+    >>> module = LSTM(2, stateful=True, batch_input_shape=(1, 4, 3)).to_torch()
+    >>> first, second = module(torch.ones(1, 4, 3)), module(torch.ones(1, 4, 3))
+    >>> reset_states(module)
+    >>> again = module(torch.ones(1, 4, 3))
+    >>> torch.equal(first, again), torch.equal(first, second)
+    (True, False)
+    """
+    for part in module.modules():
+        if isinstance(part, Recurrent):
+            part.reset_state()
