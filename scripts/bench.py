@@ -30,6 +30,8 @@ class Workload(NamedTuple):
     by_hand: Callable[[], nn.Module]
     shape: tuple[int, ...]
     channels_first: bool = False
+    padded: bool = False
+    """The samples have different lengths: zeros follow."""
 
 
 def mlp(k: Any) -> Any:
@@ -108,12 +110,33 @@ def gru_by_hand() -> nn.Module:
     return _Last(nn.GRU(32, 64, batch_first=True))
 
 
+def masked_lstm(k: Any) -> Any:
+    return k.Sequential([k.layers.Input((128, 32)), k.layers.Masking(), k.layers.LSTM(64, return_sequences=True),
+                         k.layers.LSTM(64)])
+
+
+class _Packed(nn.Module):
+    """As one writes it for padding at the end, which is all that packing knows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recurrent = nn.LSTM(32, 64, batch_first=True)
+        self.second = nn.LSTM(64, 64, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        lengths = (x != 0).any(-1).sum(1).cpu()
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        _, (state, _) = self.second(self.recurrent(packed)[0])
+        return state[0]
+
+
 WORKLOADS = {
     "MLP 784-512-512-10, batch 1": Workload(mlp, mlp_by_hand, (1, 784)),
     "20 small Dense, batch 8": Workload(deep, deep_by_hand, (8, 32)),
     "small CNN 32x32, batch 64": Workload(cnn, cnn_by_hand, (64, 32, 32, 3), channels_first=True),
     "depthwise block 56x56, batch 8": Workload(separable, separable_by_hand, (8, 56, 56, 64), channels_first=True),
     "2 LSTM, 128 steps, batch 32": Workload(lstm, lstm_by_hand, (32, 128, 32)),
+    "2 LSTM of masked samples, batch 32": Workload(masked_lstm, _Packed, (32, 128, 32), padded=True),
     "GRU, 128 steps, batch 32": Workload(gru, gru_by_hand, (32, 128, 32)),
 }
 
@@ -123,6 +146,9 @@ def competitors(work: Workload, device: str) -> dict[str, Callable[[], Any]]:
     model = work.build(kt)
     ours, hand = model.to_torch(device=device), work.by_hand().to(device).eval()
     x = torch.randn(work.shape, device=device)
+    if work.padded:
+        lengths = torch.randint(32, x.shape[1], (len(x), 1), device=device)
+        x = x * (torch.arange(x.shape[1], device=device) < lengths).unsqueeze(-1)
     ready = x.movedim(-1, 1).contiguous() if work.channels_first else x
     target = dict(zip([name for name, _ in hand.named_parameters()], ours.parameters()))
     if all(p.shape == target[name].shape for name, p in hand.named_parameters()):
