@@ -33,6 +33,31 @@ class TensorSpec:
         return f"{type(self).__name__}(shape={to_text(self.shape)}, dtype={self.dtype!r})"
 
 
+class Constant(TensorSpec):
+    """An array that stands where a tensor is expected; a compiled module holds it as a buffer.
+
+    >>> Constant([[1.0, 2.0]], "float32")
+    Constant(shape=(1, 2), dtype='float32')
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any, dtype: str | None = None) -> None:
+        name = dtype or str(value.dtype).removeprefix("torch.").removeprefix("<dtype: '").removesuffix("'>")
+        super().__init__(tuple(value.shape) if hasattr(value, "shape") else _shape_of(value), name)
+        self.value = value
+
+    @property
+    def items(self) -> Any:
+        """The numbers in nested lists."""
+        value = self.value.detach().cpu() if hasattr(self.value, "detach") else self.value
+        return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _shape_of(value: Any) -> Shape:
+    return (len(value), *_shape_of(value[0] if value else 0)) if isinstance(value, (list, tuple)) else ()
+
+
 class SymbolicTensor(TensorSpec):
     """A tensor that flows between layers before any number exists. ``Input`` makes the first one.
 

@@ -17,10 +17,12 @@ import torch
 from torch import fx, nn
 
 from kerashape_torch import activations
-from kerashape_torch.graph import Graph, Node, SymbolicTensor, TensorSpec, shapes_of
+from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor, TensorSpec, shapes_of
 from kerashape_torch.layer import ANY, CHANNELS_FIRST, FLOATS, KERAS, Layer, channels_first_axis, channels_first_shape
 from kerashape_torch.lowering.masks import refuse_masks_that_matter
 from kerashape_torch.models import InputLayer, Model
+from kerashape_torch.ops import Operation
+from kerashape_torch.dtypes import narrow
 from kerashape_torch.shape import Shape
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.torch_modules import FixedMode, Fold, Function
@@ -79,6 +81,7 @@ class _Lowering:
         self.modules: dict[Layer, list[tuple[str, str]]] = {}
         self.specs: dict[Layer, list[WeightSpec]] = {}
         self.input_shapes: list[Shape] = []
+        self.constants: list[Constant] = []
 
     # ---- inputs and outputs ------------------------------------------------------------------------------------------
 
@@ -146,12 +149,16 @@ class _Lowering:
         given = layer.input_specs(*specs)
         shapes = [shapes_of(spec) for spec in given]
         order, working = self._choose_order(layer, shapes, node)
-        args, kwargs = map_structure(lambda x: self._argument(x, order, layer), (node.args, node.kwargs))
+        before, after = layer.casts_of(*specs) if isinstance(layer, Operation) else (None, None)
+        args, kwargs = map_structure(lambda x: self._argument(x, order, layer, before), (node.args, node.kwargs))
         for dropped in ("training", "mask"):
-            kwargs.pop(dropped, None)
+            if dropped not in layer.shape_arguments:
+                kwargs.pop(dropped, None)
         if order == CHANNELS_FIRST and working is not layer:
             shapes = [map_shapes(lambda s: channels_first_shape(tuple(s)), shape) for shape in shapes]
         result = self._emit(layer, working, shapes, f"{prefix}{module_name(layer.name)}", args, kwargs, training)
+        if after is not None:
+            result = self.fx.call_method("to", (result, getattr(torch, after)))
         output_specs = map_structure(lambda spec: self._running(spec, layer), layer.output_spec(*specs[0], **specs[1]))
         result = self._activate(working, result, order, output_specs, prefix)
         self._store(node, result, order, output_specs)
@@ -164,15 +171,29 @@ class _Lowering:
     def _spec(self, x: Any) -> Any:
         return self.values[id(x)].spec if isinstance(x, SymbolicTensor) else x
 
-    def _argument(self, x: Any, order: str, layer: Layer) -> Any:
+    def _argument(self, x: Any, order: str, layer: Layer, cast: str | None) -> Any:
         """A tensor in the order and, if it is of floats, in the dtype that a layer computes in."""
-        if not isinstance(x, SymbolicTensor):
+        if not isinstance(x, (SymbolicTensor, Constant)):
             return x
-        value = self.values[id(x)]
+        value = self.values[id(x)] if isinstance(x, SymbolicTensor) else self._constant(x)
         found = self.in_order(value, order)
+        if cast is not None and narrow(value.spec.dtype) != cast:
+            found = self.fx.call_method("to", (found, getattr(torch, cast)))
         if layer.has_policy and value.spec.dtype in FLOATS and value.spec.dtype != layer.variable_dtype:
             found = self.fx.call_method("to", (found, getattr(torch, layer.variable_dtype)))
         return found
+
+    def _constant(self, x: Constant) -> Value:
+        """An array of the graph as a buffer, which a state_dict does not have: it is no weight."""
+        if id(x) not in self.values:
+            dtype = narrow(x.dtype) if x.dtype in FLOATS else x.dtype
+            with torch.device("cpu"):
+                tensor = torch.as_tensor(x.value).detach().to(getattr(torch, dtype))
+            name = f"_constant_{len(self.constants)}"
+            self.constants.append(x)
+            self.root.register_buffer(name, tensor, persistent=False)
+            self.values[id(x)] = self._value(self.fx.get_attr(name), KERAS, x)
+        return self.values[id(x)]
 
     def _choose_order(self, layer: Layer, shapes: list[Any], node: Node) -> tuple[str, Layer]:
         """The order a call runs in, and the layer as it works in that order."""
@@ -181,6 +202,7 @@ class _Lowering:
             return order, layer
         values = [self.values[id(x)] for x in node.inputs]
         ranks = {len(value.spec.shape) for value in values}
+        ranks |= {x.ndim for x in flatten((node.args, node.kwargs)) if isinstance(x, Constant) and x.shape}
         if len(ranks) > 1 or all(value.order == KERAS for value in values):
             return KERAS, layer
         return CHANNELS_FIRST, layer.in_channels_first(ranks.pop())
