@@ -34,7 +34,7 @@ def result_type(*kinds: Any) -> str:
     return _result_type(frozenset(kind if isinstance(kind, str) else kind.__name__ for kind in kinds))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _result_type(names: frozenset[str]) -> str:
     if names <= {"bool", "int", "float"}:  # numbers among themselves: as the tensors that they would be
         names = frozenset(_NARROW.get(name, name) for name in names)
@@ -46,7 +46,7 @@ def _result_type(names: frozenset[str]) -> str:
     return narrow(nearest)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _above(name: str) -> frozenset[str]:
     return frozenset({name}).union(*map(_above, _NEXT[name]))
 

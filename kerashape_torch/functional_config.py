@@ -45,8 +45,10 @@ def _write_constant(value: Any) -> Any:
     if value is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(value, Constant):
-        kind = "__tensor__" if hasattr(value.value, "detach") else "__numpy__"
-        return {"class_name": kind, "config": {"value": value.items, "dtype": value.dtype}} if value.shape else value.items
+        kind = "__tensor__" if value.is_tensor else "__numpy__"
+        if value.shape:
+            return {"class_name": kind, "config": {"value": value.items, "dtype": value.dtype}}
+        return value.items
     return to_config(value)
 
 
@@ -124,7 +126,7 @@ class GraphReader:
             if name == "__ellipsis__":
                 return ...
             if name in ("__numpy__", "__tensor__"):
-                return Constant(value["config"]["value"], value["config"]["dtype"])
+                return Constant(value["config"]["value"], value["config"]["dtype"], name == "__tensor__")
             if name is not None and "config" in value:
                 return from_config_value(value)
             return {key: self._arguments(item) for key, item in value.items()}

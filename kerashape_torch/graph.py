@@ -40,12 +40,13 @@ class Constant(TensorSpec):
     Constant(shape=(1, 2), dtype='float32')
     """
 
-    __slots__ = ("value",)
+    __slots__ = ("is_tensor", "value")
 
-    def __init__(self, value: Any, dtype: str | None = None) -> None:
+    def __init__(self, value: Any, dtype: str | None = None, is_tensor: bool = False) -> None:
         name = dtype or str(value.dtype).removeprefix("torch.").removeprefix("<dtype: '").removesuffix("'>")
         super().__init__(tuple(value.shape) if hasattr(value, "shape") else _shape_of(value), name)
         self.value = value
+        self.is_tensor = is_tensor or hasattr(value, "detach")  # of torch, not of NumPy; Keras writes them apart
 
     @property
     def items(self) -> Any:

@@ -17,12 +17,12 @@ import torch
 from torch import fx, nn
 
 from kerashape_torch import activations
+from kerashape_torch.dtypes import narrow
 from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor, TensorSpec, shapes_of
 from kerashape_torch.layer import ANY, CHANNELS_FIRST, FLOATS, KERAS, Layer, channels_first_axis, channels_first_shape
 from kerashape_torch.lowering.masks import refuse_masks_that_matter
 from kerashape_torch.models import InputLayer, Model
 from kerashape_torch.ops import Operation
-from kerashape_torch.dtypes import narrow
 from kerashape_torch.shape import Shape
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.torch_modules import FixedMode, Fold, Function

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 from kerashape_torch import activations
 from kerashape_torch.config import Axes, Axis

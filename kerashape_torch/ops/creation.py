@@ -104,7 +104,7 @@ enter("numpy", "kaiser", kaiser)
 
 
 def _filled(op: Any, fill_value: Any) -> TensorSpec:
-    return TensorSpec(tuple(op.given_shape), op.dtype or "float32")
+    return TensorSpec(tuple(op.shape), op.dtype or "float32")
 
 
 @op("numpy", _filled, operands=("fill_value",))

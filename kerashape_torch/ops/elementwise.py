@@ -10,8 +10,8 @@ from kerashape_torch.graph import TensorSpec
 from kerashape_torch.ops import rules
 from kerashape_torch.ops.operation import DTypeName, Recipe, Rule, TorchFunction, op, own, stock, torch_dtype
 
-_SAME = {"square": "square", "negative": "neg", "sign": "sign", "trunc": "trunc", "copy": "clone",
-         "conjugate": "conj_physical", "bitwise_not": "bitwise_not", "bitwise_invert": "bitwise_not"}
+_SAME = {"negative": "neg", "sign": "sign", "copy": "clone", "bitwise_not": "bitwise_not",
+         "bitwise_invert": "bitwise_not"}
 _FLOAT = {"exp": "exp", "exp2": "exp2", "expm1": "expm1", "log": "log", "log1p": "log1p", "log2": "log2",
           "log10": "log10", "sqrt": "sqrt", "sin": "sin", "cos": "cos", "tan": "tan", "arcsin": "asin",
           "arccos": "acos", "arctan": "atan", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "arcsinh": "asinh",
@@ -25,7 +25,7 @@ _DIVISION = {"divide": "truediv", "true_divide": "truediv"}
 _COMPARISON = {"equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt",
                "greater_equal": "ge"}
 _LOGICAL_PAIRS = ("logical_and", "logical_or", "logical_xor")
-_FLOAT_PAIRS = {"arctan2": "atan2", "hypot": "hypot", "heaviside": "heaviside", "logaddexp": "logaddexp",
+_FLOAT_PAIRS = {"hypot": "hypot", "heaviside": "heaviside", "logaddexp": "logaddexp",
                 "logaddexp2": "logaddexp2", "nextafter": "nextafter"}
 _PAIRS = ("fmax", "fmin", "gcd", "lcm")
 _BITS = ("bitwise_and", "bitwise_or", "bitwise_xor")
@@ -72,8 +72,7 @@ def _pairs(names: Iterable[str] | Mapping[str, str], rule: Rule, operands: str =
         _enter(recipe_of(names[name] if isinstance(names, Mapping) else name), name, "numpy", rule, **options)
 
 
-_unary("numpy", {"absolute": "abs"}, rules.real, aliases=("abs",))
-_unary("numpy", {name: _SAME[name] for name in _SAME if name not in ("square", "conjugate")}, rules.same)
+_unary("numpy", _SAME, rules.same)
 _unary("numpy", {"conjugate": "conj_physical"}, rules.same, aliases=("conj",))
 _unary("numpy", {"square": "square"}, rules.counting, casts=True)
 _unary("numpy", _FLOAT, rules.floating, casts=True)
@@ -88,12 +87,30 @@ _operators(_COMPARISON, rules.broadcast_bool)
 _pairs(_LOGICAL_PAIRS, rules.broadcast_bool)
 _pairs(_PAIRS, rules.broadcast_same, casts=True)
 _pairs({"fmod": "fmod"}, rules.broadcast_count, casts=True)
+_pairs({"arctan2": "atan2"}, rules.broadcast_angle, casts=True)
 _pairs(_FLOAT_PAIRS, rules.broadcast_float, casts=True)
 _pairs(_BITS, rules.broadcast_same, operands="x y", casts=True)
 _pairs(_SHIFTS, rules.shifted, operands="x y", casts=True)
 
 
 # ---- one tensor ------------------------------------------------------------------------------------------------------
+
+
+def _but_bool(x: Any, torch_name: str) -> TorchFunction:
+    """torch has it for numbers alone; bool stays as it is."""
+    return own("unchanged") if x.dtype == "bool" else stock(torch_name)
+
+
+@op("numpy", rules.real, elementwise=True, aliases=("abs",))
+def absolute(x: Any, /) -> TorchFunction:
+    """Without the sign; how long, if complex."""
+    return _but_bool(x, "abs")
+
+
+@op("numpy", rules.same, elementwise=True)
+def trunc(x: Any, /) -> TorchFunction:
+    """Without what comes after the point."""
+    return _but_bool(x, "trunc")
 
 
 @op("numpy", rules.real, elementwise=True)

@@ -83,8 +83,8 @@ def patches(op: Any, images: TensorSpec) -> TensorSpec:
     channels = images.shape[-rank - 1] if first else images.shape[-1]
     window = each(op.size, rank)
     strides = window if op.strides is None else each(op.strides, rank)
-    places = [window_output(*axis, op.padding, dilation) for *axis, dilation in zip(
-        spatial, window, strides, each(op.dilation_rate, rank))]
+    axes = zip(spatial, window, strides, each(op.dilation_rate, rank))
+    places = [window_output(size, reach, step, op.padding, gap) for size, reach, step, gap in axes]
     filters = product((*window, channels))
     batch = images.shape[:-rank - 1]
     return TensorSpec((*batch, filters, *places) if first else (*batch, *places, filters), images.dtype)

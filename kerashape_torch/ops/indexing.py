@@ -4,7 +4,18 @@ import operator
 from typing import Any
 
 from kerashape_torch.ops import picks
-from kerashape_torch.ops.operation import DTypeName, Recipe, TorchFunction, as_tuple, op, own, refuse, torch_dtype
+from kerashape_torch.ops.operation import (
+    PUBLIC,
+    FloatName,
+    Recipe,
+    TorchFunction,
+    as_tuple,
+    enter,
+    op,
+    own,
+    refuse,
+    torch_dtype,
+)
 
 
 @op("numpy", picks.sliced)
@@ -13,6 +24,17 @@ def get_item(x: Any, key: Any, /) -> TorchFunction:
     keys = key if isinstance(key, (tuple, list)) else (key,)
     backwards = any(isinstance(k, slice) and k.step is not None and k.step < 0 for k in keys)
     return own("indexing.get_item") if backwards or isinstance(key, list) else operator.getitem
+
+
+_get_item = PUBLIC["get_item"]
+
+
+def _getting(x: Any, key: Any) -> Any:
+    """``x[key]``, with integers, slices, ``...`` and None."""
+    return _get_item(x, (key,) if isinstance(key, (slice, type(None), type(Ellipsis))) else key)  # as Keras reads it
+
+
+enter("numpy", "get_item", _getting)
 
 
 @op("numpy", picks.taken)
@@ -117,7 +139,7 @@ def unravel_index(indices: Any, /, shape: Any) -> TorchFunction:
 
 
 @op("nn", picks.one_hot)
-def one_hot(x: Any, /, num_classes: int, axis: int = -1, dtype: DTypeName = "float32",
+def one_hot(x: Any, /, num_classes: int, axis: int = -1, dtype: FloatName = None,
             sparse: bool = False) -> TorchFunction:
     """A 1 at the place of each class, 0 elsewhere; a negative class has no 1."""
     _refuse_sparse("one_hot", sparse)
@@ -125,7 +147,7 @@ def one_hot(x: Any, /, num_classes: int, axis: int = -1, dtype: DTypeName = "flo
 
 
 @op("nn", picks.multi_hot)
-def multi_hot(inputs: Any, /, num_classes: int, axis: int = -1, dtype: DTypeName = "float32",
+def multi_hot(inputs: Any, /, num_classes: int, axis: int = -1, dtype: FloatName = None,
               sparse: bool = False) -> TorchFunction:
     """A 1 at the place of each class that comes along the second axis. (Keras' rule says the dtype of the classes.)"""
     _refuse_sparse("multi_hot", sparse)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,19 +12,16 @@ from kerashape_torch.ops.rules import promoted, summed_dtype
 from kerashape_torch.shape import Shape, Size, axis_index, broadcast, product, to_text
 from kerashape_torch.structure import flatten
 
-def sizes(newshape: Any) -> tuple[Size, ...]:
-    return (newshape,) if isinstance(newshape, int) or newshape is None else tuple(newshape)
-
 
 def reshaped(op: Any, x: TensorSpec) -> TensorSpec:
-    wanted = [size if size is None or size >= 0 else None for size in sizes(op.newshape)]
+    wanted = [size if size is None or size >= 0 else None for size in tuple(op.newshape)]
     total = product(x.shape)
     known = product(size for size in wanted if size is not None)
     if total is None or known is None:
         return TensorSpec(tuple(wanted), x.dtype)
     left = wanted.count(None)
     if left > 1 or (total != known if not left else known == 0 or total % known):
-        raise ShapeError(f"{to_text(x.shape)} has {total} elements, which do not fit {to_text(sizes(op.newshape))}")
+        raise ShapeError(f"{to_text(x.shape)} has {total} elements, which do not fit {to_text(tuple(op.newshape))}")
     return TensorSpec(tuple(total // known if size is None else size for size in wanted), x.dtype)
 
 
@@ -86,10 +84,12 @@ def _summed(sizes: Iterable[Size]) -> Size:
 
 
 def _agreed(axis: int, sizes: Iterable[Size], shapes: list[Shape]) -> Size:
-    known = {size for size in sizes if size is not None}
-    if len(known) > 1:
+    """The size of an axis that all have: the first one's, as Keras says it."""
+    first, *rest = sizes
+    if len({size for size in (first, *rest) if size is not None}) > 1:
         raise ShapeError(f"axis {axis} differs: {to_text(shapes)}")
-    return known.pop() if known else None
+    return first
+
 
 def appended(op: Any, x1: TensorSpec, x2: TensorSpec) -> TensorSpec:
     if op.axis is None:
@@ -165,7 +165,7 @@ def split_along(x: TensorSpec, sections: Any, axis: int) -> list[TensorSpec]:
         sizes: list[Size] = [None if size is None else size // sections] * sections
     else:
         ends = [0, *sections, size]
-        sizes = [None if a is None or b is None else b - a for a, b in zip(ends, ends[1:])]
+        sizes = [None if a is None or b is None else b - a for a, b in itertools.pairwise(ends)]
     return [_resized(x, axis, part) for part in sizes]
 
 
@@ -230,8 +230,8 @@ def moved(op: Any, x: TensorSpec) -> TensorSpec:
 
 
 def stretched(op: Any, x: TensorSpec) -> TensorSpec:
-    broadcast(x.shape, tuple(op.given_shape))
-    return TensorSpec(tuple(op.given_shape), x.dtype)
+    broadcast(x.shape, tuple(op.shape))
+    return TensorSpec(tuple(op.shape), x.dtype)
 
 
 def tiled(op: Any, x: TensorSpec) -> TensorSpec:
@@ -299,7 +299,7 @@ def diag(op: Any, x: TensorSpec) -> TensorSpec:
         raise ShapeError(f"diag takes a vector or a matrix, got {to_text(x.shape)}")
     if x.ndim == 1:
         return diagonal_matrix(op, x)
-    return TensorSpec((diagonal_length(*x.shape, op.k),), x.dtype)
+    return TensorSpec((diagonal_length(x.shape[0], x.shape[1], op.k),), x.dtype)
 
 
 def differences(op: Any, a: TensorSpec) -> TensorSpec:

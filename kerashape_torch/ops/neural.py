@@ -117,7 +117,7 @@ def space_to_depth(x: Any, /, block_size: int, data_format: DataFormat = "channe
 # ---- normalization ---------------------------------------------------------------------------------------------------
 
 
-@op("nn", rules.batch_normalized, operands=("offset", "scale"))
+@op("nn", rules.batch_normalized, operands=("offset", "scale"), class_name="BatchNorm")
 def batch_normalization(x: Any, mean: Any, variance: Any, /, axis: int, offset: Any = None, scale: Any = None,
                         epsilon: float = 1e-3) -> TorchFunction:
     """``x`` less the mean over the deviation, scaled and moved; a row for each along one axis."""

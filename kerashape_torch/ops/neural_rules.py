@@ -8,8 +8,17 @@ from kerashape_torch.dtypes import result_type
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.graph import TensorSpec
 from kerashape_torch.ops.rules import as_float, promoted
-from kerashape_torch.shape import AXES, Shape, Size, axis_index, product, require_rank, to_text, transposed_output
-from kerashape_torch.shape import window_output as window_places
+from kerashape_torch.shape import (
+    AXES,
+    Shape,
+    Size,
+    axis_index,
+    product,
+    require_rank,
+    to_text,
+    transposed_output,
+    window_output,
+)
 
 
 def each(value: Any, rank: int) -> tuple[Any, ...]:
@@ -30,8 +39,8 @@ def _with(x: TensorSpec, sizes: Any, channels: Size, data_format: Any) -> Tensor
 
 def _slid(sizes: Shape, window: Any, strides: Any, padding: str, dilation: Any) -> list[Size]:
     rank = len(sizes)
-    return [window_places(*arguments, axis=name) for *arguments, name in zip(
-        sizes, each(window, rank), each(strides, rank), (padding,) * rank, each(dilation, rank), AXES[rank])]
+    axes = zip(sizes, each(window, rank), each(strides, rank), each(dilation, rank), AXES[rank])
+    return [window_output(size, reach, step, padding, gap, name) for size, reach, step, gap, name in axes]
 
 
 def pooled(op: Any, inputs: TensorSpec) -> TensorSpec:

@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, NamedTuple, cast
 
-from kerashape_torch.config import argument, register_family
+from kerashape_torch.config import Kind, argument, register_family
+from kerashape_torch.dtypes import narrow
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, did_you_mean
 from kerashape_torch.graph import Constant, SymbolicTensor, TensorSpec, connect
 from kerashape_torch.layer import ANY, KERAS, DTypeKind, Layer
 from kerashape_torch.meta_rule import infer_by_running
 from kerashape_torch.ops.left_out import LEFT_OUT
-from kerashape_torch.dtypes import is_float, narrow
 from kerashape_torch.structure import flatten, is_shape, map_structure
 from kerashape_torch.weights import WeightSpec
 
@@ -37,6 +37,24 @@ class _DTypeName(DTypeKind):
 
 DTypeName = Annotated[str | None, _DTypeName()]
 """An argument of an op that names a dtype."""
+
+
+class _FloatName(_DTypeName):
+    def write(self, value: Any, record: Any) -> Any:
+        return value or "float32"
+
+
+FloatName = Annotated[str | None, _FloatName()]
+"""An argument of an op that names a dtype; None is float32, and Keras writes it so."""
+
+
+class _Numbers(Kind):
+    def read(self, value: Any, where: str) -> Any:
+        return (value,) if isinstance(value, int) else tuple(value) if isinstance(value, list) else value
+
+
+Numbers = Annotated[Any, _Numbers()]
+"""An argument of an op that Keras keeps as a tuple, where one number may be given."""
 
 
 class Operands(NamedTuple):
@@ -66,6 +84,7 @@ class Operation(Layer, family=True):
     elementwise: ClassVar[bool] = False
     casts: ClassVar[bool] = False
     operands: ClassVar[Operands] = Operands()
+    parameters: ClassVar[tuple[inspect.Parameter, ...]] = ()
 
     # ---- calling -----------------------------------------------------------------------------------------------------
 
@@ -111,7 +130,7 @@ class Operation(Layer, family=True):
                if not field.keyword_only}
         given = own | dict(zip(self.operands.positional, args)) | kwargs
         by_position: list[Any] = []
-        for p in inspect.signature(type(self).recipe).parameters.values():
+        for p in self.parameters:
             if p.kind is p.VAR_POSITIONAL:
                 by_position += args
             elif p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
@@ -134,7 +153,7 @@ class Operation(Layer, family=True):
         wanted = result.dtype
         given = {x.dtype for x in self.input_specs(args, kwargs)}
         before = wanted if self.casts and any(narrow(dtype) != wanted for dtype in given) else None
-        if given <= {wanted} and is_float(wanted):
+        if given <= {"float32"} and wanted == "float32":
             return before, None
         comes = _dtype_of_running(self.function(*args, **kwargs), args, kwargs, before)
         kept = comes is None or comes == wanted or (narrow(comes) == wanted and comes in given)
@@ -276,7 +295,7 @@ def _operation_class(recipe: Recipe, module: str, class_name: str, more: Sequenc
         elif default:
             body[attribute] = p.default
     body |= {"__annotations__": annotations, "__doc__": recipe.__doc__, "__module__": recipe.__module__,
-             "recipe": staticmethod(recipe), "operands": operands,
+             "recipe": staticmethod(recipe), "operands": operands, "parameters": tuple(parameters),
              "keras_module": module if "." in module else f"keras.src.ops.{module}",
              "call_arguments": operands.names, "shape_arguments": operands.names}
     return cast("type[Operation]", type(class_name, (Operation,), body))
@@ -293,7 +312,7 @@ def _public(recipe: Recipe, cls: type[Operation], name: str) -> Callable[..., An
         bound.apply_defaults()
         given = bound.arguments
         rest = next((given.pop(p.name) for p in parameters if p.kind is p.VAR_POSITIONAL), ())
-        free = next((given.pop(p.name) for p in parameters if p.kind is p.VAR_KEYWORD), {})
+        free: dict[str, Any] = next((given.pop(p.name) for p in parameters if p.kind is p.VAR_KEYWORD), {})
         positional = [given.pop(operand) for operand in operands.positional]
         named = {operand: given.pop(operand) for operand in operands.named}
         return applied(cls(**given), (*positional, *rest), named | free)

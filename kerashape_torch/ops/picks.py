@@ -76,7 +76,7 @@ def taken_along(op: Any, x: TensorSpec, indices: TensorSpec) -> TensorSpec:
 
 
 def cut_out(op: Any, inputs: TensorSpec, start_indices: Any) -> TensorSpec:
-    wanted = tuple(op.given_shape)
+    wanted = tuple(op.shape)
     if len(wanted) != inputs.ndim:
         raise ShapeError(f"shape={wanted} has another rank than {to_text(inputs.shape)}")
     known = not isinstance(start_indices, TensorSpec)
@@ -94,7 +94,7 @@ def updated(op: Any, inputs: TensorSpec, *_: Any) -> TensorSpec:
 
 
 def scattered(op: Any, indices: Any, values: TensorSpec) -> TensorSpec:
-    return TensorSpec(tuple(op.given_shape), values.dtype)
+    return TensorSpec(tuple(op.shape), values.dtype)
 
 
 def ordered(op: Any, x: TensorSpec) -> TensorSpec:
@@ -135,7 +135,7 @@ def members(op: Any, x1: TensorSpec, x2: Any) -> TensorSpec:
 
 
 def unraveled(op: Any, indices: TensorSpec) -> list[TensorSpec]:
-    return [TensorSpec(indices.shape, indices.dtype) for _ in op.given_shape]
+    return [TensorSpec(indices.shape, indices.dtype) for _ in op.shape]
 
 
 def one_hot(op: Any, x: TensorSpec) -> TensorSpec:

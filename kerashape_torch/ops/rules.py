@@ -9,9 +9,7 @@ from typing import Any
 from kerashape_torch.dtypes import result_type
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.graph import TensorSpec
-from kerashape_torch.shape import Shape, Size, axis_index, broadcast, product, to_text
-from kerashape_torch.structure import flatten
-
+from kerashape_torch.shape import Shape, axis_index, broadcast, product, to_text
 
 # ---- dtypes ----------------------------------------------------------------------------------------------------------
 
@@ -90,6 +88,12 @@ def broadcast_count(op: Any, *operands: Any) -> TensorSpec:
 
 def broadcast_float(op: Any, *operands: Any) -> TensorSpec:
     return TensorSpec(_together(operands), as_float(promoted(*operands)))
+
+
+def broadcast_angle(op: Any, *operands: Any) -> TensorSpec:
+    """Here a Python number is a float of 32 bits, which does not give way."""
+    kinds = [x.dtype if isinstance(x, TensorSpec) else "float32" for x in operands]
+    return TensorSpec(_together(operands), result_type(*kinds, float))
 
 
 def shifted(op: Any, x: TensorSpec, y: Any) -> TensorSpec:

@@ -7,6 +7,7 @@ from kerashape_torch.config import Axis
 from kerashape_torch.ops import moves, rules
 from kerashape_torch.ops.operation import (
     DTypeName,
+    Numbers,
     Recipe,
     Rule,
     TorchFunction,
@@ -22,9 +23,9 @@ from kerashape_torch.ops.operation import (
 
 
 @op("numpy", moves.reshaped)
-def reshape(x: Any, /, newshape: Any) -> TorchFunction:
+def reshape(x: Any, /, newshape: Numbers) -> TorchFunction:
     """The same elements in another shape; -1 is what is left."""
-    return stock("reshape", shape=tuple(-1 if size is None else size for size in moves.sizes(newshape)))
+    return stock("reshape", shape=tuple(-1 if size is None else size for size in newshape))
 
 
 @op("numpy", moves.flattened)

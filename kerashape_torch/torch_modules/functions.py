@@ -296,7 +296,8 @@ def moments(x: Tensor, axes: Axes, keepdims: bool) -> tuple[Tensor, Tensor]:
     return mean.to(x.dtype), variance.to(x.dtype)
 
 
-def cumulative(x: Tensor, function: str, dim: int | None, dtype: torch.dtype | None, nan: float | None = None) -> Tensor:
+def cumulative(x: Tensor, function: str, dim: int | None, dtype: torch.dtype | None,
+               nan: float | None = None) -> Tensor:
     """``torch.cumsum`` or ``torch.cumprod``, of all elements in a row where no axis is given."""
     x = x if nan is None else without_nan(x, nan)
     x = x.flatten() if dim is None else x
@@ -317,7 +318,8 @@ def spaced(start: Any, stop: Any, kind: str, num: int, endpoint: bool, axis: int
     """Numbers from ``start`` to ``stop``: at equal distances (``linear``), as exponents (``power``), or so that each is
     the same multiple of the one before (``geometric``)."""
     device = next((x.device for x in (start, stop) if isinstance(x, Tensor)), None)
-    first, last = torch.broadcast_tensors(*(torch.as_tensor(x, dtype=dtype, device=device) for x in (start, stop)))
+    first, last = (torch.as_tensor(x, dtype=dtype, device=device) for x in (start, stop))
+    first, last = first + torch.zeros_like(last), last + torch.zeros_like(first)  # both of the shape of both
     if kind == "geometric":
         exponents = spaced(first.abs().log10(), last.abs().log10(), "power", num, endpoint, axis, dtype)
         return exponents * first.sign().unsqueeze(axis)

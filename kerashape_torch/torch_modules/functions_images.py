@@ -76,7 +76,8 @@ def resize(x: Tensor, size: tuple[int, int], interpolation: str, antialias: bool
     wide = x if x.dtype in (torch.float32, torch.float64) else x.to(torch.float32)
     height, width = x.shape[2:]
     if crop:
-        part = (max(min(height, int(width * size[0] / size[1])), 1), max(min(width, int(height * size[1] / size[0])), 1))
+        part = (max(min(height, int(width * size[0] / size[1])), 1),
+                max(min(width, int(height * size[1] / size[0])), 1))
         top, left = ((whole - kept) // 2 for whole, kept in zip((height, width), part))
         wide = wide[:, :, top:top + part[0], left:left + part[1]]
     elif pad:
@@ -163,12 +164,14 @@ def _inside(index: Tensor, size: int, fill_mode: str) -> Tensor:
 
 def _neighbours(coordinate: Tensor, size: int, order: int, fill_mode: str) -> list[tuple[Tensor, Any, Any]]:
     """The elements on both sides of a coordinate, or the nearest one: index, whether it is there, weight."""
-    lower = torch.floor(coordinate) if order else torch.round(coordinate) if coordinate.is_floating_point() else coordinate
-    nodes: list[tuple[Tensor, Any]] = [(lower.long(), 1)]
     if order:
+        lower = torch.floor(coordinate)
         share = coordinate - lower
-        nodes = [(lower.long(), 1 - share), (lower.long() + 1, share)]
-    return [(_inside(index, size, fill_mode), (index >= 0) & (index < size) if fill_mode == "constant" else True, weight)
+        nodes: list[tuple[Tensor, Any]] = [(lower.long(), 1 - share), (lower.long() + 1, share)]
+    else:
+        nodes = [((torch.round(coordinate) if coordinate.is_floating_point() else coordinate).long(), 1)]
+    cut = fill_mode == "constant"
+    return [(_inside(index, size, fill_mode), (index >= 0) & (index < size) if cut else True, weight)
             for index, weight in nodes]
 
 
@@ -201,7 +204,7 @@ def _sampled(x: Tensor, y_places: Tensor, x_places: Tensor, order: int, fill_mod
 
     def take(indices: list[Tensor]) -> Tensor:
         places = (indices[0] * width + indices[1]).flatten(1).unsqueeze(1)
-        return torch.take_along_dim(flat, places, dim=2).unflatten(2, y_places.shape[1:])
+        return torch.take_along_dim(flat, places, dim=2).reshape(*flat.shape[:2], *y_places.shape[1:])
 
     axes = [_neighbours(y_places.unsqueeze(1), height, order, fill_mode),
             _neighbours(x_places.unsqueeze(1), width, order, fill_mode)]
@@ -233,7 +236,8 @@ def affine_transform(x: Tensor, transform: Any, order: int, fill_mode: str, fill
 def perspective_transform(x: Tensor, start_points: Any, end_points: Any, order: int, fill_value: float) -> Tensor:
     """Four points moved to four other places, and everything between them."""
     dtype = x.dtype if x.is_floating_point() else torch.float32
-    start, end = (torch.as_tensor(p, dtype=dtype, device=x.device).reshape(-1, 4, 2) for p in (start_points, end_points))
+    start, end = (torch.as_tensor(points, dtype=dtype, device=x.device).reshape(-1, 4, 2)
+                  for points in (start_points, end_points))
     (sx, sy), (ex, ey) = start.unbind(-1), end.unbind(-1)
     one, zero = torch.ones_like(ex), torch.zeros_like(ex)
     x_rows = torch.stack((ex, ey, one, zero, zero, zero, -sx * ex, -sx * ey), -1)
@@ -291,10 +295,11 @@ def _stretched(x: Tensor, axis: int, size: int, scale: Any, translation: Any, me
     distance = (places - torch.arange(x.shape[axis], **options).unsqueeze(-1)).abs()
     weights = _KERNELS[method](distance / (1 / scale).clamp(min=1) if antialias else distance)
     total = weights.sum(0, keepdim=True)
-    weights = torch.where(total.abs() > 1000 * torch.finfo(torch.float32).eps, weights / torch.where(total != 0, total, 1),
-                          0)
+    some = total.abs() > 1000 * torch.finfo(torch.float32).eps
+    weights = torch.where(some, weights / torch.where(some, total, 1), 0)
     weights = torch.where((places >= -0.5) & (places <= x.shape[axis] - 0.5), weights, 0)
-    return torch.tensordot(x, weights.to(x.dtype), dims=([axis], [0])).movedim(-1, axis)
+    stretched: Tensor = torch.tensordot(x, weights.to(x.dtype), dims=([axis], [0])).movedim(-1, axis)
+    return stretched
 
 
 # ---- filters ---------------------------------------------------------------------------------------------------------
@@ -327,8 +332,8 @@ def sobel_edges(images: Tensor, last: bool) -> Tensor:
     kernel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], dtype=x.dtype, device=x.device)
     channels = x.shape[1]
     kernels = torch.stack((kernel.T, kernel)).unsqueeze(1).repeat(channels, 1, 1, 1)
-    edges = F.conv2d(x, kernels, padding=1, groups=channels).unflatten(1, (channels, 2)).movedim(2, -1)
-    return edges.movedim(1, 3) if last else edges
+    edges = F.conv2d(x, kernels, padding=1, groups=channels).reshape(-1, channels, 2, *x.shape[2:])
+    return edges.permute(0, 3, 4, 1, 2) if last else edges.permute(0, 1, 3, 4, 2)
 
 
 def ssim(image1: Tensor, image2: Tensor, max_val: float, filter_size: int, filter_sigma: float, k1: float, k2: float,

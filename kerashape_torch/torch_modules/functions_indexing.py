@@ -116,7 +116,9 @@ def scatter_update(inputs: Tensor, indices: Any, updates: Any, reduction: str | 
     flat = torch.zeros_like(places[..., 0])
     for axis in range(depth):
         flat = flat * inputs.shape[axis] + places[..., axis]
-    return rows.index_reduce(0, flat, updates, _REDUCTIONS[reduction]).reshape(inputs.shape)
+    updates = updates.reshape(-1, *rows.shape[1:])
+    flat = flat.reshape(-1, *[1] * (rows.dim() - 1)).expand_as(updates)
+    return rows.scatter_reduce(0, flat, updates, _REDUCTIONS[reduction]).reshape(inputs.shape)
 
 
 # ---- in order --------------------------------------------------------------------------------------------------------

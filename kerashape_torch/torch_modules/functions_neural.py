@@ -149,7 +149,8 @@ def normalize(x: Tensor, axes: _Ints | None, order: int, epsilon: float) -> Tens
     if order == 2:
         return x * torch.rsqrt(x.square().sum(dims, keepdim=True)).clamp(max=1 / epsilon)
     norm = torch.linalg.norm(x, ord=order, dim=dims if len(dims) > 1 else dims[0], keepdim=True)
-    return x / norm.clamp(min=epsilon)
+    found: Tensor = x / norm.clamp(min=epsilon)
+    return found
 
 
 # ---- attention and losses --------------------------------------------------------------------------------------------

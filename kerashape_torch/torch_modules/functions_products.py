@@ -30,7 +30,8 @@ def dot(x1: Any, x2: Any) -> Tensor:
     """NumPy's ``dot``."""
     if not (isinstance(x1, Tensor) and isinstance(x2, Tensor)) or x1.dim() == 0 or x2.dim() == 0:
         return torch.as_tensor(x1 * x2)
-    return torch.tensordot(x1, x2, dims=([-1], [-min(2, x2.dim())]))
+    found: Tensor = torch.tensordot(x1, x2, dims=([-1], [-min(2, x2.dim())]))
+    return found
 
 
 def vdot(x1: Tensor, x2: Tensor) -> Tensor:
@@ -49,7 +50,8 @@ def tensordot(x1: Tensor, x2: Tensor, axes: Any) -> Tensor:
     """``torch.tensordot`` with single axes too."""
     if not isinstance(axes, int):
         axes = tuple((each,) if isinstance(each, int) else each for each in axes)
-    return torch.tensordot(x1, x2, dims=axes)
+    found: Tensor = torch.tensordot(x1, x2, dims=axes)
+    return found
 
 
 def cross(x1: Tensor, x2: Tensor, axisa: int, axisb: int, axisc: int) -> Tensor:
@@ -57,7 +59,7 @@ def cross(x1: Tensor, x2: Tensor, axisa: int, axisb: int, axisc: int) -> Tensor:
     a, b = x1.movedim(axisa, -1), x2.movedim(axisb, -1)
     flat = a.shape[-1] == 2 and b.shape[-1] == 2
     a, b = (F.pad(x, (0, 3 - x.shape[-1])) for x in (a, b))
-    found = torch.linalg.cross(*torch.broadcast_tensors(a, b))
+    found: Tensor = torch.linalg.cross(*torch.broadcast_tensors(a, b))  # type: ignore[no-untyped-call]
     return found[..., 2] if flat else found.movedim(-1, axisc)
 
 
@@ -107,23 +109,21 @@ def lu_factor(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def solve_triangular(a: Tensor, b: Tensor, lower: bool) -> Tensor:
     """``torch.linalg.solve_triangular``, of a vector too."""
-    if b.dim() == a.dim() - 1:
-        return torch.linalg.solve_triangular(a, b.unsqueeze(-1), upper=not lower).squeeze(-1)
-    return torch.linalg.solve_triangular(a, b, upper=not lower)
+    vector = b.dim() == a.dim() - 1
+    found: Tensor = torch.linalg.solve_triangular(a, b.unsqueeze(-1) if vector else b, upper=not lower)
+    return found.squeeze(-1) if vector else found
 
 
 def lstsq(a: Tensor, b: Tensor, rcond: float | None) -> Tensor:
     """The solution of least squares, whatever the rank of ``a``."""
     vector = b.dim() == 1
     columns = b.unsqueeze(-1) if vector else b
-    if rcond is None or a.is_cuda:
-        options = {} if rcond is None else {"rtol": rcond}
-        found = torch.linalg.pinv(a, **options) @ columns
-    else:
-        found = torch.linalg.lstsq(a, columns, rcond=rcond, driver="gelsd").solution
+    options = {} if rcond is None else {"rtol": rcond}
+    found: Tensor = torch.linalg.pinv(a, **options) @ columns
     return found.squeeze(-1) if vector else found
 
 
 def matrix_rank(x: Tensor, tol: float | None) -> Tensor:
     """``torch.linalg.matrix_rank`` as int32."""
-    return torch.linalg.matrix_rank(x, atol=tol).to(torch.int32)
+    found: Tensor = torch.linalg.matrix_rank(x, atol=tol).to(torch.int32)
+    return found

@@ -28,7 +28,8 @@ def rfft(x: Tensor, n: int | None) -> Parts:
 
 def irfft(x: Sequence[Tensor], n: int | None) -> Tensor:
     """``torch.fft.irfft`` of a pair of parts."""
-    return torch.fft.irfft(torch.complex(*x), n=n)
+    found: Tensor = torch.fft.irfft(torch.complex(*x), n=n)
+    return found
 
 
 def _window(window: Any, length: int, like: Tensor) -> Tensor:
@@ -100,4 +101,5 @@ def view_as_real(x: Tensor) -> Tensor:
 
 def polar(abs_: Tensor, angle: Tensor) -> Tensor:
     """``torch.polar`` of any dtypes."""
-    return torch.polar(*torch.broadcast_tensors(abs_.to(torch.float32), angle.to(torch.float32)))
+    length, turn = abs_ + torch.zeros_like(angle), angle + torch.zeros_like(abs_)  # both of the shape of both
+    return torch.polar(length.to(torch.float32), turn.to(torch.float32))
