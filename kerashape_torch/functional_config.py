@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from kerashape_torch.config import deserialize, from_config_value, to_config
 from kerashape_torch.errors import ConfigError, UnknownLayerError
-from kerashape_torch.graph import Graph, Node, SymbolicTensor
+from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor
 from kerashape_torch.layer import Layer
 from kerashape_torch.structure import flatten, map_structure
 
@@ -44,6 +44,11 @@ def _write_constant(value: Any) -> Any:
         return {"class_name": "__slice__", "config": dict(zip(("start", "stop", "step"), parts))}
     if value is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(value, Constant):
+        kind = "__tensor__" if value.is_tensor else "__numpy__"
+        if value.shape:
+            return {"class_name": kind, "config": {"value": value.items, "dtype": value.dtype}}
+        return value.items
     return to_config(value)
 
 
@@ -120,6 +125,8 @@ class GraphReader:
                 return slice(parts["start"], parts["stop"], parts["step"])
             if name == "__ellipsis__":
                 return ...
+            if name in ("__numpy__", "__tensor__"):
+                return Constant(value["config"]["value"], value["config"]["dtype"], name == "__tensor__")
             if name is not None and "config" in value:
                 return from_config_value(value)
             return {key: self._arguments(item) for key, item in value.items()}

@@ -34,6 +34,32 @@ class TensorSpec:
         return f"{type(self).__name__}(shape={to_text(self.shape)}, dtype={self.dtype!r})"
 
 
+class Constant(TensorSpec):
+    """An array that stands where a tensor is expected; a compiled module holds it as a buffer.
+
+    >>> Constant([[1.0, 2.0]], "float32")
+    Constant(shape=(1, 2), dtype='float32')
+    """
+
+    __slots__ = ("is_tensor", "value")
+
+    def __init__(self, value: Any, dtype: str | None = None, is_tensor: bool = False) -> None:
+        name = dtype or str(value.dtype).removeprefix("torch.").removeprefix("<dtype: '").removesuffix("'>")
+        super().__init__(tuple(value.shape) if hasattr(value, "shape") else _shape_of(value), name)
+        self.value = value
+        self.is_tensor = is_tensor or hasattr(value, "detach")  # of torch, not of NumPy; Keras writes them apart
+
+    @property
+    def items(self) -> Any:
+        """The numbers in nested lists."""
+        value = self.value.detach().cpu() if hasattr(self.value, "detach") else self.value
+        return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _shape_of(value: Any) -> Shape:
+    return (len(value), *_shape_of(value[0] if value else 0)) if isinstance(value, (list, tuple)) else ()
+
+
 class SymbolicTensor(TensorSpec):
     """A tensor that flows between layers before any number exists. ``Input`` makes the first one.
 
@@ -47,6 +73,8 @@ class SymbolicTensor(TensorSpec):
     mask: SymbolicTensor | None
 
     def _operator(self, name: str, *operands: Any) -> Any:
+        for load in OPERATOR_LOADERS if not OPERATORS else ():
+            load()
         if name not in OPERATORS:
             raise KerashapeError(f"the operator {name!r} is not defined on symbolic tensors")
         return OPERATORS[name](*operands)
@@ -144,7 +172,8 @@ class SymbolicTensor(TensorSpec):
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {}
-"""What Python's operators do to symbolic tensors; :mod:`kerashape_torch.ops` fills it."""
+"""What Python's operators do to symbolic tensors; :mod:`kerashape_torch.ops` fills it when one is used."""
+OPERATOR_LOADERS: list[Callable[[], None]] = []
 
 
 class Node:

@@ -37,7 +37,9 @@ ANY = "any"
 """Layout: the module takes what comes and gives it back in the same order."""
 
 
-class _DType(Kind):
+class DTypeKind(Kind):
+    """A dtype or a dtype policy, by its name."""
+
     def read(self, value: Any, where: str) -> Any:
         if isinstance(value, Mapping):
             value = value.get("config", value).get("name", value)
@@ -54,7 +56,7 @@ class _DType(Kind):
                 "registered_name": None}
 
 
-DType = Annotated[str | None, _DType()]
+DType = Annotated[str | None, DTypeKind()]
 
 
 class _Arguments(Record, family=True, kw_only=True):

@@ -21,6 +21,8 @@ def brought_along(layer: Any, bound: Mapping[str, Any], mask_of: MaskOf) -> dict
     As in Keras, the mask of the only tensor goes to ``mask``, and where there are several that of each goes to
     ``<name>_mask``, if the layer's call has such an argument: a recurrent layer that is given states is given no mask.
     """
+    if not layer.has_policy:  # ops mind no masks
+        return {}
     tensors = {name: value for name, value in bound.items() if _is_all_tensors(value)}
     wanted = {"mask" if len(tensors) == 1 else f"{name}_mask": value for name, value in tensors.items()}
     found = {name: map_structure(mask_of, value) for name, value in wanted.items()

@@ -15,11 +15,10 @@ PACKAGE = Path(kerashape_torch.__file__).parent
 LAYERS = Path(kerashape_torch.layers.__file__).parent
 
 # From the top of the house down: a room may import from rooms above it, and from its own files.
-ROOMS = ["errors", "structure", "text", "shape", "config", "identifiers", "activations", "initializers",
+ROOMS = ["errors", "structure", "text", "shape", "config", "dtypes", "identifiers", "activations", "initializers",
          "regularizers", "constraints", "masks", "graph", "meta_rule", "weights", "user_layers", "layer",
-         "functional_config",
-         "models", "standalone", "torch_modules", "ops", "layers", "weight_paths", "shape_table", "lowering", "saving",
-         "reports", "utils", "testing", "cli"]
+         "functional_config", "models", "standalone", "torch_modules", "ops", "layers", "weight_paths", "shape_table",
+         "lowering", "saving", "reports", "utils", "testing", "cli"]
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
 # doors, inside a function.

@@ -187,7 +187,7 @@ def ours(case: Callable[..., Any]) -> tuple[list[Any], Any]:
 def kerases(case: Callable[..., Any]) -> tuple[list[Any], Any]:
     import keras
 
-    keras.backend.clear_session()  # names are numbered anew
+    keras.backend.clear_session(free_memory=False)  # names are numbered anew
     inputs = [keras.Input(shape, dtype=dtype, name=name) for shape, dtype, name in zip(SHAPES, DTYPES, "xibpv")]
     return inputs, case(keras.ops, *inputs)
 
@@ -252,7 +252,7 @@ def test_activations_on_symbolic_tensors(name: str) -> None:
         return getattr(module, name)(x, **arguments)
 
     x = Input((4, 6), name="x")
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     keras_x = keras.Input((4, 6), name="x")
     if name in ("mish", "sparsemax"):  # Keras fails on these: they are no ops there
         with pytest.raises(ConfigError, match="Activation"):
@@ -294,8 +294,8 @@ def test_errors_name_the_op_and_the_way() -> None:
     assert str(caught.value) == ("get_item = GetItem() cannot take (None, 4, 6)\n"
                                  "  [:, 7]: index 7 is outside an axis of 4\n"
                                  "  reached by: x (None, 4, 6) -> multiply (None, 4, 6)")
-    with pytest.raises(ConfigError, match="takes symbolic tensors and numbers, got ndarray"):
-        _ = ops.add(x, np.ones(6))
+    with pytest.raises(ConfigError, match="takes symbolic tensors, arrays and numbers, got object"):
+        _ = ops.add(x, object())
     with pytest.raises(ShapeError, match="as many places as are true"):
         ops.where(x > 0)
 

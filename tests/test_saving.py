@@ -39,9 +39,6 @@ NOT_LOADED = {
     "lambda_global_reference": "bytecode of a Python lambda",
     "lambda_layers": "bytecode of a Python lambda",
     "lambda_named_function": "the function 'tanh'",
-    "ops_conv_pool": "'MaxPool' is not one of keras.ops",
-    "ops_nn_activations": "'OneHot' is not one of keras.ops",
-    "ops_reductions": "'Prod' is not one of keras.ops",
     "quantized_int8_mlp": "the model is quantized",
 }
 

@@ -71,6 +71,7 @@ def assemble(lowered: Lowered, name: str) -> fx.GraphModule:
     lowered.graph.set_codegen(signature)
     class_name = "".join(ch if ch.isalnum() else "_" for ch in name) or "model"
     module = fx.GraphModule(lowered.root, lowered.graph, class_name=class_name)
+    module._non_persistent_buffers_set |= lowered.root._non_persistent_buffers_set  # fx makes buffers anew
     module.meta["keras"] = KerasWeights(lowered.bindings)
     fuse(module)
     module.recompile()

@@ -17,10 +17,12 @@ import torch
 from torch import fx, nn
 
 from kerashape_torch import activations, masks
+from kerashape_torch.dtypes import narrow
 from kerashape_torch.errors import KerashapeError
-from kerashape_torch.graph import Graph, Node, SymbolicTensor, TensorSpec, nodes_to, shapes_of
+from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor, TensorSpec, nodes_to, shapes_of
 from kerashape_torch.layer import ANY, CHANNELS_FIRST, FLOATS, KERAS, Layer, channels_first_axis, channels_first_shape
 from kerashape_torch.models import InputLayer, Model
+from kerashape_torch.ops import Operation
 from kerashape_torch.shape import Shape
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.torch_modules import FixedMode, Fold, Function
@@ -85,6 +87,7 @@ class _Lowering:
         self.modules: dict[Layer, list[tuple[str, str]]] = {}
         self.specs: dict[Layer, list[WeightSpec]] = {}
         self.input_shapes: list[Shape] = []
+        self.constants: list[Constant] = []
 
     # ---- inputs and outputs ------------------------------------------------------------------------------------------
 
@@ -177,11 +180,14 @@ class _Lowering:
         given = layer.input_specs(*specs)
         shapes = [shapes_of(spec) for spec in given]
         order, working = self._choose_order(layer, shapes, node, bool(given_masks))
-        args, kwargs = map_structure(lambda x: self._argument(x, order, layer), _without_masks(node))
-        kwargs |= map_structure(lambda x: self._argument(x, KERAS, layer), given_masks)
+        before, after = layer.casts_of(*specs) if isinstance(layer, Operation) else (None, None)
+        args, kwargs = map_structure(lambda x: self._argument(x, order, layer, before), _without_masks(node))
+        kwargs |= map_structure(lambda x: self._argument(x, KERAS, layer, None), given_masks)
         if order == CHANNELS_FIRST and working is not layer:
             shapes = [map_shapes(lambda s: channels_first_shape(tuple(s)), shape) for shape in shapes]
         result = self._emit(layer, working, shapes, f"{prefix}{module_name(layer.name)}", args, kwargs, training)
+        if after is not None:
+            result = self.fx.call_method("to", (result, getattr(torch, after)))
         output_specs = map_structure(lambda spec: self._running(spec, layer), layer.output_spec(*specs[0], **specs[1]))
         result = self._activate(working, result, order, output_specs, prefix)
         self._store(node, result, order, output_specs)
@@ -218,18 +224,32 @@ class _Lowering:
     def _spec(self, x: Any) -> Any:
         return self.value(x).spec if isinstance(x, SymbolicTensor) else x
 
-    def _argument(self, x: Any, order: str, layer: Layer) -> Any:
+    def _argument(self, x: Any, order: str, layer: Layer, cast: str | None) -> Any:
         """A tensor in the order and, if it is of floats, in the dtype that a layer computes in."""
-        if not isinstance(x, SymbolicTensor):
+        if not isinstance(x, (SymbolicTensor, Constant)):
             return x
-        value = self.value(x)
+        value = self.value(x) if isinstance(x, SymbolicTensor) else self._constant(x)
         if value.spec.dtype == "string" and not layer.takes_strings:
             raise KerashapeError(f"{layer.describe()} takes numbers, and its input holds strings. "
                                  "StringLookup, TextVectorization and Hashing turn them into numbers")
         found = self.in_order(value, order)
+        if cast is not None and narrow(value.spec.dtype) != cast:
+            found = self.fx.call_method("to", (found, getattr(torch, cast)))
         if layer.has_policy and value.spec.dtype in FLOATS and value.spec.dtype != layer.variable_dtype:
             found = self.fx.call_method("to", (found, getattr(torch, layer.variable_dtype)))
         return found
+
+    def _constant(self, x: Constant) -> Value:
+        """An array of the graph as a buffer, which a state_dict does not have: it is no weight."""
+        if id(x) not in self.values:
+            dtype = narrow(x.dtype) if x.dtype in FLOATS else x.dtype
+            with torch.device("cpu"):
+                tensor = torch.as_tensor(x.value).detach().to(getattr(torch, dtype))
+            name = f"_constant_{len(self.constants)}"
+            self.constants.append(x)
+            self.root.register_buffer(name, tensor, persistent=False)
+            self.values[id(x)] = self._value(self.fx.get_attr(name), KERAS, x)
+        return self.values[id(x)]
 
     def _choose_order(self, layer: Layer, shapes: list[Any], node: Node, masked: bool) -> tuple[str, Layer]:
         """The order a call runs in, and the layer as it works in that order. Masks are in Keras' order."""
@@ -238,6 +258,7 @@ class _Lowering:
             return (KERAS if order == ANY else order), layer
         values = [self.value(x) for x in node.inputs]
         ranks = {len(value.spec.shape) for value in values}
+        ranks |= {x.ndim for x in flatten((node.args, node.kwargs)) if isinstance(x, Constant) and x.shape}
         if len(ranks) > 1 or all(value.order == KERAS for value in values):
             return KERAS, layer
         return CHANNELS_FIRST, layer.in_channels_first(ranks.pop())
@@ -245,7 +266,8 @@ class _Lowering:
     def _emit(self, layer: Layer, working: Layer, shapes: list[Any], path: str, args: Any, kwargs: Any,
               training: bool | None) -> Any:
         with torch.device("meta"):
-            module = (working.masked_module if "mask" in kwargs else working.module)(*shapes)
+            masked = "mask" in kwargs and layer.uses_mask
+            module = (working.masked_module if masked else working.module)(*shapes)
         if layer.has_policy and layer.variable_dtype != "float32":
             module.to(getattr(torch, layer.variable_dtype))
         if layer not in self.specs:
@@ -362,9 +384,10 @@ class _Lowering:
 def _without_masks(node: Node) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of a call but for masks and ``training``; what comes after one by position is given by name."""
     names = node.layer.call_arguments[:len(node.args)]
-    first = next((i for i, name in enumerate(names) if name in _SAID_OTHERWISE), len(node.args))
+    left_out = set(_SAID_OTHERWISE) - set(node.layer.shape_arguments)  # a mask is an operand of some ops
+    first = next((i for i, name in enumerate(names) if name in left_out), len(node.args))
     named = {**dict(zip(names[first:], node.args[first:])), **node.kwargs}
-    return list(node.args[:first]), {name: x for name, x in named.items() if name not in _SAID_OTHERWISE}
+    return list(node.args[:first]), {name: x for name, x in named.items() if name not in left_out}
 
 
 def _paths(structure: Any) -> Any:

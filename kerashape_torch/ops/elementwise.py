@@ -1,77 +1,148 @@
-"""Ops that work element by element, activations among them."""
+"""Ops that work element by element."""
 
-import inspect
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kerashape_torch import activations
-from kerashape_torch.config import Axis
+from kerashape_torch.dtypes import is_complex, is_float
+from kerashape_torch.errors import ConfigError
+from kerashape_torch.graph import TensorSpec
 from kerashape_torch.ops import rules
-from kerashape_torch.ops.operation import Recipe, Rule, TorchFunction, op, own, stock, torch_dtype
+from kerashape_torch.ops.operation import DTypeName, Recipe, Rule, TorchFunction, op, own, stock, torch_dtype
 
-_SAME = {"absolute": "abs", "square": "square", "negative": "neg", "sign": "sign"}
-_FLOAT = {"exp": "exp", "expm1": "expm1", "log": "log", "log1p": "log1p", "log2": "log2", "log10": "log10",
-          "sqrt": "sqrt", "sin": "sin", "cos": "cos", "tan": "tan", "arcsin": "asin", "arccos": "acos",
-          "arctan": "atan", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "arcsinh": "asinh", "arccosh": "acosh",
-          "arctanh": "atanh", "reciprocal": "reciprocal"}
-_LOGICAL = {"logical_not": "logical_not", "isnan": "isnan", "isinf": "isinf", "isfinite": "isfinite"}
-_ARITHMETIC = {"add": "add", "subtract": "sub", "multiply": "mul", "power": "pow", "floor_divide": "floordiv",
-               "mod": "mod"}
+_SAME = {"negative": "neg", "sign": "sign", "copy": "clone", "bitwise_not": "bitwise_not",
+         "bitwise_invert": "bitwise_not"}
+_FLOAT = {"exp": "exp", "exp2": "exp2", "expm1": "expm1", "log": "log", "log1p": "log1p", "log2": "log2",
+          "log10": "log10", "sqrt": "sqrt", "sin": "sin", "cos": "cos", "tan": "tan", "arcsin": "asin",
+          "arccos": "acos", "arctan": "atan", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "arcsinh": "asinh",
+          "arccosh": "acosh", "arctanh": "atanh", "reciprocal": "reciprocal", "ceil": "ceil", "floor": "floor",
+          "sinc": "sinc", "i0": "i0", "deg2rad": "deg2rad", "rad2deg": "rad2deg", "fabs": "abs"}
+_LOGICAL = {"logical_not": "logical_not", "isnan": "isnan", "isinf": "isinf", "isfinite": "isfinite",
+            "isneginf": "isneginf", "isposinf": "isposinf", "isreal": "isreal", "signbit": "signbit"}
+_MATH = {"rsqrt": "rsqrt", "erf": "erf", "erfc": "erfc", "erfinv": "erfinv"}
+_ARITHMETIC = {"add": "add", "subtract": "sub", "multiply": "mul", "power": "pow", "floor_divide": "floordiv"}
 _DIVISION = {"divide": "truediv", "true_divide": "truediv"}
 _COMPARISON = {"equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt",
                "greater_equal": "ge"}
-_ACTIVATIONS = ("relu", "relu6", "sigmoid", "softplus", "softsign", "silu", "log_sigmoid", "hard_sigmoid", "hard_silu",
-                "selu", "hard_tanh", "tanh_shrink", "sparse_plus", "sparse_sigmoid")
+_LOGICAL_PAIRS = ("logical_and", "logical_or", "logical_xor")
+_FLOAT_PAIRS = {"hypot": "hypot", "heaviside": "heaviside", "logaddexp": "logaddexp",
+                "logaddexp2": "logaddexp2", "nextafter": "nextafter"}
+_PAIRS = ("fmax", "fmin", "gcd", "lcm")
+_BITS = ("bitwise_and", "bitwise_or", "bitwise_xor")
+_SHIFTS = {"left_shift": "bitwise_left_shift", "right_shift": "bitwise_right_shift",
+           "bitwise_left_shift": "bitwise_left_shift", "bitwise_right_shift": "bitwise_right_shift"}
 
 
-def _enter(recipe: Recipe, name: str, module: str, rule: Rule) -> None:
+def _enter(recipe: Recipe, name: str, module: str, rule: Rule, casts: bool = False, **options: Any) -> None:
     recipe.__name__ = name
     recipe.__doc__ = f"``keras.ops.{name}``, element by element."
-    op(module, rule, elementwise=True)(recipe)
+    op(module, rule, elementwise=True, casts=casts, **options)(recipe)
 
 
-def _unary(module: str, names: Mapping[str, str], rule: Rule) -> None:
+def _unary(module: str, names: Mapping[str, str], rule: Rule, **options: Any) -> None:
     def recipe_of(torch_name: str) -> Recipe:
         return lambda x, /: stock(torch_name)
 
     for name, torch_name in names.items():
-        _enter(recipe_of(torch_name), name, module, rule)
+        _enter(recipe_of(torch_name), name, module, rule, **options)
 
 
-def _binary(names: Mapping[str, str], rule: Rule) -> None:
+def _operators(names: Mapping[str, str], rule: Rule, **options: Any) -> None:
     """Python's operators: they take a number on either side, where torch's functions want the tensor first."""
 
     def recipe_of(operator_name: str) -> Recipe:
         return lambda x1, x2, /: getattr(operator, operator_name)
 
     for name, operator_name in names.items():
-        _enter(recipe_of(operator_name), name, "numpy", rule)
+        _enter(recipe_of(operator_name), name, "numpy", rule, **options)
 
 
-def _both(name: str) -> Recipe:
-    return lambda x1, x2, /: stock(name)
+def _pair(x1: Any, x2: Any, torch_name: str) -> TorchFunction:
+    both = isinstance(x1, TensorSpec) and isinstance(x2, TensorSpec)
+    return stock(torch_name) if both else own("on_tensors", function=torch_name)
 
 
-def _activation(name: str, **arguments: Any) -> TorchFunction:
-    return activations.lowered(name, arguments=arguments)  # type: ignore[return-value]
+def _pairs(names: Iterable[str] | Mapping[str, str], rule: Rule, operands: str = "x1 x2", **options: Any) -> None:
+    def recipe_of(torch_name: str) -> Recipe:
+        if operands == "x y":
+            return lambda x, y, /: _pair(x, y, torch_name)
+        return lambda x1, x2, /: _pair(x1, x2, torch_name)
 
-
-def _activation_of(name: str) -> Recipe:
-    return lambda x, /: _activation(name)
+    for name in names:
+        _enter(recipe_of(names[name] if isinstance(names, Mapping) else name), name, "numpy", rule, **options)
 
 
 _unary("numpy", _SAME, rules.same)
-_unary("numpy", _FLOAT, rules.floating)
+_unary("numpy", {"conjugate": "conj_physical"}, rules.same, aliases=("conj",))
+_unary("numpy", {"square": "square"}, rules.counting, casts=True)
+_unary("numpy", _FLOAT, rules.floating, casts=True)
+_unary("numpy", {"angle": "angle"}, rules.real_floating)
+_unary("numpy", {"real": "real"}, rules.real)
 _unary("numpy", _LOGICAL, rules.logical)
-_unary("math", {"rsqrt": "rsqrt", "erf": "erf"}, rules.floating)
-_binary(_ARITHMETIC, rules.broadcast_same)
-_binary(_DIVISION, rules.broadcast_float)
-_binary(_COMPARISON, rules.broadcast_bool)
-for _name in ("logical_and", "logical_or", "logical_xor"):
-    _enter(_both(_name), _name, "numpy", rules.broadcast_bool)
-for _name in _ACTIVATIONS:
-    _enter(_activation_of(_name), _name, "nn", rules.same)
+_unary("math", _MATH, rules.floating, casts=True)
+_operators(_ARITHMETIC, rules.broadcast_same, casts=True)
+_operators({"mod": "mod"}, rules.broadcast_count, casts=True)
+_operators(_DIVISION, rules.broadcast_float, casts=True)
+_operators(_COMPARISON, rules.broadcast_bool)
+_pairs(_LOGICAL_PAIRS, rules.broadcast_bool)
+_pairs(_PAIRS, rules.broadcast_same, casts=True)
+_pairs({"fmod": "fmod"}, rules.broadcast_count, casts=True)
+_pairs({"arctan2": "atan2"}, rules.broadcast_angle, casts=True)
+_pairs(_FLOAT_PAIRS, rules.broadcast_float, casts=True)
+_pairs(_BITS, rules.broadcast_same, operands="x y", casts=True)
+_pairs(_SHIFTS, rules.shifted, operands="x y", casts=True)
+
+
+# ---- one tensor ------------------------------------------------------------------------------------------------------
+
+
+def _but_bool(x: Any, torch_name: str) -> TorchFunction:
+    """torch has it for numbers alone; bool stays as it is."""
+    return own("unchanged") if x.dtype == "bool" else stock(torch_name)
+
+
+@op("numpy", rules.real, elementwise=True, aliases=("abs",))
+def absolute(x: Any, /) -> TorchFunction:
+    """Without the sign; how long, if complex."""
+    return _but_bool(x, "abs")
+
+
+@op("numpy", rules.same, elementwise=True)
+def trunc(x: Any, /) -> TorchFunction:
+    """Without what comes after the point."""
+    return _but_bool(x, "trunc")
+
+
+@op("numpy", rules.real, elementwise=True)
+def imag(x: Any, /) -> TorchFunction:
+    """The imaginary part."""
+    return own("imag")
+
+
+@op("numpy", rules.floating, elementwise=True, casts=True)
+def cbrt(x: Any, /) -> TorchFunction:
+    """The cube root, of negative numbers too."""
+    return own("cbrt")
+
+
+@op("numpy", rules.same, elementwise=True)
+def round_(x: Any, /, decimals: int = 0) -> TorchFunction:
+    """Rounded to some decimals, halves to even numbers."""
+    return stock("round") if decimals == 0 else own("round_", decimals=decimals)
+
+
+@op("numpy", rules.same, elementwise=True)
+def nan_to_num(x: Any, /, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> TorchFunction:
+    """``x`` with numbers in place of nan and the infinities."""
+    return stock("nan_to_num", nan=nan, posinf=posinf, neginf=neginf)
+
+
+@op("numpy", rules.counting, elementwise=True, casts=True)
+def clip(x: Any, /, x_min: Any, x_max: Any) -> TorchFunction:
+    """``x`` held between two numbers; integers stay integers."""
+    if not is_float(x.dtype):
+        x_min, x_max = (None if bound is None else int(bound) for bound in (x_min, x_max))
+    return stock("clamp", min=x_min, max=x_max)
 
 
 # ---- two tensors, or a tensor and a number ---------------------------------------------------------------------------
@@ -81,24 +152,42 @@ def _is_number(x: Any) -> bool:
     return isinstance(x, (int, float))
 
 
-@op("numpy", rules.broadcast_same, elementwise=True)
+@op("numpy", rules.broadcast_same, elementwise=True, casts=True)
 def maximum(x1: Any, x2: Any, /) -> TorchFunction:
     """The larger of two, element by element."""
     return own("larger") if _is_number(x1) else stock("clamp_min" if _is_number(x2) else "maximum")
 
 
-@op("numpy", rules.broadcast_same, elementwise=True)
+@op("numpy", rules.broadcast_same, elementwise=True, casts=True)
 def minimum(x1: Any, x2: Any, /) -> TorchFunction:
     """The smaller of two, element by element."""
     return own("smaller") if _is_number(x1) else stock("clamp_max" if _is_number(x2) else "minimum")
 
 
-@op("numpy", rules.same, elementwise=True)
-def clip(x: Any, /, x_min: Any, x_max: Any) -> TorchFunction:
-    """``x`` held between two numbers; integers stay integers."""
-    if "float" not in x.dtype:
-        x_min, x_max = (None if bound is None else int(bound) for bound in (x_min, x_max))
-    return stock("clamp", min=x_min, max=x_max)
+@op("numpy", rules.broadcast_float, elementwise=True, casts=True)
+def divide_no_nan(x1: Any, x2: Any, /) -> TorchFunction:
+    """The quotient, and 0 where the divisor is 0."""
+    return own("divide_no_nan")
+
+
+@op("numpy", rules.broadcast_float, elementwise=True)
+def ldexp(x1: Any, x2: Any, /) -> TorchFunction:
+    """``x1 * 2 ** x2`` for integers ``x2``."""
+    if isinstance(x2, TensorSpec) and (is_float(x2.dtype) or is_complex(x2.dtype)):
+        raise ConfigError(f"ldexp takes integers as the exponent, got {x2.dtype}")
+    return own("ldexp")
+
+
+@op("numpy", rules.compared, elementwise=True)
+def isclose(x1: Any, x2: Any, rtol: Any = 1e-5, atol: Any = 1e-8, /, equal_nan: bool = False) -> TorchFunction:
+    """Whether two are nearly equal, element by element."""
+    return own("isclose", equal_nan=equal_nan)
+
+
+@op("numpy", rules.one_bool, class_name="AllClose")
+def allclose(x1: Any, x2: Any, /, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> TorchFunction:
+    """Whether all elements of two are nearly equal."""
+    return own("allclose", rtol=rtol, atol=atol, equal_nan=equal_nan)
 
 
 @op("numpy", rules.selected, elementwise=True)
@@ -107,114 +196,70 @@ def where(condition: Any, x1: Any = None, x2: Any = None, /) -> TorchFunction:
     return stock("where") if condition.dtype == "bool" else own("where_not_zero")
 
 
+@op("numpy", rules.chosen)
+def select(condlist: Any, choicelist: Any, default: Any = 0, /) -> TorchFunction:
+    """The first of some choices whose condition holds."""
+    return own("select")
+
+
+# ---- dtypes ----------------------------------------------------------------------------------------------------------
+
+
+def _dtype(name: str | None) -> dict[str, Any]:
+    return {"dtype": torch_dtype(name)} if name else {}
+
+
 @op("core", rules.cast_to, elementwise=True)
-def cast(x: Any, /, dtype: Any) -> TorchFunction:
+def cast(x: Any, /, dtype: DTypeName) -> TorchFunction:
     """``x`` in another dtype."""
-    return stock("Tensor.to", dtype=torch_dtype(str(dtype)))
+    return stock("Tensor.to", **_dtype(dtype))
+
+
+@op("core", rules.cast_to, elementwise=True)
+def saturate_cast(x: Any, /, dtype: DTypeName) -> TorchFunction:
+    """``x`` in another dtype, with numbers that do not fit at its ends."""
+    return own("saturate_cast", **_dtype(dtype))
+
+
+@op("core", rules.cast_to, elementwise=True)
+def convert_to_tensor(x: Any, /, dtype: DTypeName = None, sparse: Any = None, ragged: Any = None) -> TorchFunction:
+    """A tensor of numbers, an array or a tensor."""
+    if sparse or ragged:
+        raise ConfigError("convert_to_tensor: torch has no ragged tensors, and layers take no sparse ones")
+    return stock("Tensor.to", **_dtype(dtype)) if dtype else own("unchanged")
 
 
 @op("numpy", rules.cast_to, elementwise=True)
-def zeros_like(x: Any, /, dtype: Any = None) -> TorchFunction:
+def array(x: Any, /, dtype: DTypeName = None) -> TorchFunction:
+    """A tensor of numbers, an array or a tensor."""
+    return stock("Tensor.to", **_dtype(dtype)) if dtype else own("unchanged")
+
+
+@op("core", rules.same, elementwise=True)
+def stop_gradient(variable: Any, /) -> TorchFunction:
+    """``variable`` itself, with no gradient flowing back."""
+    return stock("Tensor.detach")
+
+
+@op("numpy", rules.cast_to, elementwise=True)
+def zeros_like(x: Any, /, dtype: DTypeName = None) -> TorchFunction:
     """Zeros in the shape of ``x``."""
-    return stock("zeros_like", **({"dtype": torch_dtype(dtype)} if dtype else {}))
+    return stock("zeros_like", **_dtype(dtype))
 
 
 @op("numpy", rules.cast_to, elementwise=True)
-def ones_like(x: Any, /, dtype: Any = None) -> TorchFunction:
+def ones_like(x: Any, /, dtype: DTypeName = None) -> TorchFunction:
     """Ones in the shape of ``x``."""
-    return stock("ones_like", **({"dtype": torch_dtype(dtype)} if dtype else {}))
+    return stock("ones_like", **_dtype(dtype))
 
 
-# ---- activations with arguments --------------------------------------------------------------------------------------
+@op("numpy", rules.cast_to, elementwise=True)
+def empty_like(x: Any, /, dtype: DTypeName = None) -> TorchFunction:
+    """A tensor in the shape of ``x`` with anything in it."""
+    return stock("empty_like", **_dtype(dtype))
 
 
-@op("keras.src.activations.activations", rules.same, elementwise=True, class_name="ReLU")
-def relu_of_activations(x: Any, /, negative_slope: float = 0.0, max_value: Any = None,
-                        threshold: float = 0.0) -> TorchFunction:
-    """What ``keras.activations.relu`` makes of a symbolic tensor."""
-    return _activation("relu", negative_slope=negative_slope, max_value=max_value, threshold=threshold)
-
-
-@op("nn", rules.same, elementwise=True)
-def leaky_relu(x: Any, /, negative_slope: float = 0.2) -> TorchFunction:
-    """``x`` where positive, ``negative_slope * x`` elsewhere."""
-    return _activation("leaky_relu", negative_slope=negative_slope)
-
-
-@op("nn", rules.same, elementwise=True)
-def elu(x: Any, /, alpha: float = 1.0) -> TorchFunction:
-    """``x`` where positive, ``alpha * (exp(x) - 1)`` elsewhere."""
-    return _activation("elu", alpha=alpha)
-
-
-@op("nn", rules.same, elementwise=True)
-def celu(x: Any, /, alpha: float = 1.0) -> TorchFunction:
-    """``x`` where positive, ``alpha * (exp(x / alpha) - 1)`` elsewhere."""
-    return _activation("celu", alpha=alpha)
-
-
-@op("nn", rules.same, elementwise=True)
-def gelu(x: Any, /, approximate: bool = True) -> TorchFunction:
-    """``x`` times the normal distribution function. The default is the approximation, unlike in ``activations``."""
-    return _activation("gelu", approximate=approximate)
-
-
-@op("nn", rules.same, elementwise=True)
-def squareplus(x: Any, /, b: float = 4) -> TorchFunction:
-    """``(x + sqrt(x ** 2 + b)) / 2``."""
-    return _activation("squareplus", b=b)
-
-
-@op("nn", rules.same, elementwise=True)
-def soft_shrink(x: Any, /, threshold: float = 0.5) -> TorchFunction:
-    """``x`` moved by ``threshold`` towards 0."""
-    return _activation("soft_shrink", threshold=threshold)
-
-
-@op("nn", rules.same, elementwise=True)
-def hard_shrink(x: Any, /, threshold: float = 0.5) -> TorchFunction:
-    """``x`` where ``abs(x) > threshold``, 0 elsewhere."""
-    return _activation("hard_shrink", threshold=threshold)
-
-
-@op("nn", rules.same, elementwise=True)
-def threshold(x: Any, /, threshold: float, default_value: float) -> TorchFunction:
-    """``x`` above the threshold, ``default_value`` elsewhere."""
-    return _activation("threshold", threshold=threshold, default_value=default_value)
-
-
-@op("nn")
-def glu(x: Any, /, axis: int = -1) -> TorchFunction:
-    """The first half along ``axis`` times the sigmoid of the second half."""
-    return _activation("glu", axis=axis)
-
-
-@op("nn", rules.same, elementwise=True)
-def softmax(x: Any, /, axis: Axis = -1) -> TorchFunction:
-    """``exp(x)`` over its sum along one axis or several."""
-    return _activation("softmax", axis=axis)
-
-
-@op("nn", rules.same, elementwise=True)
-def log_softmax(x: Any, /, axis: Axis = -1) -> TorchFunction:
-    """The logarithm of ``softmax``."""
-    return _activation("log_softmax", axis=axis)
-
-
-# ---- what Python's operators and the activations make ----------------------------------------------------------------
-
-
-def of_activation(x: Any, name: str, kwargs: Mapping[str, Any]) -> Any:
-    """What an activation function makes of a symbolic tensor: the op of that name, with the activation's defaults."""
-    from kerashape_torch.errors import ConfigError
-    from kerashape_torch.ops.operation import PUBLIC, Operation
-
-    defaults = {p.name: p.default for p in inspect.signature(activations.get(name)).parameters.values()
-                if p.default is not p.empty}
-    arguments = {**defaults, **kwargs}
-    if name == "relu":
-        return Operation.catalog()["ReLU"](**arguments)(x)
-    public = PUBLIC.get({"exponential": "exp"}.get(name, name))
-    if public is None:
-        raise ConfigError(f"Keras has no op for the activation {name!r}; use the layer Activation({name!r})")
-    return public(x, **arguments)
+@op("numpy", rules.cast_to)
+def full_like(x: Any, fill_value: Any, /, dtype: DTypeName = None) -> TorchFunction:
+    """A tensor in the shape of ``x`` with one value everywhere."""
+    return own("full_like", **_dtype(dtype))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 class Function(nn.Module):
     """A function of tensors as a module: ``Function(torch.cat, dim=1)([a, b])``. Lowering emits the bare call."""
 
-    def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    def __init__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         super().__init__()
         self.function = function
         self.args = args

@@ -1,0 +1,72 @@
+"""The dtype that comes out of several dtypes together, by Keras' rules, without torch.
+
+Keras orders dtypes in a lattice and takes the nearest one above all operands. A Python number gives way to a tensor of
+its sort, and 64 bits become 32. (At run time 64-bit tensors stay as they are, as on Keras' own torch backend.)
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from kerashape_torch.errors import ConfigError
+
+_NEXT = {
+    "bool": ("int",), "uint8": ("int16", "uint16"), "uint16": ("int32", "uint32"), "uint32": ("int64", "uint64"),
+    "uint64": ("float",), "int": ("uint8", "int8", "complex64"), "int8": ("int16",), "int16": ("int32",),
+    "int32": ("int64",), "int64": ("float",), "float": ("bfloat16", "float16"), "bfloat16": ("float32",),
+    "float16": ("float32",), "float32": ("float64", "complex64"), "float64": ("complex128",),
+    "complex64": ("complex128",), "complex128": ()}
+"""Each dtype and those right above it; ``int`` and ``float`` are Python's numbers."""
+
+_NARROW = {"int": "int32", "float": "float32", "int64": "int32", "uint64": "uint32", "float64": "float32",
+           "complex128": "complex64"}
+
+DTYPES = tuple(name for name in _NEXT if name not in ("int", "float"))
+
+
+def result_type(*kinds: Any) -> str:
+    """The dtype of names of dtypes and of Python's types ``bool``, ``int`` and ``float`` together.
+
+    >>> result_type("int32", float), result_type("float16", "bfloat16"), result_type("uint8", "int8", int)
+    ('float32', 'float32', 'int16')
+    """
+    return _result_type(frozenset(kind if isinstance(kind, str) else kind.__name__ for kind in kinds))
+
+
+@functools.cache
+def _result_type(names: frozenset[str]) -> str:
+    if names <= {"bool", "int", "float"}:  # numbers among themselves: as the tensors that they would be
+        names = frozenset(_NARROW.get(name, name) for name in names)
+    for name in names:
+        if name not in _NEXT:
+            raise ConfigError(f"{name!r} has no place among the dtypes that operands have in common; cast it first")
+    shared = frozenset.intersection(*map(_above, names))
+    nearest = next(name for name in _NEXT if name in shared and shared <= _above(name))
+    return narrow(nearest)
+
+
+@functools.cache
+def _above(name: str) -> frozenset[str]:
+    return frozenset({name}).union(*map(_above, _NEXT[name]))
+
+
+def narrow(dtype: str) -> str:
+    """The dtype in 32 bits, if it has 64.
+
+    >>> narrow("int64"), narrow("float16")
+    ('int32', 'float16')
+    """
+    return _NARROW.get(dtype, dtype)
+
+
+def is_float(dtype: str) -> bool:
+    return dtype.startswith(("float", "bfloat"))
+
+
+def is_complex(dtype: str) -> bool:
+    return dtype.startswith("complex")
+
+
+def is_integer(dtype: str) -> bool:
+    return "int" in dtype

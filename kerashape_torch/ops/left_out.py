@@ -1,0 +1,20 @@
+"""The names of ``keras.ops`` that are not here, and why: the one table of them."""
+
+from __future__ import annotations
+
+_CODE = ("it takes Python functions, which a graph cannot hold and a config cannot name. Way out: "
+         "a Lambda layer or a layer of your own around torch's {}")
+
+LEFT_OUT = {
+    "cond": _CODE.format("torch.where, or ops.where, which computes both sides"),
+    "switch": _CODE.format("indexing, or ops.where"),
+    "while_loop": _CODE.format("a Python loop"),
+    "fori_loop": _CODE.format("a Python loop"),
+    "map": _CODE.format("torch.vmap"),
+    "scan": _CODE.format("a Python loop, or an RNN layer with a cell of your own"),
+    "associative_scan": _CODE.format("torch.cumsum and its like, as ops.cumsum"),
+    "vectorized_map": _CODE.format("torch.vmap"),
+    "vectorize": _CODE.format("torch.vmap"),
+    "custom_gradient": _CODE.format("torch.autograd.Function"),
+    "jvp": _CODE.format("torch.func.jvp"),
+}
