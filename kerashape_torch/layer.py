@@ -129,6 +129,8 @@ class Layer(UserDefined, _Arguments, catalog=False):
     """True where the module applies ``activation`` itself (in a recurrent cell); else lowering appends it."""
     keeps_dtype: ClassVar[bool] = False
     """True where integers stay integers: layers that only move elements."""
+    takes_integers: ClassVar[bool] = False
+    """True where integers mean something as such; elsewhere they become floats before the layer computes."""
     has_policy: ClassVar[bool] = True
     """False where there is no dtype policy: an op computes in the dtypes that come."""
     supports_masking: ClassVar[bool] = False
@@ -300,6 +302,12 @@ class Layer(UserDefined, _Arguments, catalog=False):
     def output_dtype(self, dtype: str) -> str:
         """The dtype that comes out for one that goes in: floats become the compute dtype."""
         return dtype if self.keeps_dtype and dtype not in FLOATS else self.compute_dtype
+
+    @property
+    def makes_floats(self) -> bool:
+        """Whether the layer computes in floats whatever comes."""
+        as_they_are = self.takes_integers or self.takes_strings or torch_function(self) is not None
+        return self.has_policy and not as_they_are and self.output_dtype("int32") in FLOATS
 
     def input_dtype(self) -> str:
         """The dtype of the tensors that the layer takes, where nobody says it."""

@@ -19,6 +19,7 @@ class _ElementWise(Layer, catalog=False):
 
     built_when_made = True
     supports_masking = True
+    takes_integers = True
 
     def layout(self, shape: Shape) -> str:
         return ANY

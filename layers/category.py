@@ -44,6 +44,8 @@ def refuse_sparse_indices(layer: Any) -> None:
 class Encoder(Layer, catalog=False):
     """A layer that gives indices, or vectors made of them."""
 
+    takes_integers = True
+
     _integers = "int64"
     """The dtype of the indices."""
 

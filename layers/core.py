@@ -76,6 +76,7 @@ class Activation(Layer):
     built_when_made = True
     activation: ActivationLike
     supports_masking = True
+    takes_integers = True  # as its function does
 
     def layout(self, shape: Shape) -> str:
         return ANY

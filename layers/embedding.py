@@ -42,6 +42,8 @@ class Embedding(Layer):
     activity_regularizer: RegularizerLike = None
     input_length: Any = None
 
+    takes_integers = True
+
     def __post_init__(self) -> None:
         self._start = _only_array(self.given_weights, (self.input_dim, self.output_dim))
         if self.lora_rank and self.embeddings_constraint is not None:

@@ -47,6 +47,7 @@ class Lambda(Layer):
     mask: Any = None
     arguments: Any = None
     call_arguments = ("inputs", "mask", "training")
+    takes_integers = True
     written_only_if_given = ("output_shape", "mask")
 
     def __post_init__(self) -> None:

@@ -103,6 +103,10 @@ class Wrapper(Holder, catalog=False):
             raise ConfigError(f"{type(self).__name__}(layer=...) takes a layer or a model, got {self.layer!r}")
         self.hold()
 
+    @property
+    def makes_floats(self) -> bool:
+        return not isinstance(self.layer, Model) and bool(self.layer.makes_floats)  # a model sees to its own layers
+
     def sublayers(self) -> Sequence[Layer]:
         return (self.layer,)
 

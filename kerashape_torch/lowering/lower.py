@@ -180,7 +180,9 @@ class _Lowering:
         given = layer.input_specs(*specs)
         shapes = [shapes_of(spec) for spec in given]
         order, working = self._choose_order(layer, shapes, node, bool(given_masks))
-        before, after = layer.casts_of(*specs) if isinstance(layer, Operation) else (None, None)
+        before, after = layer.variable_dtype if layer.makes_floats else None, None
+        if isinstance(layer, Operation):
+            before, after = layer.casts_of(*specs)
         args, kwargs = map_structure(lambda x: self._argument(x, order, layer, before), _without_masks(node))
         kwargs |= map_structure(lambda x: self._argument(x, KERAS, layer, None), given_masks)
         if order == CHANNELS_FIRST and working is not layer:

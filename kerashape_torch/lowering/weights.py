@@ -250,7 +250,7 @@ def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
 
 
 def regularization_loss(module: nn.Module) -> Tensor:
-    """The sum of all weight regularizers, to be added to a loss; differentiable.
+    """The sum of all weight regularizers, to be added to a loss; differentiable. Activity regularizers add nothing.
 
     >>> from kerashape_torch.layers import Dense
     >>> module = Dense(2, input_shape=(3,), kernel_initializer="ones", kernel_regularizer="l1").to_torch()

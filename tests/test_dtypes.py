@@ -1,0 +1,126 @@
+"""Dtype policies, and tensors of integers and booleans, held against Keras.
+
+Symbolic dtypes are alike, and numbers as exact as the dtype allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import torch
+from live import numbers
+
+import kerashape_torch as kt
+from kerashape_torch import get_keras_weights, set_keras_weights
+from kerashape_torch.structure import flatten
+
+K = Any
+
+
+def cnn(k: K, **dtype: Any) -> Any:
+    layers = k.layers
+    x = k.Input((8, 8, 3))
+    y = layers.Conv2D(4, 3, activation="relu", **dtype)(x)
+    y = layers.MaxPooling2D(**dtype)(layers.BatchNormalization(**dtype)(y))
+    return k.Model(x, layers.Dense(3, activation="softmax", **dtype)(layers.Flatten(**dtype)(y)))
+
+
+def sequence(k: K, **dtype: Any) -> Any:
+    layers = k.layers
+    x = k.Input((6,), dtype="int32")
+    y = layers.Embedding(9, 4, **dtype)(x)
+    y = layers.LayerNormalization(**dtype)(y)
+    y = layers.MultiHeadAttention(2, 3, **dtype)(y, y)
+    return k.Model(x, layers.Dense(2, **dtype)(layers.GlobalAveragePooling1D(**dtype)(y)))
+
+
+def mixture(k: K, **dtype: Any) -> Any:
+    """One layer in the dtype, between two in float32."""
+    layers = k.layers
+    x = k.Input((5,))
+    y = layers.Dense(4, **dtype)(layers.Dense(6, activation="tanh")(x))
+    return k.Model(x, layers.Add()([layers.Dense(4)(y), layers.Activation("relu")(y)]))
+
+
+def both(build: Callable[..., Any], dtype: str) -> tuple[Any, Any, Any]:
+    keras.utils.clear_session()
+    theirs, ours = build(keras, dtype=dtype), build(kt, dtype=dtype)
+    module = ours.to_torch()
+    arrays = [np.abs(numbers(*w.shape, seed=i)) * 0.5 for i, w in enumerate(theirs.get_weights())]
+    theirs.set_weights(arrays)
+    set_keras_weights(module, arrays)
+    return theirs, ours, module
+
+
+def assert_alike(theirs: Any, module: Any, *inputs: torch.Tensor, tolerance: float) -> None:
+    with torch.inference_mode():
+        want, got = theirs(list(inputs) if len(inputs) > 1 else inputs[0]), module(*inputs)
+    for x, y in zip(flatten(got), flatten(want), strict=True):
+        torch.testing.assert_close(x.double(), y.double(), rtol=tolerance, atol=tolerance)
+
+
+TOLERANCE = {"float64": 1e-6, "float32": 1e-4, "float16": 5e-3, "mixed_float16": 5e-3, "bfloat16": 4e-2,
+             "mixed_bfloat16": 4e-2}
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("build", [cnn, sequence, mixture])
+def test_policies(build: Callable[..., Any], dtype: str) -> None:
+    theirs, ours, module = both(build, dtype)
+    for mine, other in zip(ours.layers, theirs.layers, strict=True):
+        assert [x.dtype for x in flatten(mine.nodes[0].outputs)] == [x.dtype for x in keras.tree.flatten(other.output)]
+        if isinstance(mine, kt.layers.InputLayer):
+            continue  # its dtype is that of the tensor, and there is nothing to compute
+        assert mine.compute_dtype == other.compute_dtype and mine.variable_dtype == other.variable_dtype
+        assert [w.dtype or mine.variable_dtype for w in mine.weights] == [w.dtype for w in other.weights]
+    shape = [3, *theirs.input_shape[1:]]
+    x = torch.randint(0, 9, shape, dtype=torch.int32) if build is sequence else torch.as_tensor(numbers(*shape))
+    assert_alike(theirs, module, x, tolerance=TOLERANCE[dtype])
+
+
+# Not LayerNormalization: on torch Keras rounds its moments to integers, and what comes out normalizes nothing.
+LAYERS: dict[str, tuple[tuple[int, ...], Callable[[K], Any]]] = {
+    "dense": ((4,), lambda k: k.layers.Dense(3)),
+    "conv": ((6, 4), lambda k: k.layers.Conv1D(3, 2)),
+    "conv2d": ((6, 6, 2), lambda k: k.layers.Conv2D(3, 2)),
+    "lstm": ((5, 4), lambda k: k.layers.LSTM(3)),
+    "einsum": ((5, 4), lambda k: k.layers.EinsumDense("abc,cd->abd", (None, 3))),
+    "batch": ((4,), lambda k: k.layers.BatchNormalization()),
+    "softmax": ((4,), lambda k: k.layers.Activation("softmax")),
+    "relu": ((4,), lambda k: k.layers.ReLU()),
+    "mean": ((5, 4), lambda k: k.layers.GlobalAveragePooling1D()),
+    "flatten": ((5, 4), lambda k: k.layers.Flatten()),
+    "reshape": ((5, 4), lambda k: k.layers.Reshape((4, 5))),
+    "embedding": ((5,), lambda k: k.layers.Embedding(7, 3)),
+    "each_step": ((5,), lambda k: k.layers.TimeDistributed(k.layers.Embedding(7, 3))),
+    "rescaling": ((4,), lambda k: k.layers.Rescaling(0.5)),
+    "dropout": ((4,), lambda k: k.layers.Dropout(0.5)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "bool"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_tensors_that_are_no_floats(name: str, dtype: str) -> None:
+    shape, make = LAYERS[name]
+    x = (np.random.default_rng(0).integers(0, 7, (3, *shape)) % (2 if dtype == "bool" else 7)).astype(dtype)
+
+    def build(k: K) -> Any:
+        given = k.Input(shape, dtype=dtype)
+        return k.Model(given, make(k)(given))
+
+    try:
+        theirs = build(keras)
+        want = theirs(torch.as_tensor(x))
+    except Exception as error:
+        pytest.skip(f"Keras on torch refuses it: {type(error).__name__}")
+    ours = build(kt)
+    module = ours.to_torch()
+    set_keras_weights(module, theirs.get_weights())
+    got = module(torch.as_tensor(x))
+    torch.testing.assert_close(got.double(), want.double(), rtol=1e-4, atol=1e-5)
+    assert ours.outputs.dtype == theirs.outputs[0].dtype
+    assert [a.shape for a in get_keras_weights(module)] == [a.shape for a in theirs.get_weights()]
