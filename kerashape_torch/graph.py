@@ -70,7 +70,10 @@ class SymbolicTensor(TensorSpec):
     is_symbolic = True
     node: Node
     index: int
-    mask: SymbolicTensor | None
+
+    def __init__(self, shape: Shape, dtype: str = "float32") -> None:
+        super().__init__(shape, dtype)
+        self.mask: SymbolicTensor | None = None
 
     def _operator(self, name: str, *operands: Any) -> Any:
         for load in OPERATOR_LOADERS if not OPERATORS else ():
@@ -193,7 +196,7 @@ class Node:
 
     def _output(self, spec: TensorSpec, index: int) -> SymbolicTensor:
         tensor = SymbolicTensor(tuple(spec.shape), spec.dtype)
-        tensor.node, tensor.index, tensor.mask = self, index, None
+        tensor.node, tensor.index = self, index
         return tensor
 
     def __repr__(self) -> str:

@@ -154,6 +154,15 @@ def mask_goes_into_a_model(k: K) -> Any:
 
 
 @builder
+def mask_goes_into_a_model_that_merges(k: K) -> Any:
+    """The mask goes over the border of the model, and the model makes a new one of it."""
+    inner = k.Input((7, 5))
+    part = k.Model(inner, k.layers.Average()([k.layers.Activation("relu")(inner), inner]), name="part")
+    x, y = tokens(k)
+    return k.Model(x, k.layers.LSTM(3)(part(y)))
+
+
+@builder
 def mask_comes_out_of_a_model(k: K) -> Any:
     inner, embedded = tokens(k)
     part = k.Model(inner, k.layers.LSTM(4, return_sequences=True)(embedded), name="part")
