@@ -439,12 +439,16 @@ class Layer(UserDefined, _Arguments, catalog=False):
     def serialize(self) -> dict[str, Any]:
         """The config with its class, as a model's config lists it."""
         written = serialize(self)
-        if self.nodes and not self.built_when_made and all(x is not None for x in self.call_shapes()):
-            shapes = self.call_shapes()
+        shapes = self.built_for() if self.nodes else [None]
+        if not self.built_when_made and all(x is not None for x in shapes):
             names = [f"{name}_shape" for name in self.shape_arguments]
             written["build_config"] = ({"input_shape": shapes[0]} if len(shapes) == 1
                                        else {"shapes_dict": dict(zip(names, shapes))})
         return written
+
+    def built_for(self) -> list[Any]:
+        """The shapes that Keras' ``build`` is told."""
+        return self.call_shapes()
 
     # ---- doors to the rooms below ------------------------------------------------------------------------------------
 

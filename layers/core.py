@@ -43,6 +43,12 @@ class Dense(Layer):
     supports_masking = True
     written_only_if_given = ("activity_regularizer", "lora_rank", "lora_alpha")
 
+    def __post_init__(self) -> None:
+        self.lora_alpha = (self.lora_alpha or self.lora_rank) if self.lora_rank else None
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **({"lora_alpha": self.lora_rank} if self.lora_rank and self.nodes else {})}
+
     def compute_output_shape(self, shape: Shape) -> Shape:
         require_min_rank(shape, 2, "(batch, ..., features)")
         return (*shape[:-1], self.units)

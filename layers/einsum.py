@@ -175,8 +175,7 @@ class EinsumDense(Layer):
 
     def __post_init__(self) -> None:
         self.parts = Equation.read(self.equation, self.bias_axes)
-        if self.lora_rank and self.lora_alpha is None:
-            self.lora_alpha = self.lora_rank
+        self.lora_alpha = (self.lora_alpha or self.lora_rank) if self.lora_rank else None
 
     def fit(self, shape: Shape) -> Fitted:
         """What the equation says of an input shape."""

@@ -187,7 +187,7 @@ class SimpleRNN(_Named):
     """
 
     cell_class = SimpleRNNCell
-    unwritten = ("input_length", "seed")  # Keras forgets the seed of this one
+    unwritten = ("input_length", "seed")  # Keras forgets the seed of this one, and its activity_regularizer
 
     units: Positive
     activation: Activation = "tanh"
@@ -212,6 +212,9 @@ class SimpleRNN(_Named):
     seed: Any = None
     zero_output_for_mask: bool = False
     input_length: int | None = None
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "activity_regularizer": None}
 
 
 class LSTM(_Named):

@@ -131,6 +131,9 @@ class Cell(PartlyWritten, catalog=False):
         module: Any = Layer.module(self, (None, features))
         return UserCell(module, flatten(self.state_size), options)
 
+    def built_for(self) -> list[Any]:
+        return self.call_shapes()[:1]
+
     # ---- the rules of a cell that is called by itself ----------------------------------------------------------------
 
     def compute_output_shape(self, shape: Shape, states: Any = None) -> Any:
