@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _CODE = ("it takes Python functions, which a graph cannot hold and a config cannot name. Way out: "
-         "a Lambda layer or a layer of your own around torch's {}")
+         "a Lambda layer or a layer of your own around {}")
 
 LEFT_OUT = {
     "cond": _CODE.format("torch.where, or ops.where, which computes both sides"),

@@ -5,7 +5,7 @@ Compiled graphs call them: none of them looks at data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -209,13 +209,16 @@ def without_nan(x: Tensor, instead: float) -> Tensor:
     return torch.where(torch.isnan(x), instead, x) if x.is_floating_point() else x
 
 
+_EXTREMES: dict[str, Callable[..., Tensor]] = {"amax": torch.amax, "amin": torch.amin, "argmax": argmax,
+                                               "argmin": argmin}
+
+
 def nan_extreme(x: Tensor, function: str, dim: Axes, keepdim: bool) -> Tensor:
     """The largest or smallest number (``amax``, ``amin``) or its place (``argmax``, ``argmin``); where there are none,
     nan or -1."""
     far = float("-inf") if function.endswith("max") else float("inf")
     place = function.startswith("arg")
-    found: Tensor = (globals() if place else vars(torch))[function](
-        without_nan(x, far), dim=dim if place else axes_of(dim, x.dim()), keepdim=keepdim)
+    found = _EXTREMES[function](without_nan(x, far), dim=dim if place else axes_of(dim, x.dim()), keepdim=keepdim)
     if not x.is_floating_point():
         return found
     empty = torch.isnan(x).all(dim=axes_of(dim, x.dim()), keepdim=keepdim)
