@@ -12,7 +12,8 @@ import numpy as np
 Case = Callable[..., Any]
 
 FREE_BATCH = {"x", "y", "i", "j", "b", "p", "v", "n", "u", "img", "vol", "h", "d", "c", "z", "seq", "spd", "sq", "ids",
-              "prob", "labels", "qkv", "tall", "labels2", "len", "lengths", "u8", "i8", "i64", "w", "r3"}
+              "prob", "labels", "qkv", "tall", "one", "start", "end", "labels2", "len", "lengths", "u8", "i8", "i64",
+              "w", "r3"}
 """Arrays whose first axis is the batch, which is None in a model; the others are given whole."""
 
 
@@ -397,7 +398,10 @@ INDEXING: dict[str, list[Case]] = {
     **_each("argsort", lambda f, x: f(x), lambda f, x: f(x, axis=1), lambda f, x: f(x, axis=None), lambda f, i: f(i)),
     "argpartition": [lambda o, x: o.argpartition(x, 2), lambda o, i: o.argpartition(i, 1, axis=1)],
     "top_k": [lambda o, x: o.top_k(x, 3), lambda o, v: o.top_k(v, k=2, sorted=True)],
-    "in_top_k": [lambda o, two, m: o.in_top_k(two, m[:2, :], k=2), lambda o, two, prob: o.in_top_k(two, prob[:, 0], 3)],
+    "in_top_k": [
+        lambda o, two, m: o.in_top_k(two, m[:2, :], k=2),
+        lambda o, labels, prob: o.in_top_k(labels[:, 0], prob[:, 0], 3),
+    ],
     "searchsorted": [
         lambda o, edges, x: o.searchsorted(edges, x),
         lambda o, edges, m: o.searchsorted(edges, m, side="right"),

@@ -140,6 +140,26 @@ def test_as_keras(name: str, i: int) -> None:
         assert_close(results, flatten(again(given(name, i))))
 
 
+NEEDS_VALUES = {"bincount", "nonzero", "unique", "ctc_loss"}
+"""Their results have as many elements as the values say, or torch has no rule for their shape."""
+ONE_BATCH = {("array_constants", 2)}
+"""Holds an array of two samples."""
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in NEEDS_VALUES])
+def test_another_batch_on_another_device(name: str) -> None:
+    """On the meta device, where a tensor that some op left on the CPU is an error, with five samples."""
+    for i, case in enumerate(CASES[name]):
+        inputs, outputs = built(Input, case, ops)
+        batch = 2 if (name, i) in ONE_BATCH else 5
+        tensors = [torch.empty([size or batch for size in x.shape], dtype=getattr(torch, x.dtype), device="meta")
+                   for x in inputs]
+        results = flatten(Model(inputs, outputs).to_torch(device="meta")(*tensors))
+        for result, spec in zip(results, flatten(outputs), strict=True):
+            assert result.is_meta
+            assert all(a in (None, b) for a, b in zip(spec.shape, result.shape)), (spec, result.shape)
+
+
 def test_the_tables_are_about_real_cases() -> None:
     assert set(RULE_DIFFERS) <= set(CASES)
     assert all(i < len(CASES[name]) for name, i in {*BY_NUMPY, *NOT_REREAD})
@@ -213,6 +233,47 @@ def test_elastic_transform_moves_pixels_a_little() -> None:
     assert 0.001 < (once - images).abs().mean() < 0.4
     assert torch.equal(once, ops.image.elastic_transform(images, alpha=4.0, sigma=2.0, seed=3))
     assert ops.empty_like(x).shape == (None, 16, 12, 3) and ops.empty((2, 3)).shape == (2, 3)
+
+
+# ---- what is refused -------------------------------------------------------------------------------------------------
+
+REFUSED: dict[str, list[Callable[..., Any]]] = {
+    "axes": [lambda o, x: o.mean(x, axis=3), lambda o, x: o.argmax(x, axis=-4), lambda o, x: o.softmax(x, axis=5),
+             lambda o, x: o.cumsum(x, axis=3), lambda o, x: o.flip(x, axis=4), lambda o, x: o.swapaxes(x, 0, 3),
+             lambda o, x: o.moveaxis(x, (0, 1), (2,)), lambda o, x: o.diagonal(x, 0, 1, 1), lambda o, x: o.sort(x, 3)],
+    "sizes": [lambda o, x: o.add(x, x[:, :3]), lambda o, x: o.split(x, 4, axis=-1),
+              lambda o, x: o.glu(x[:, :3], axis=1), lambda o, x: o.append(x, x[:, :2], axis=2),
+              lambda o, x: o.tensordot(x, x, axes=[[1], [2]]), lambda o, x: o.repeat(x, [1, 2], axis=1),
+              lambda o, x: o.pad(x, ((1, 1), (2, 2))), lambda o, x: o.inner(x, x[..., :3]),
+              lambda o, x: o.cross(x, x), lambda o, x: o.einsum("bij,bjk", x),
+              lambda o, x: o.cdist(x, x[..., :3]), lambda o, x: o.slice(x, [0, 0], [1, 1])],
+    "matrices": [lambda o, x: o.inv(x), lambda o, x: o.det(x), lambda o, x: o.cholesky(x), lambda o, x: o.eigh(x),
+                 lambda o, x: o.qr(x, mode="half"), lambda o, x: o.norm(x, ord="fro", axis=1)],
+    "networks": [lambda o, x: o.conv(x, np.ones((3, 4, 2), "float32")), lambda o, x: o.depth_to_space(x, 2),
+                 lambda o, x: o.batch_normalization(x, np.ones(5), np.ones(5), axis=-1), lambda o, x: o.unfold(x, 2),
+                 lambda o, x: o.categorical_crossentropy(x, x[:, :2]), lambda o, x: o.max_pool(x, 2, padding="most"),
+                 lambda o, x: o.max_pool(x[..., None, None, None], 2), lambda o, x: o.one_hot(x, 3, axis=5)],
+    "images": [lambda o, x: o.image.resize(x[:, 0], (2, 2)), lambda o, x: o.image.rgb_to_grayscale(x),
+               lambda o, x: o.image.rgb_to_hsv(o.cast(x[..., :3], "int32")), lambda o, x: o.image.pad_images(x, 1),
+               lambda o, x: o.image.resize(x, (2, 2), crop_to_aspect_ratio=True, pad_to_aspect_ratio=True),
+               lambda o, x: o.image.resize(x, (0, 2)), lambda o, x: o.image.sobel_edges(x),
+               lambda o, x: o.image.crop_images(x, 5, 0, target_height=6, target_width=6),
+               lambda o, x: o.image.map_coordinates(x, np.zeros((2, 5), "float32"), 1)],
+    "spectra": [lambda o, x: o.fft(x), lambda o, x: o.rfft(x[..., 0])[0][..., 9], lambda o, x: o.fft((x, x[:, :2])),
+                lambda o, x: o.stft(x, 4, 0, 4)],
+}
+
+
+@pytest.mark.filterwarnings("ignore:NotImplemented should not be used")
+@pytest.mark.parametrize(("kind", "i"), [(kind, i) for kind, cases in REFUSED.items() for i in range(len(cases))])
+def test_refused_as_in_keras(kind: str, i: int) -> None:
+    import keras
+
+    with pytest.raises(KerashapeError) as caught:
+        REFUSED[kind][i](ops, Input((4, 6), name="x"))
+    assert len(str(caught.value)) > 20
+    with pytest.raises((ValueError, TypeError, IndexError, NotImplementedError)):
+        REFUSED[kind][i](keras.ops, keras.Input((4, 6)))
 
 
 # ---- dtypes ----------------------------------------------------------------------------------------------------------

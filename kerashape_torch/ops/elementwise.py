@@ -2,13 +2,14 @@
 
 import operator
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from kerashape_torch.dtypes import is_complex, is_float
-from kerashape_torch.errors import ConfigError
+from kerashape_torch.dtypes import is_float
 from kerashape_torch.graph import TensorSpec
 from kerashape_torch.ops import rules
-from kerashape_torch.ops.operation import DTypeName, Recipe, Rule, TorchFunction, op, own, stock, torch_dtype
+from kerashape_torch.ops.operation import DTypeName, Off, Recipe, Rule, TorchFunction, op, own, stock, torch_dtype
+
+Dense = Annotated[bool | None, Off("gives a tensor that layers do not take")]
 
 _SAME = {"negative": "neg", "sign": "sign", "copy": "clone", "bitwise_not": "bitwise_not",
          "bitwise_invert": "bitwise_not"}
@@ -170,11 +171,9 @@ def divide_no_nan(x1: Any, x2: Any, /) -> TorchFunction:
     return own("divide_no_nan")
 
 
-@op("numpy", rules.broadcast_float, elementwise=True)
+@op("numpy", rules.scaled_by_two, elementwise=True)
 def ldexp(x1: Any, x2: Any, /) -> TorchFunction:
     """``x1 * 2 ** x2`` for integers ``x2``."""
-    if isinstance(x2, TensorSpec) and (is_float(x2.dtype) or is_complex(x2.dtype)):
-        raise ConfigError(f"ldexp takes integers as the exponent, got {x2.dtype}")
     return own("ldexp")
 
 
@@ -222,10 +221,8 @@ def saturate_cast(x: Any, /, dtype: DTypeName) -> TorchFunction:
 
 
 @op("core", rules.cast_to, elementwise=True)
-def convert_to_tensor(x: Any, /, dtype: DTypeName = None, sparse: Any = None, ragged: Any = None) -> TorchFunction:
+def convert_to_tensor(x: Any, /, dtype: DTypeName = None, sparse: Dense = None, ragged: Dense = None) -> TorchFunction:
     """A tensor of numbers, an array or a tensor."""
-    if sparse or ragged:
-        raise ConfigError("convert_to_tensor: torch has no ragged tensors, and layers take no sparse ones")
     return stock("Tensor.to", **_dtype(dtype)) if dtype else own("unchanged")
 
 

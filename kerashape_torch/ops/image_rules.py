@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerashape_torch.dtypes import is_float
-from kerashape_torch.errors import ShapeError
+from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import TensorSpec
 from kerashape_torch.ops.neural_rules import each
 from kerashape_torch.ops.picks import shape_of
@@ -57,6 +57,8 @@ def colors(op: Any, images: TensorSpec) -> TensorSpec:
 def resized(op: Any, images: TensorSpec) -> TensorSpec:
     _image(images)
     height, width, _ = places_of(op, images.ndim)
+    if op.crop_to_aspect_ratio and op.pad_to_aspect_ratio:
+        raise ConfigError("give crop_to_aspect_ratio or pad_to_aspect_ratio, not both")
     if len(op.size) != 2 or min(op.size) <= 0:
         raise ShapeError(f"size={tuple(op.size)} must be a height and a width")
     return _resized(images, {height: op.size[0], width: op.size[1]})
@@ -92,6 +94,8 @@ def patches(op: Any, images: TensorSpec) -> TensorSpec:
 
 def sampled(op: Any, inputs: TensorSpec, coordinates: Any) -> TensorSpec:
     shape = shape_of(coordinates)
+    if op.order not in (0, 1):
+        raise ConfigError(f"order must be 0 or 1, as in Keras, got {op.order}")
     if len(shape) < 2 or shape[0] != inputs.ndim:
         raise ShapeError(f"coordinates are ({inputs.ndim}, ...), a row for each axis of {to_text(inputs.shape)}, "
                          f"got {to_text(shape)}")

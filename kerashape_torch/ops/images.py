@@ -5,10 +5,13 @@ from typing import Annotated, Any
 from kerashape_torch.config import Choice
 from kerashape_torch.ops import image_rules as rules
 from kerashape_torch.ops.neural_rules import each
-from kerashape_torch.ops.operation import Operation, TorchFunction, applied, as_tuple, enter, op, own, refuse
+from kerashape_torch.ops.operation import Operation, TorchFunction, applied, as_tuple, enter, op, own
 
 Interpolation = Annotated[str, Choice("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")]
 Sampling = Annotated[str, Choice("nearest", "bilinear")]
+Constant = Annotated[str, Choice("constant")]
+Method = Annotated[str, Choice("linear", "bilinear", "trilinear", "triangle", "cubic", "bicubic", "tricubic",
+                               "lanczos3", "lanczos5")]
 FillMode = Annotated[str, Choice("constant", "nearest", "wrap", "mirror", "reflect")]
 Format = Annotated[str | None, Choice("channels_last", "channels_first")]
 
@@ -43,13 +46,9 @@ def hsv_to_rgb(images: Any, /, data_format: Format = None) -> TorchFunction:
 
 @op("image", rules.resized)
 def resize(images: Any, /, size: Any, interpolation: Interpolation = "bilinear", antialias: bool = False,
-           crop_to_aspect_ratio: bool = False, pad_to_aspect_ratio: bool = False, fill_mode: str = "constant",
+           crop_to_aspect_ratio: bool = False, pad_to_aspect_ratio: bool = False, fill_mode: Constant = "constant",
            fill_value: float = 0.0, data_format: Format = None) -> TorchFunction:
     """Another height and width."""
-    if crop_to_aspect_ratio and pad_to_aspect_ratio:
-        raise refuse("image.resize", "give crop_to_aspect_ratio or pad_to_aspect_ratio, not both")
-    if fill_mode != "constant":
-        raise refuse("image.resize", f"fill_mode must be 'constant', got {fill_mode!r}")
     return own("images.resize", size=as_tuple(size), interpolation=interpolation, antialias=antialias,
                crop=crop_to_aspect_ratio, pad=pad_to_aspect_ratio, fill_value=fill_value, last=_last(data_format))
 
@@ -118,8 +117,6 @@ def perspective_transform(images: Any, start_points: Any, end_points: Any, /, in
 def map_coordinates(inputs: Any, coordinates: Any, /, order: int, fill_mode: FillMode = "constant",
                     fill_value: float = 0) -> TorchFunction:
     """The elements at coordinates, between which it takes the nearest (``order=0``) or interpolates (1)."""
-    if order not in (0, 1):
-        raise refuse("image.map_coordinates", f"order must be 0 or 1, as in Keras, got {order}")
     return own("images.map_coordinates", order=order, fill_mode=fill_mode, fill_value=fill_value)
 
 
@@ -134,13 +131,10 @@ def elastic_transform(images: Any, /, alpha: float = 20.0, sigma: float = 5.0, i
 
 @op("image", rules.laid_out)
 def scale_and_translate(images: Any, output_shape: Any, scale: Any, translation: Any, /, spatial_dims: Any,
-                        method: str, antialias: bool = True) -> TorchFunction:
+                        method: Method, antialias: bool = True) -> TorchFunction:
     """Stretched and moved along some axes, into another shape."""
     kind = {"bilinear": "linear", "trilinear": "linear", "triangle": "linear", "bicubic": "cubic",
             "tricubic": "cubic"}.get(method, method)
-    if kind not in ("linear", "cubic", "lanczos3", "lanczos5"):
-        raise refuse("image.scale_and_translate", "method must be 'linear', 'cubic', 'lanczos3' or 'lanczos5', "
-                                                  f"got {method!r}")
     return own("images.scale_and_translate", spatial_dims=as_tuple(spatial_dims), method=kind, antialias=antialias)
 
 

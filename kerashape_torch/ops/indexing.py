@@ -1,21 +1,25 @@
 """Ops that pick elements, order them, or put them in their places."""
 
 import operator
-from typing import Any
+from typing import Annotated, Any
 
+from kerashape_torch.config import Choice
 from kerashape_torch.ops import picks
 from kerashape_torch.ops.operation import (
     PUBLIC,
     FloatName,
+    Off,
     Recipe,
     TorchFunction,
     as_tuple,
     enter,
     op,
     own,
-    refuse,
     torch_dtype,
 )
+
+Reduction = Annotated[str | None, Choice("add", "max", "min", "mul")]
+Sparse = Annotated[bool, Off("gives a sparse tensor, which layers do not take")]
 
 
 @op("numpy", picks.sliced)
@@ -70,10 +74,8 @@ def scatter(indices: Any, values: Any, /, shape: Any) -> TorchFunction:
 
 
 @op("core", picks.updated)
-def scatter_update(inputs: Any, indices: Any, updates: Any, /, reduction: Any = None) -> TorchFunction:
+def scatter_update(inputs: Any, indices: Any, updates: Any, /, reduction: Reduction = None) -> TorchFunction:
     """``inputs`` with some places replaced, or added to, multiplied, kept at least (``max``) or at most (``min``)."""
-    if reduction not in (None, "add", "max", "min", "mul"):
-        raise refuse("scatter_update", f"reduction must be 'add', 'max', 'min', 'mul' or None, got {reduction!r}")
     return own("indexing.scatter_update", reduction=reduction)
 
 
@@ -140,23 +142,16 @@ def unravel_index(indices: Any, /, shape: Any) -> TorchFunction:
 
 @op("nn", picks.one_hot)
 def one_hot(x: Any, /, num_classes: int, axis: int = -1, dtype: FloatName = None,
-            sparse: bool = False) -> TorchFunction:
+            sparse: Sparse = False) -> TorchFunction:
     """A 1 at the place of each class, 0 elsewhere; a negative class has no 1."""
-    _refuse_sparse("one_hot", sparse)
     return own("indexing.one_hot", num_classes=num_classes, dim=axis, dtype=torch_dtype(dtype or "float32"))
 
 
 @op("nn", picks.multi_hot)
 def multi_hot(inputs: Any, /, num_classes: int, axis: int = -1, dtype: FloatName = None,
-              sparse: bool = False) -> TorchFunction:
+              sparse: Sparse = False) -> TorchFunction:
     """A 1 at the place of each class that comes along the second axis. (Keras' rule says the dtype of the classes.)"""
-    _refuse_sparse("multi_hot", sparse)
     return own("indexing.multi_hot", num_classes=num_classes, dim=axis, dtype=torch_dtype(dtype or "float32"))
-
-
-def _refuse_sparse(name: str, sparse: bool) -> None:
-    if sparse:
-        raise refuse(name, "sparse=True gives a sparse tensor, which layers do not take")
 
 
 def _segments(how: str) -> Recipe:
@@ -173,9 +168,8 @@ for _name, _how in {"segment_sum": "sum", "segment_max": "amax", "segment_min": 
 
 
 @op("numpy", picks.counts)
-def bincount(x: Any, /, weights: Any = None, minlength: int = 0, sparse: bool = False) -> TorchFunction:
+def bincount(x: Any, /, weights: Any = None, minlength: int = 0, sparse: Sparse = False) -> TorchFunction:
     """How often each number comes; as many counts as the largest number asks for."""
-    _refuse_sparse("bincount", sparse)
     return own("indexing.bincount", weights=as_tuple(weights), minlength=minlength)
 
 

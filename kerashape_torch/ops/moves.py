@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from kerashape_torch.errors import ShapeError
+from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import TensorSpec
 from kerashape_torch.ops.rules import promoted, summed_dtype
 from kerashape_torch.shape import Shape, Size, axis_index, broadcast, product, to_text
@@ -266,6 +266,8 @@ def pad_widths(widths: Any, rank: int) -> list[tuple[int, int]]:
 
 
 def padded(op: Any, x: TensorSpec, constant_values: Any = None) -> TensorSpec:
+    if constant_values is not None and op.mode != "constant":
+        raise ConfigError(f"constant_values are for mode='constant', got mode={op.mode!r}")
     pairs = pad_widths(op.pad_width, x.ndim)
     return TensorSpec(tuple(_summed((size, *pair)) for size, pair in zip(x.shape, pairs)), x.dtype)
 

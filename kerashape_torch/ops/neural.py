@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from kerashape_torch.config import Choice, DataFormat
+from kerashape_torch.config import Choice, DataFormat, Positive
 from kerashape_torch.ops import neural_rules as rules
-from kerashape_torch.ops.operation import Recipe, TorchFunction, as_tuple, op, own, refuse, stock
+from kerashape_torch.ops.operation import Off, Recipe, TorchFunction, as_tuple, op, own, stock
 
+SoftCap = Annotated[float | None, Off("is for TPUs, as in Keras")]
 Padding = Annotated[str, Choice("valid", "same")]
 
 # ---- windows that slide ----------------------------------------------------------------------------------------------
@@ -87,7 +88,7 @@ def conv_transpose(inputs: Any, kernel: Any, /, strides: Any = 1, padding: Paddi
                **_windows(inputs, strides, padding, data_format, dilation_rate))
 
 
-@op("nn")
+@op("nn", rules.unfolded)
 def unfold(x: Any, /, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> TorchFunction:
     """The elements of each place of a window, as columns."""
     return stock("nn.functional.unfold", kernel_size=as_tuple(kernel_size), dilation=as_tuple(dilation),
@@ -138,10 +139,8 @@ def rms_normalization(x: Any, /, scale: Any = None, axis: Any = -1, epsilon: Any
 
 
 @op("nn", rules.normalized, casts=True)
-def normalize(x: Any, /, axis: Any = -1, order: int = 2, epsilon: Any = None) -> TorchFunction:
+def normalize(x: Any, /, axis: Any = -1, order: Positive = 2, epsilon: Any = None) -> TorchFunction:
     """``x`` over its norm along some axes."""
-    if order < 1:
-        raise refuse("normalize", f"order must be 1 or more, got {order}")
     return own("neural.normalize", axes=None if axis is None else _axes(axis), order=order, epsilon=_epsilon(epsilon))
 
 
@@ -159,13 +158,9 @@ def _epsilon(epsilon: Any) -> float:
 @op("nn", rules.attended, named=("bias", "mask", "scale"))
 def dot_product_attention(query: Any, key: Any, value: Any, /, bias: Any = None, mask: Any = None, scale: Any = None,
                           is_causal: bool = False, flash_attention: Any = None,
-                          attn_logits_soft_cap: Any = None) -> TorchFunction:
+                          attn_logits_soft_cap: SoftCap = None) -> TorchFunction:
     """Attention over tensors (batch, length, heads, size). (Keras' rule says the size of the query, for that of the
     value.)"""
-    if attn_logits_soft_cap is not None:
-        raise refuse("dot_product_attention", "attn_logits_soft_cap is for TPUs, as in Keras")
-    if bias is not None and mask is not None:
-        raise refuse("dot_product_attention", "give bias or mask, not both")
     return own("neural.dot_product_attention", is_causal=is_causal)
 
 
@@ -198,9 +193,6 @@ def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, /
 def ctc_decode(inputs: Any, sequence_lengths: Any, /, strategy: str = "greedy", beam_width: int = 100,
                top_paths: int = 1, merge_repeated: bool = True, mask_index: int = 0) -> TorchFunction:
     """The likeliest labels of each step, without repetitions and blanks, filled with -1; and minus their sum."""
-    if strategy != "greedy":
-        raise refuse("ctc_decode", "strategy='beam_search' follows paths that depend on the numbers, which no graph "
-                                   "does; decode outside the model, or strategy='greedy'")
     return own("neural.ctc_decode", merge_repeated=merge_repeated, blank=mask_index)
 
 

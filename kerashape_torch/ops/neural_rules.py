@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerashape_torch.dtypes import result_type
-from kerashape_torch.errors import ShapeError
+from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import TensorSpec
 from kerashape_torch.ops.rules import as_float, promoted
 from kerashape_torch.shape import (
@@ -88,6 +88,14 @@ def convolved_back(op: Any, inputs: TensorSpec, kernel: TensorSpec) -> TensorSpe
     return _with(inputs, places, kernel.shape[-2], op.data_format)
 
 
+def unfolded(op: Any, x: TensorSpec) -> TensorSpec:
+    require_rank(x.shape, 4, "(batch, channels, height, width)")
+    axes = zip(x.shape[2:], *(each(value, 2) for value in (op.kernel_size, op.stride, op.dilation, op.padding)))
+    places = [window_output(None if size is None else size + 2 * pad, reach, step, "valid", gap)
+              for size, reach, step, gap, pad in axes]
+    return TensorSpec((x.shape[0], product((x.shape[1], *each(op.kernel_size, 2))), product(places)), x.dtype)
+
+
 def folded(op: Any, x: TensorSpec) -> TensorSpec:
     require_rank(x.shape, 3, "(batch, channels * window, places)")
     window = product(each(op.kernel_size, 2)) or 1
@@ -148,7 +156,9 @@ def batch_normalized(op: Any, x: TensorSpec, mean: TensorSpec, variance: TensorS
 # ---- attention and losses --------------------------------------------------------------------------------------------
 
 
-def attended(op: Any, query: TensorSpec, key: TensorSpec, value: TensorSpec, **_: Any) -> TensorSpec:
+def attended(op: Any, query: TensorSpec, key: TensorSpec, value: TensorSpec, **operands: Any) -> TensorSpec:
+    if operands.get("bias") is not None and operands.get("mask") is not None:
+        raise ConfigError("give bias or mask, not both")
     for x in (query, key, value):
         require_rank(x.shape, 4, "(batch, length, heads, size)")
     return TensorSpec((*query.shape[:-1], value.shape[-1]), promoted(query, key, value))
@@ -188,6 +198,9 @@ def ctc_loss(op: Any, target: TensorSpec, output: TensorSpec, target_length: Any
 
 
 def ctc_decoded(op: Any, inputs: TensorSpec, sequence_lengths: Any) -> tuple[TensorSpec, TensorSpec]:
+    if op.strategy != "greedy":
+        raise ConfigError(f"strategy={op.strategy!r} follows paths that depend on the numbers, which no graph does. "
+                          "Way out: strategy='greedy', or decode outside the model")
     require_rank(inputs.shape, 3, "(batch, steps, classes)")
     batch, steps, _ = inputs.shape
     return TensorSpec((1, batch, steps), "int32"), TensorSpec((batch, 1), result_type(inputs.dtype, "float32"))

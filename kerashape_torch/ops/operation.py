@@ -58,6 +58,18 @@ Numbers = Annotated[Any, _Numbers()]
 """An argument of an op that Keras keeps as a tuple, where one number may be given."""
 
 
+class Off(Kind):
+    """An argument that says no and nothing else, for a reason."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+    def read(self, value: Any, where: str) -> Any:
+        if value:
+            raise ConfigError(f"{where} {self.why}")
+        return value
+
+
 class Operands(NamedTuple):
     """Which arguments of a call are operands, and how Keras hands them on: by position or by name."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerashape_torch.errors import ShapeError
+from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import TensorSpec
 from kerashape_torch.ops.rules import as_float, promoted, without
 from kerashape_torch.shape import Shape, Size, axis_index, broadcast, product, to_text
@@ -148,6 +148,8 @@ def vander(op: Any, x: TensorSpec) -> TensorSpec:
 
 
 def trapezoid(op: Any, y: TensorSpec) -> TensorSpec:
+    if hasattr(op.x, "shape"):
+        raise ConfigError("trapezoid(x=...) is a list of numbers, which a config can hold, got an array")
     return TensorSpec(without(y.shape, op.axis, False), as_float(y.dtype))
 
 

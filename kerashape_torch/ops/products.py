@@ -1,10 +1,13 @@
 """Ops that multiply tensors, and linear algebra."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from kerashape_torch.errors import ConfigError
+from kerashape_torch.config import Choice
 from kerashape_torch.ops import product_rules as rules
-from kerashape_torch.ops.operation import Recipe, Rule, TorchFunction, as_tuple, op, own, refuse, stock
+from kerashape_torch.ops.operation import Recipe, Rule, TorchFunction, as_tuple, op, own, stock
+
+Overlap = Annotated[str, Choice("valid", "same", "full")]
+Complete = Annotated[str, Choice("reduced", "complete")]
 
 # ---- products --------------------------------------------------------------------------------------------------------
 
@@ -71,17 +74,15 @@ def einsum(subscripts: str, *operands: Any) -> TorchFunction:
 
 
 @op("numpy", rules.correlated, casts=True)
-def correlate(x1: Any, x2: Any, /, mode: str = "valid") -> TorchFunction:
+def correlate(x1: Any, x2: Any, /, mode: Overlap = "valid") -> TorchFunction:
     """The products of one row with another, moved along it."""
-    if mode not in ("valid", "same", "full"):
-        raise refuse("correlate", f"mode must be 'valid', 'same' or 'full', got {mode!r}")
     return own("products.correlate", mode=mode)
 
 
 @op("numpy", rules.corrcoef, casts=True)
 def corrcoef(x: Any, /) -> TorchFunction:
     """How each row goes with each other row, from -1 to 1. (Keras' rule says the shape of ``x``.)"""
-    return stock("corrcoef")
+    return own("products.corrcoef")
 
 
 @op("numpy", rules.vander)
@@ -93,8 +94,6 @@ def vander(x: Any, /, N: Any = None, increasing: bool = False) -> TorchFunction:
 @op("numpy", rules.trapezoid, casts=True)
 def trapezoid(y: Any, /, x: Any = None, dx: float = 1.0, axis: int = -1) -> TorchFunction:
     """The area below points that are joined by lines."""
-    if hasattr(x, "shape"):
-        raise ConfigError("trapezoid(x=...): in a graph x is a list of numbers, which a config can hold")
     return own("products.trapezoid", x=as_tuple(x), dx=dx, dim=axis)
 
 
@@ -158,10 +157,8 @@ def norm(x: Any, /, ord: Any = None, axis: Any = None, keepdims: bool = False) -
 
 
 @op("linalg", rules.qr)
-def qr(x: Any, /, mode: str = "reduced") -> TorchFunction:
+def qr(x: Any, /, mode: Complete = "reduced") -> TorchFunction:
     """An orthogonal and a triangular matrix whose product is ``x``."""
-    if mode not in ("reduced", "complete"):
-        raise refuse("qr", f"mode must be 'reduced' or 'complete', got {mode!r}")
     return own("products.parts", function="qr", mode=mode)
 
 

@@ -1,22 +1,24 @@
 """Ops that make fewer elements of many, or add them up along an axis."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from kerashape_torch.dtypes import is_float
 from kerashape_torch.ops import rules
 from kerashape_torch.ops.operation import (
     DTypeName,
+    Off,
     Recipe,
     Rule,
     TorchFunction,
     as_tuple,
     op,
     own,
-    refuse,
     stock,
     torch_dtype,
 )
+
+OneDevice = Annotated[bool, Off("is for several devices, and one module runs on one")]
 
 
 def _reduction(name: str, axis: Any, keepdims: bool, **arguments: Any) -> TorchFunction:
@@ -155,10 +157,8 @@ def average(x: Any, /, axis: Any = None, weights: Any = None) -> TorchFunction:
 
 
 @op("nn", rules.two_moments)
-def moments(x: Any, /, axes: Any, keepdims: bool = False, synchronized: bool = False) -> TorchFunction:
+def moments(x: Any, /, axes: Any, keepdims: bool = False, synchronized: OneDevice = False) -> TorchFunction:
     """Mean and variance."""
-    if synchronized:
-        raise refuse("moments", "synchronized=True is for several devices, and one module runs on one")
     return own("moments", axes=as_tuple(axes), keepdims=keepdims)
 
 

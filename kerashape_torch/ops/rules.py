@@ -6,8 +6,8 @@ import functools
 from collections.abc import Iterable
 from typing import Any
 
-from kerashape_torch.dtypes import result_type
-from kerashape_torch.errors import ShapeError
+from kerashape_torch.dtypes import is_integer, result_type
+from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import TensorSpec
 from kerashape_torch.shape import Shape, axis_index, broadcast, product, to_text
 
@@ -94,6 +94,12 @@ def broadcast_angle(op: Any, *operands: Any) -> TensorSpec:
     """Here a Python number is a float of 32 bits, which does not give way."""
     kinds = [x.dtype if isinstance(x, TensorSpec) else "float32" for x in operands]
     return TensorSpec(_together(operands), result_type(*kinds, float))
+
+
+def scaled_by_two(op: Any, x1: Any, x2: Any) -> TensorSpec:
+    if isinstance(x2, TensorSpec) and not is_integer(x2.dtype):
+        raise ConfigError(f"the exponent is an integer, got {x2.dtype}")
+    return broadcast_float(op, x1, x2)
 
 
 def shifted(op: Any, x: TensorSpec, y: Any) -> TensorSpec:

@@ -1,9 +1,9 @@
 """Ops that arrange elements: reshape, permute, put side by side, cut, repeat, pad."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from kerashape_torch.config import Axis
+from kerashape_torch.config import Axis, Choice
 from kerashape_torch.ops import moves, rules
 from kerashape_torch.ops.operation import (
     DTypeName,
@@ -14,10 +14,12 @@ from kerashape_torch.ops.operation import (
     as_tuple,
     op,
     own,
-    refuse,
     stock,
     torch_dtype,
 )
+
+Indexing = Annotated[str, Choice("xy", "ij")]
+PadMode = Annotated[str, Choice("constant", "reflect", "symmetric", "edge", "replicate")]
 
 # ---- axes ------------------------------------------------------------------------------------------------------------
 
@@ -157,10 +159,8 @@ def unstack(x: Any, /, num: Any = None, axis: int = 0) -> TorchFunction:
 
 
 @op("numpy")
-def meshgrid(*x: Any, indexing: str = "xy") -> TorchFunction:
+def meshgrid(*x: Any, indexing: Indexing = "xy") -> TorchFunction:
     """The coordinates of all points of a grid. (Keras' rule forgets the dtype for ``indexing="ij"``.)"""
-    if indexing not in ("xy", "ij"):
-        raise refuse("meshgrid", f"indexing must be 'xy' or 'ij', got {indexing!r}")
     return own("shaping.meshgrid", indexing=indexing)
 
 
@@ -216,13 +216,9 @@ def rot90(array: Any, /, k: int = 1, axes: Any = (0, 1)) -> TorchFunction:
 
 
 @op("numpy", moves.padded, named=("constant_values",))
-def pad(x: Any, /, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> TorchFunction:
+def pad(x: Any, /, pad_width: Any, mode: PadMode = "constant", constant_values: Any = None) -> TorchFunction:
     """More elements around each axis: a constant, the edge mirrored (``reflect``, ``symmetric``), or the edge itself.
     (Keras' torch backend repeats the edge for ``symmetric``; this mirrors it, as NumPy and TensorFlow do.)"""
-    if mode not in ("constant", "reflect", "symmetric", "edge", "replicate"):
-        raise refuse("pad", f"mode must be 'constant', 'reflect' or 'symmetric', got {mode!r}")
-    if constant_values is not None and mode != "constant":
-        raise refuse("pad", f"constant_values are for mode='constant', got mode={mode!r}")
     return own("shaping.pad", widths=tuple(moves.pad_widths(pad_width, x.ndim)), mode=mode)
 
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from kerashape_torch.errors import ShapeError
+from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import TensorSpec
 from kerashape_torch.ops import rules
-from kerashape_torch.ops.operation import Recipe, TorchFunction, as_tuple, op, own, refuse, stock
+from kerashape_torch.ops.operation import Recipe, TorchFunction, as_tuple, op, own, stock
 from kerashape_torch.shape import Size, to_text
 
 Parts = tuple[TensorSpec, TensorSpec]
@@ -76,6 +76,7 @@ def irfft(x: Any, /, fft_length: Any = None) -> TorchFunction:
 
 
 def _stft(op: Any, x: TensorSpec) -> Parts:
+    _check_window(op)
     size = x.shape[-1]
     frames = None
     if size is not None:
@@ -87,12 +88,12 @@ def _stft(op: Any, x: TensorSpec) -> Parts:
 def stft(x: Any, /, sequence_length: int, sequence_stride: int, fft_length: int, window: Any = "hann",
          center: bool = True) -> TorchFunction:
     """The frequencies in a window that moves along the last axis, as a pair (real, imaginary)."""
-    _check_window("stft", sequence_length, sequence_stride, fft_length, window)
     return own("spectral.stft", sequence_length=sequence_length, sequence_stride=sequence_stride,
                fft_length=fft_length, window=as_tuple(window), center=center)
 
 
 def _istft(op: Any, x: Any) -> TensorSpec:
+    _check_window(op)
     real = _parts(x, 2)
     frames, length = real.shape[-2], op.length
     if length is None and frames is not None:
@@ -104,17 +105,16 @@ def _istft(op: Any, x: Any) -> TensorSpec:
 def istft(x: Any, /, sequence_length: int, sequence_stride: int, fft_length: int, length: Any = None,
           window: Any = "hann", center: bool = True) -> TorchFunction:
     """What :func:`stft` did, undone."""
-    _check_window("istft", sequence_length, sequence_stride, fft_length, window)
     return own("spectral.istft", sequence_length=sequence_length, sequence_stride=sequence_stride,
                fft_length=fft_length, length=length, window=as_tuple(window), center=center)
 
 
-def _check_window(name: str, length: int, stride: int, fft_length: int, window: Any) -> None:
-    if stride <= 0 or fft_length < length:
-        raise refuse(name, f"fft_length={fft_length} must be at least sequence_length={length}, and "
-                           f"sequence_stride={stride} positive")
-    if isinstance(window, str) and window not in ("hann", "hamming"):
-        raise refuse(name, f"window must be 'hann', 'hamming', None or a list of numbers, got {window!r}")
+def _check_window(op: Any) -> None:
+    if op.sequence_stride <= 0 or op.fft_length < op.sequence_length:
+        raise ConfigError(f"fft_length={op.fft_length} must be at least sequence_length={op.sequence_length}, and "
+                          f"sequence_stride={op.sequence_stride} positive")
+    if isinstance(op.window, str) and op.window not in ("hann", "hamming"):
+        raise ConfigError(f"window must be 'hann', 'hamming', None or a list of numbers, got {op.window!r}")
 
 
 def _sequences(op: Any, x: TensorSpec) -> TensorSpec:

@@ -76,6 +76,14 @@ def correlate(x1: Tensor, x2: Tensor, mode: str) -> Tensor:
     return full.narrow(0, (full.shape[0] - wanted) // 2, wanted)
 
 
+def corrcoef(x: Tensor) -> Tensor:
+    """``torch.corrcoef`` without a look at the data, which no compiled graph can take."""
+    rows: Tensor = x.reshape(-1, x.shape[-1])
+    rows = rows - rows.mean(-1, keepdim=True)
+    rows = rows / torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    return (rows @ rows.mH).reshape((x.shape[0],) * 2 if x.dim() > 1 else ())
+
+
 def vander(x: Tensor, N: int | None, increasing: bool) -> Tensor:
     """``torch.vander`` in the dtype of ``x``."""
     return torch.vander(x, N=N, increasing=increasing).to(x.dtype)
