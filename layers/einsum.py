@@ -175,7 +175,7 @@ class EinsumDense(Layer):
 
     def __post_init__(self) -> None:
         self.parts = Equation.read(self.equation, self.bias_axes)
-        if self.lora_rank and self.lora_alpha is None:
+        if not self.lora_rank or self.lora_alpha is None:
             self.lora_alpha = self.lora_rank
 
     def fit(self, shape: Shape) -> Fitted:

@@ -182,6 +182,8 @@ class SimpleRNN(_Named):
     Output shape: (batch, units); with ``return_sequences`` (batch, steps, units); with ``return_state`` a list of that
     and the last state (batch, units)
 
+    Keras takes an ``activity_regularizer`` and forgets it, so it is forgotten here too.
+
     >>> SimpleRNN(4).compute_output_shape((None, 5, 3))
     (None, 4)
     """
@@ -212,6 +214,9 @@ class SimpleRNN(_Named):
     seed: Any = None
     zero_output_for_mask: bool = False
     input_length: int | None = None
+
+    def __post_init__(self) -> None:
+        self.activity_regularizer = None
 
 
 class LSTM(_Named):

@@ -115,6 +115,13 @@ class Cell(PartlyWritten, catalog=False):
             return flatten(self.state_size)[0]
         raise AttributeError(f"{type(self).__name__} has no {name!r}")
 
+    def serialize(self) -> dict[str, Any]:
+        """As any layer's; Keras builds a cell by the shape of its input alone."""
+        written = super().serialize()
+        if "build_config" in written:
+            written["build_config"] = {"input_shape": self.call_shapes()[0]}
+        return written
+
     @property
     def is_stock(self) -> bool:
         """Whether torch has a module for many steps of this cell."""
