@@ -104,6 +104,16 @@ def _shapes_text(shapes: Sequence[Any]) -> str:
     return to_text(given[0] if len(given) == 1 else given)
 
 
+class Ghost:
+    """A layer that Keras makes and nobody sees: it uses up a name."""
+
+    given_name = None
+
+    def __init__(self, name_prefix: str) -> None:
+        self.name_prefix = name_prefix
+        self.serial = next(serials)
+
+
 class Layer(UserDefined, _Arguments, catalog=False):
     """Base of all layers. A subclass writes its arguments as fields and overrides the rules that differ.
 
@@ -188,6 +198,10 @@ class Layer(UserDefined, _Arguments, catalog=False):
     def sublayers(self) -> Sequence["Layer"]:
         """Layers inside this one, as those of a wrapper."""
         return ()
+
+    def leaves_masks_of(self) -> "Layer":
+        """The layer whose masks are on the outputs once the model runs: one inside, where this one minds none."""
+        return self
 
     def masked_module(self, shape: Any) -> "torch.nn.Module":
         """As :meth:`module`, for a call with a mask that changes its numbers: ``forward`` takes it as ``mask``."""

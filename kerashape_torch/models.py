@@ -8,7 +8,7 @@ from kerashape_torch.config import argument, custom_object_scope, deserialize
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, did_you_mean
 from kerashape_torch.functional_config import GraphReader, write_graph
 from kerashape_torch.graph import Graph, Node, SymbolicTensor, TensorSpec, number, shapes_of
-from kerashape_torch.layer import DType, Layer, serials
+from kerashape_torch.layer import DType, Ghost, Layer
 from kerashape_torch.shape import Shape, standardize, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, is_shape, map_structure
 from kerashape_torch.weights import WeightSpec
@@ -356,7 +356,7 @@ class Sequential(Model):
                  **kwargs: Any) -> None:
         self._stack: list[Layer] = []
         self._tail: Any = None
-        self._ghosts: list[_Ghost] = []
+        self._ghosts: list[Ghost] = []
         self._given_names: dict[str | None, Layer] = {}
         self._sequence_graph: Graph | None = None
         super().__init__(name=name, trainable=trainable, **kwargs)
@@ -421,7 +421,7 @@ class Sequential(Model):
     def _haunt(self) -> None:
         """Keras makes an unnamed Functional at each rebuild; it uses up a number, which later names show."""
         if self._tail is not None and len(self._stack) > 1:
-            self._ghosts.append(_Ghost())
+            self._ghosts.append(Ghost("functional"))
 
     def build(self, input_shape: Any = None) -> None:
         """Gives the input shape, batch axis included.
@@ -531,16 +531,6 @@ class Sequential(Model):
         if config.get("trainable") is False:
             model.trainable = False
         return model
-
-
-class _Ghost:
-    """A name that Keras uses up without a model that anyone sees."""
-
-    given_name = None
-    name_prefix = "functional"
-
-    def __init__(self) -> None:
-        self.serial = next(serials)
 
 
 def _members(layer: Layer) -> dict[Layer, None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from kerashape_torch.errors import ConfigError
 from kerashape_torch.shape import count
 
 
@@ -110,6 +111,8 @@ def with_lora(specs: Sequence[WeightSpec], rank: int | None, alpha: float | None
     kernel, *others = specs
     if not rank:
         return list(specs)
+    if kernel.constraint is not None:
+        raise ConfigError(f"lora_rank={rank} cannot be had together with {kernel.name}_constraint")
     narrow = weight(f"lora_{kernel.name}_a", (*kernel.shape[:-1], rank), "he_uniform", at="lora_a",
                     regularizer=kernel.regularizer, axes=(*kernel.axes[:-1], "lora_rank"))
     wide = weight(f"lora_{kernel.name}_b", (rank, kernel.shape[-1]), "zeros", at="lora_b",

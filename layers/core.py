@@ -5,6 +5,7 @@ from typing import Any
 from kerashape_torch.activations import Activation as ActivationLike
 from kerashape_torch.config import Positive
 from kerashape_torch.constraints import ConstraintLike
+from kerashape_torch.errors import ShapeError
 from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layer import ANY, Layer
 from kerashape_torch.regularizers import RegularizerLike
@@ -73,7 +74,7 @@ class Activation(Layer):
     """Applies an activation function by name.
 
     Input shape:  any
-    Output shape: the same
+    Output shape: the same; ``"glu"`` leaves half of the last axis, where Keras' shape rule says that it stays
 
     >>> Activation("relu").compute_output_shape((None, 32))
     (None, 32)
@@ -83,6 +84,13 @@ class Activation(Layer):
     activation: ActivationLike
     supports_masking = True
     takes_integers = True  # as its function does
+
+    def compute_output_shape(self, shape: Shape) -> Shape:
+        if self.activation != "glu":
+            return shape
+        if shape[-1] is not None and shape[-1] % 2:
+            raise ShapeError(f"last axis: 'glu' needs an even size to split, got {shape[-1]}")
+        return (*shape[:-1], None if shape[-1] is None else shape[-1] // 2)
 
     def layout(self, shape: Shape) -> str:
         return ANY

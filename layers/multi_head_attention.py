@@ -7,7 +7,7 @@ from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import TensorSpec, shapes_of
 from kerashape_torch.initializers import InitializerLike
-from kerashape_torch.layer import KERAS, Layer
+from kerashape_torch.layer import KERAS, Ghost, Layer
 from kerashape_torch.layers.einsum import Equation, for_axes
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, axis_index, fixed, require_rank, standardize, to_text
@@ -53,6 +53,11 @@ class _Headed(_Options, Layer, catalog=False):
         if self.flash_attention and self.dropout > 0:
             raise ConfigError(f"{type(self).__name__}(flash_attention=True) cannot be had together with "
                               f"dropout={self.dropout}")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.nodes:  # Keras makes two layers when it builds this one, and counts them in the names of others
+            self.__dict__["_ghosts"] = (Ghost("softmax"), Ghost("dropout"))
+        return super().__call__(*args, **kwargs)
 
     def layout(self, query: Shape, value: Any = None, key: Any = None) -> str:
         return KERAS

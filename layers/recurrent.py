@@ -182,12 +182,14 @@ class SimpleRNN(_Named):
     Output shape: (batch, units); with ``return_sequences`` (batch, steps, units); with ``return_state`` a list of that
     and the last state (batch, units)
 
+    Keras takes an ``activity_regularizer`` and forgets it, so it is forgotten here too.
+
     >>> SimpleRNN(4).compute_output_shape((None, 5, 3))
     (None, 4)
     """
 
     cell_class = SimpleRNNCell
-    unwritten = ("input_length", "seed")  # Keras forgets the seed of this one, and its activity_regularizer
+    unwritten = ("input_length", "seed")  # Keras forgets the seed of this one
 
     units: Positive
     activation: Activation = "tanh"
@@ -213,8 +215,8 @@ class SimpleRNN(_Named):
     zero_output_for_mask: bool = False
     input_length: int | None = None
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "activity_regularizer": None}
+    def __post_init__(self) -> None:
+        self.activity_regularizer = None
 
 
 class LSTM(_Named):

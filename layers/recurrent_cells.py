@@ -132,6 +132,7 @@ class Cell(PartlyWritten, catalog=False):
         return UserCell(module, flatten(self.state_size), options)
 
     def built_for(self) -> list[Any]:
+        """Keras builds a cell by the shape of its input alone."""
         return self.call_shapes()[:1]
 
     # ---- the rules of a cell that is called by itself ----------------------------------------------------------------

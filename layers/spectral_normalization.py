@@ -5,6 +5,7 @@ from typing import Any
 from kerashape_torch.config import Positive
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.initializers import TruncatedNormal
+from kerashape_torch.layer import Layer
 from kerashape_torch.layers.wrappers import Wrapper, part_module, part_specs
 from kerashape_torch.shape import Shape
 from kerashape_torch.weights import WeightSpec, weight
@@ -12,6 +13,8 @@ from kerashape_torch.weights import WeightSpec, weight
 
 class SpectralNormalization(Wrapper):
     """A layer whose ``kernel`` or ``embeddings`` is divided by its largest singular value, at each call in training.
+
+    Keras says that it lets no masks through; when a model runs, the layer inside does, and so it is here.
 
     As in Keras the weight itself is changed, and the output has the dtype of the input: that of an ``Embedding`` is cut
     to integers.
@@ -28,6 +31,9 @@ class SpectralNormalization(Wrapper):
 
     layer: Any
     power_iterations: Positive = 1
+
+    def leaves_masks_of(self) -> Layer:
+        return self.layer.leaves_masks_of()  # type: ignore[no-any-return]
 
     def _kernel(self, specs: list[WeightSpec]) -> WeightSpec:
         names = [f"{self.layer.name}/{name}" for name in ("kernel", "embeddings")]

@@ -38,6 +38,7 @@ def by_id(cases: list[Case]) -> Any:
 
 # Where Keras' symbolic rule contradicts its own real output, we follow the real one: case id -> what differs.
 REAL_SHAPE_INSTEAD: dict[str, str] = {
+    "Activation_021": "Keras says that glu keeps the last axis; it halves it",
     "Bidirectional_027": "Keras says 2 x the forward units; the backward layer given has others",
     "CategoryEncoding_011": "Keras says that the last axis is counted; it counts axis 1",
     "EinsumDense_006": "Keras reverses several axes under a left '...'",

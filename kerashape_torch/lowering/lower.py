@@ -211,7 +211,7 @@ class _Lowering:
         return self.masks.get(id(x))
 
     def _pass_masks_on(self, node: Node, bound: dict[str, Any]) -> None:
-        made = masks.passed_on(node.layer, bound, self._mask_of)
+        made = masks.passed_on(node.layer.leaves_masks_of(), bound, self._mask_of)
         self.alive += made
         self.masks.update((id(x), mask) for x, mask in zip(flatten(node.outputs), made) if mask is not None)
         if node.layer.takes_masks_off:
