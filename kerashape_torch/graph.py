@@ -241,14 +241,14 @@ def shapes_of(specs: Any) -> Any:
 
 def way_to(layer: Any, tensors: list[SymbolicTensor]) -> tuple[str, dict[Any, str]]:
     """The chain of layers that leads to a call, as text, and a name for each layer on the way."""
-    seen: dict[Any, None] = {}
+    seen: dict[Node, None] = {}
     stack = [x.node for x in tensors]
     while stack:
         node = stack.pop()
-        if node.layer not in seen:
-            seen[node.layer] = None
+        if node not in seen:
+            seen[node] = None
             stack.extend(x.node for x in node.inputs)
-    names = number([*seen, layer])
+    names = number([*(node.layer for node in seen), layer])
     chain, tensor = [], tensors[0] if tensors else None
     while tensor is not None:
         chain.append(f"{names[tensor.node.layer]} {to_text(tensor.shape)}")

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+from kerashape_torch import ops
 from kerashape_torch.config import Choice
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.graph import TensorSpec, shapes_of
@@ -37,7 +38,9 @@ class Attention(Layer):
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """That of the query."""
-        return None if previous_mask is None else previous_mask[0]
+        if previous_mask is None or previous_mask[0] is None:
+            return None
+        return ops.convert_to_tensor(previous_mask[0])  # an op that changes nothing, and is in Keras' graph
 
     def compute_output_shape(self, shapes: list[Shape]) -> Shape:
         query, value, _ = _three(shapes)

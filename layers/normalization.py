@@ -42,6 +42,8 @@ class _Normalization(Layer, catalog=False):
 
     def _gamma_and_beta(self, shape: Shape, scale: bool, center: bool) -> list[WeightSpec]:
         """Scale and offset, with the initializers, regularizers and constraints that the layer was given."""
+        if not scale and not center:
+            return []
         given, sizes = vars(self), self.sizes(shape)
         return [weight(name, sizes, given[f"{name}_initializer"], at=place, regularizer=given[f"{name}_regularizer"],
                        constraint=given[f"{name}_constraint"], axes=("channels",) if len(sizes) == 1 else ())
@@ -156,7 +158,7 @@ class LayerNormalization(_Normalization):
     With ``rms_scaling`` the input is divided by its standard deviation without being centered, as in Keras; that is not
     :class:`RMSNormalization`.
 
-    Input shape:  any, with known sizes on ``axis``
+    Input shape:  any, with known sizes on ``axis`` if there are weights
     Output shape: the same
 
     >>> LayerNormalization(input_shape=(8, 16)).count_params()
@@ -194,8 +196,10 @@ class LayerNormalization(_Normalization):
 
         from kerashape_torch.torch_modules.normalization import LayerNormOnAxes, without_unused
 
-        axes, sizes, rank = self.axes(len(shape)), self.sizes(shape), len(shape)
-        if not self.rms_scaling and _are_last(axes, rank):
+        axes, rank = self.axes(len(shape)), len(shape)
+        weighed = self._scaled or self._centered
+        sizes = self.sizes(shape) if weighed else ()
+        if not self.rms_scaling and weighed and _are_last(axes, rank):
             stock = nn.LayerNorm(sizes, eps=self.epsilon, elementwise_affine=self.scale or self.center)
             return without_unused(stock, self.scale, self.center)
         broadcast = [shape[axis] if axis in axes else 1 for axis in range(rank)]

@@ -192,9 +192,9 @@ def an_attention(d: Drawn, at: int, name: str) -> None:
     kwargs: dict[str, Any] = {}
     if s.chance(20):
         kwargs["use_causal_mask"] = True
-    if s.chance(15):
-        kwargs["return_attention_scores"] = True
     of = [at, s.pick(others)] if s.chance(70) else [at, at]
+    if s.chance(15) and len(shape) == 3 and of[0] == of[1]:  # of others Keras' rule says a shape that they do not have
+        kwargs["return_attention_scores"] = True
     d.call({"object": f"layers.{name}", "args": args}, of, "args" if heads else "list", **kwargs)
 
 

@@ -331,9 +331,11 @@ def case_of(s: Source, layer: Json, style: str, shapes: list[Shape], dtypes: lis
             kwargs: Json = None, indices: bool = False) -> Json:
     if dtypes is None:
         dtypes = ["float32"] * len(shapes)
-        if s.chance(5):
+        if s.chance(5) and style != "cell":
             dtypes = [s.pick(["int32", "float64", "float16", "uint8", "bool"])] * len(shapes)
     layer["args"].update(common(s))
+    if "TimeDistributed" in layer["object"]:
+        layer["args"].pop("dtype", None)  # Keras' dtype is then that of the layer inside, or not, as it has weights
     if "SpatialDropout" in layer["object"] or "Pipeline" in layer["object"]:
         layer["args"].pop("trainable", None)  # which Keras does not let these be given
     stateful = '"stateful": true' in str(layer).replace("'", '"').replace("True", "true")

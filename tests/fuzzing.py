@@ -150,7 +150,7 @@ def _compare(program: Json) -> str:
         return "both refuse"
     want, failure = _attempt(_run_keras, theirs, inputs)
     if error is not None:
-        if failure is None:
+        if failure is None and not any(text in str(error) for text in REFUSED_HERE):
             raise Failure("refuses what Keras takes", error)
         return "refused early"
     classes = {each["object"] for each in _objects(program["layers"])}
@@ -276,17 +276,19 @@ def _trained(model: Any) -> set[int]:
 
 def _told(config: Any) -> Any:
     """A config without what says nothing: when parts were built, a mask of None, the mode that is meant anyway, the
-    shapes of tensors on the way (of attention scores Keras says others than it makes)."""
+    shapes of tensors on the way (of attention scores Keras says others than it makes), an axis that may be a list."""
     if isinstance(config, dict):
         if "keras_history" in config:
             return config["keras_history"]
-        return {key: _told(value) for key, value in config.items() if key != "build_config"
+        return {key: _told(value) if key != "axis" or isinstance(value, list) else [value] for key, value in config.items() if key != "build_config"
                 and not (key == "mask" and value is None) and not (key == "training" and isinstance(value, (bool, type(None))))}
     return [_told(item) for item in config] if isinstance(config, list) else config
 
 
 def _same_numbers(program: Json, ours: Any, theirs: Any, inputs: list[torch.Tensor]) -> None:
     module, error = _attempt(ours.to_torch)
+    if error is not None and any(text in str(error) for text in REFUSED_HERE):
+        return
     if error is not None:
         raise Failure("to_torch", "".join(traceback.format_exception(error)[-3:]))
     text = json.dumps(program)
@@ -323,6 +325,8 @@ def _near(x: torch.Tensor, y: torch.Tensor, half: bool) -> bool:
     if not x.is_floating_point() and not y.is_floating_point():
         return torch.equal(x, y) or half  # what is counted or compared hangs on the last bit
     rtol, atol = (5e-2, 5e-2) if half else (1e-4, 1e-5)
+    if y.numel():  # what cancels out is exact to the largest of all
+        atol *= max(1.0, float(y.nan_to_num(0, 0, 0).abs().max()))
     return torch.allclose(x.to(y.dtype), y, rtol=rtol, atol=atol, equal_nan=True)
 
 
@@ -364,10 +368,12 @@ def differs_by_choice(program: Json) -> bool:
     """Where Keras' backends disagree, and the numbers here are those of the other one.
 
     AveragePooling with padding="same" averages the real elements alone, as TensorFlow does; on torch Keras repeats the
-    edge where the padding is not the same on both sides. LayerNormalization of integers gives integers there.
+    edge where the padding is not the same on both sides. What normalizes
+    integers, and PReLU, computes in integers there.
     """
     integers = {i for i, x in enumerate(program["inputs"]) if "float" not in x["dtype"]}
-    if any(integers.intersection(step.get("of", ())) and "LayerNormalization" in str(program["layers"][step["layer"]])
+    if any(integers.intersection(step.get("of", ())) and any(
+            name in str(program["layers"][step["layer"]]) for name in ("Normalization", "PReLU"))
            for step in program["steps"] if "layer" in step):
         return True
     return any("AveragePooling" in each["object"] and each["args"].get("padding") == "same"
@@ -387,6 +393,14 @@ NOT_THE_LAYERS_FAULT = {
     "not implemented for 'Half'": "torch on a CPU cannot make an orthogonal matrix of 16 bits for Keras",
 }
 """What is in errors by which Keras refuses what it means to take."""
+
+REFUSED_HERE = {
+    "a causal mask and a sliding window run along axis 1 alone":
+        "Keras makes that mask by axis 1 whatever is attended along, and adds it where the sizes happen to be equal",
+    "and Keras computes no other":
+        "RMSNormalization gives the kernel of torch for the last axis the size of another, which may happen to be equal",
+}
+"""What is in our errors where we refuse what Keras computes by chance, and why."""
 
 FOLLOWS_REAL = {
     "layers.CategoryEncoding": "of three axes it counts axis 1, and Keras' rule says the last one",
