@@ -187,7 +187,7 @@ def _values(p: Place) -> Any:
 
 
 BY_NAME: dict[str, Callable[[Place], Any]] = {
-    "activity_regularizer": _of(*REGULARIZERS), "epsilon": _of(1e-3, 1e-5, 0.1), "momentum": _number(0.5, 0.99),
+    "activity_regularizer": _of(*REGULARIZERS), "epsilon": _of(1e-3, 1e-2, 0.1), "momentum": _number(0.5, 0.99),
     "rate": _number(0, 0.9), "dropout": _number(0, 0.6), "recurrent_dropout": _number(0, 0.6), "stddev": _number(0, 1),
     "seed": _of(None, 0, 7), "lora_rank": _of(None, None, 1, 2), "lora_alpha": _of(None, None, 3.0),
     "groups": _groups, "axis": _axis, "noise_shape": _noise_shape, "target_shape": _target_shape, "dims": _order,
@@ -198,9 +198,10 @@ BY_NAME: dict[str, Callable[[Place], Any]] = {
     "shared_axes": lambda p: p.source.some(range(1, len(p.shape))), "implementation": _of(0, 1, 2),
     "use_cudnn": _of("auto", True, False), "n": lambda p: p.source.int(1, 4), "mask_value": _of(0.0, 1.0, 0),
     "max_value": _of(None, 1.0, 6), "negative_slope": _number(0, 0.5), "threshold": _number(0, 1),
-    "alpha": _number(0, 2), "l1": _number(0, 0.1), "l2": _number(0, 0.1), "depth_multiplier": lambda p: p.source.int(1, 3),
+    "alpha": _number(0, 2), "l1": _number(0, 0.1), "l2": _number(0, 0.1),
+    "depth_multiplier": lambda p: p.source.int(1, 3),
     "value_range": _of([0, 255], [0, 1], [-1.0, 1.0]), "bins": _of(8, 256), "fill_value": _number(0, 1),
-    "height": lambda p: p.source.int(1, 7), "width": lambda p: p.source.int(1, 7), 
+    "height": lambda p: p.source.int(1, 7), "width": lambda p: p.source.int(1, 7),
     "power_iterations": lambda p: p.source.int(1, 3), "sliding_window": _of(None, 1, 2, 3),
     "flash_attention": _of(None, False), "num_heads": lambda p: p.source.int(1, 3),
     "key_dim": lambda p: p.source.int(1, 4), "value_dim": lambda p: p.source.int(1, 4),
@@ -399,7 +400,8 @@ def dot(s: Source, _: str) -> Json:
     if s.chance(20):
         axes = [axes[0] - len(first), axes[1] - len(second)]
     same = axes[0] == axes[1] and s.chance(50)
-    return case_of(s, obj("Dot", axes=axes[0] if same else axes, **({"normalize": True} if s.chance(30) else {})), "list",
+    normalize = {"normalize": True} if s.chance(30) else {}
+    return case_of(s, obj("Dot", axes=axes[0] if same else axes, **normalize), "list",
                    [first, second])
 
 
@@ -571,7 +573,8 @@ def wrapper(s: Source, name: str) -> Json:
 
 
 def pipeline(s: Source, name: str) -> Json:
-    names = [s.pick(["Rescaling", "CenterCrop", "Resizing", "RandomFlip", "RandomContrast"]) for _ in range(s.int(1, 3))]
+    choices = ["Rescaling", "CenterCrop", "Resizing", "RandomFlip", "RandomContrast"]
+    names = [s.pick(choices) for _ in range(s.int(1, 3))]
     shape = [None, s.int(3, 8), s.int(3, 8), 3]
     layers = [{"object": f"layers.{inner}", "args": arguments(s, inner, shape, **(
         {} if inner == "Rescaling" else {"data_format": "channels_last"}))} for inner in names]

@@ -255,7 +255,8 @@ def _same_configs(ours: Any, theirs: Any) -> None:
     if error is not None and refusal is None:
         raise Failure("Keras does not load ours", repr(error)[:400])
     if loaded is not None and again is not None:
-        _same("shape of ours in Keras", [tuple(x.shape) for x in loaded.outputs], [tuple(x.shape) for x in again.outputs])
+        _same("shape of ours in Keras", [tuple(x.shape) for x in loaded.outputs],
+              [tuple(x.shape) for x in again.outputs])
     if written is not None and refusal is None:
         back, error = _attempt(model_from_json, written)
         if error is not None:
@@ -274,14 +275,19 @@ def _trained(model: Any) -> set[int]:
     return found
 
 
+def _says_nothing(key: str, value: Any) -> bool:
+    return (key == "build_config" or (key == "mask" and value is None)
+            or (key == "training" and isinstance(value, (bool, type(None)))))
+
+
 def _told(config: Any) -> Any:
     """A config without what says nothing: when parts were built, a mask of None, the mode that is meant anyway, the
     shapes of tensors on the way (of attention scores Keras says others than it makes), an axis that may be a list."""
     if isinstance(config, dict):
         if "keras_history" in config:
             return config["keras_history"]
-        return {key: _told(value) if key != "axis" or isinstance(value, list) else [value] for key, value in config.items() if key != "build_config"
-                and not (key == "mask" and value is None) and not (key == "training" and isinstance(value, (bool, type(None))))}
+        return {key: _told([value] if key == "axis" and not isinstance(value, list) else value)
+                for key, value in config.items() if not _says_nothing(key, value)}
     return [_told(item) for item in config] if isinstance(config, list) else config
 
 
@@ -398,7 +404,7 @@ REFUSED_HERE = {
     "a causal mask and a sliding window run along axis 1 alone":
         "Keras makes that mask by axis 1 whatever is attended along, and adds it where the sizes happen to be equal",
     "and Keras computes no other":
-        "RMSNormalization gives the kernel of torch for the last axis the size of another, which may happen to be equal",
+        "RMSNormalization gives torch a kernel of the size of another axis, which may happen to be equal",
 }
 """What is in our errors where we refuse what Keras computes by chance, and why."""
 
