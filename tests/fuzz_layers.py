@@ -46,6 +46,12 @@ CONSTRAINTS = ["non_neg", "unit_norm", {"object": "constraints.MaxNorm", "args":
 DTYPES = ["float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"]
 
 
+# Arguments of every layer that are not drawn for some: Keras does not let the first ones be given. The dtype of a
+# TimeDistributed is then that of the layer inside, or not, as that has weights; that of a Discretization is not kept.
+NOT_GIVEN = [("SpatialDropout", "trainable"), ("Pipeline", "trainable"), ("Pipeline", "dtype"),
+             ("Discretization", "trainable"), ("Discretization", "dtype"), ("TimeDistributed", "dtype")]
+
+
 class Source:
     """What hypothesis draws, in the few forms that are needed here."""
 
@@ -198,9 +204,10 @@ BY_NAME: dict[str, Callable[[Place], Any]] = {
     "shared_axes": lambda p: p.source.some(range(1, len(p.shape))), "implementation": _of(0, 1, 2),
     "use_cudnn": _of("auto", True, False), "n": lambda p: p.source.int(1, 4), "mask_value": _of(0.0, 1.0, 0),
     "max_value": _of(None, 1.0, 6), "negative_slope": _number(0, 0.5), "threshold": _number(0, 1),
-    "alpha": _number(0, 2), "l1": _number(0, 0.1), "l2": _number(0, 0.1), "depth_multiplier": lambda p: p.source.int(1, 3),
+    "alpha": _number(0, 2), "l1": _number(0, 0.1), "l2": _number(0, 0.1),
+    "depth_multiplier": lambda p: p.source.int(1, 3),
     "value_range": _of([0, 255], [0, 1], [-1.0, 1.0]), "bins": _of(8, 256), "fill_value": _number(0, 1),
-    "height": lambda p: p.source.int(1, 7), "width": lambda p: p.source.int(1, 7), 
+    "height": lambda p: p.source.int(1, 7), "width": lambda p: p.source.int(1, 7),
     "power_iterations": lambda p: p.source.int(1, 3), "sliding_window": _of(None, 1, 2, 3),
     "flash_attention": _of(None, False), "num_heads": lambda p: p.source.int(1, 3),
     "key_dim": lambda p: p.source.int(1, 4), "value_dim": lambda p: p.source.int(1, 4),
@@ -334,10 +341,9 @@ def case_of(s: Source, layer: Json, style: str, shapes: list[Shape], dtypes: lis
         if s.chance(5) and style != "cell":
             dtypes = [s.pick(["int32", "float64", "float16", "uint8", "bool"])] * len(shapes)
     layer["args"].update(common(s))
-    if "TimeDistributed" in layer["object"]:
-        layer["args"].pop("dtype", None)  # Keras' dtype is then that of the layer inside, or not, as it has weights
-    if "SpatialDropout" in layer["object"] or "Pipeline" in layer["object"]:
-        layer["args"].pop("trainable", None)  # which Keras does not let these be given
+    for name, argument in NOT_GIVEN:
+        if name in layer["object"]:
+            layer["args"].pop(argument, None)
     stateful = '"stateful": true' in str(layer).replace("'", '"').replace("True", "true")
     batch = s.pick([1, 2, 3])
     inputs = [{"shape": shape, "dtype": dtype, **({"indices": True} if indices else {})}
@@ -399,8 +405,8 @@ def dot(s: Source, _: str) -> Json:
     if s.chance(20):
         axes = [axes[0] - len(first), axes[1] - len(second)]
     same = axes[0] == axes[1] and s.chance(50)
-    return case_of(s, obj("Dot", axes=axes[0] if same else axes, **({"normalize": True} if s.chance(30) else {})), "list",
-                   [first, second])
+    layer = obj("Dot", axes=axes[0] if same else axes, **({"normalize": True} if s.chance(30) else {}))
+    return case_of(s, layer, "list", [first, second])
 
 
 def einsum(s: Source, _: str) -> Json:
@@ -571,7 +577,8 @@ def wrapper(s: Source, name: str) -> Json:
 
 
 def pipeline(s: Source, name: str) -> Json:
-    names = [s.pick(["Rescaling", "CenterCrop", "Resizing", "RandomFlip", "RandomContrast"]) for _ in range(s.int(1, 3))]
+    options = ["Rescaling", "CenterCrop", "Resizing", "RandomFlip", "RandomContrast"]
+    names = [s.pick(options) for _ in range(s.int(1, 3))]
     shape = [None, s.int(3, 8), s.int(3, 8), 3]
     layers = [{"object": f"layers.{inner}", "args": arguments(s, inner, shape, **(
         {} if inner == "Rescaling" else {"data_format": "channels_last"}))} for inner in names]
