@@ -79,8 +79,7 @@ class Embedding(Layer):
         return with_lora([table], self.lora_rank, self.lora_alpha)
 
     def module(self, shape: Shape) -> Any:
-        from kerashape_torch.torch_modules.embedding import Embedding
-        from kerashape_torch.torch_modules.lora import LoraEmbedding
+        from kerashape_torch.torch_modules.embedding import Embedding, LoraEmbedding
 
         if self.lora_rank:
             return LoraEmbedding(self.input_dim, self.output_dim, self.lora_rank, self.lora_alpha or self.lora_rank)
@@ -126,8 +125,8 @@ class ReversibleEmbedding(Embedding):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.lora_rank:
-            raise ConfigError("ReversibleEmbedding has no lora_rank")
+        if self.lora_rank and not self.tie_weights:
+            raise ConfigError("ReversibleEmbedding(lora_rank=...) cannot be had together with tie_weights=False")
 
     def output_spec(self, *args: Any, **kwargs: Any) -> Any:
         if not self.bind(args, kwargs).get("reverse"):
@@ -148,4 +147,4 @@ class ReversibleEmbedding(Embedding):
         from kerashape_torch.torch_modules.embedding import ReversibleEmbedding
 
         return ReversibleEmbedding(self.input_dim, self.output_dim, self.tie_weights, self.logit_soft_cap,
-                                   self.reverse_dtype)
+                                   self.reverse_dtype, self.lora_rank or 0, self.lora_alpha or 0.0)

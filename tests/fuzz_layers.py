@@ -46,6 +46,12 @@ CONSTRAINTS = ["non_neg", "unit_norm", {"object": "constraints.MaxNorm", "args":
 DTYPES = ["float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"]
 
 
+# Arguments of every layer that are not drawn for some: Keras does not let the first ones be given. The dtype of a
+# TimeDistributed is then that of the layer inside, or not, as that has weights; that of a Discretization is not kept.
+NOT_GIVEN = [("SpatialDropout", "trainable"), ("Pipeline", "trainable"), ("Pipeline", "dtype"),
+             ("Discretization", "trainable"), ("Discretization", "dtype"), ("TimeDistributed", "dtype")]
+
+
 class Source:
     """What hypothesis draws, in the few forms that are needed here."""
 
@@ -187,7 +193,7 @@ def _values(p: Place) -> Any:
 
 
 BY_NAME: dict[str, Callable[[Place], Any]] = {
-    "activity_regularizer": _of(*REGULARIZERS), "epsilon": _of(1e-3, 1e-2, 0.1), "momentum": _number(0.5, 0.99),
+    "activity_regularizer": _of(*REGULARIZERS), "epsilon": _of(1e-3, 1e-5, 0.1), "momentum": _number(0.5, 0.99),
     "rate": _number(0, 0.9), "dropout": _number(0, 0.6), "recurrent_dropout": _number(0, 0.6), "stddev": _number(0, 1),
     "seed": _of(None, 0, 7), "lora_rank": _of(None, None, 1, 2), "lora_alpha": _of(None, None, 3.0),
     "groups": _groups, "axis": _axis, "noise_shape": _noise_shape, "target_shape": _target_shape, "dims": _order,
@@ -335,10 +341,9 @@ def case_of(s: Source, layer: Json, style: str, shapes: list[Shape], dtypes: lis
         if s.chance(5) and style != "cell":
             dtypes = [s.pick(["int32", "float64", "float16", "uint8", "bool"])] * len(shapes)
     layer["args"].update(common(s))
-    if "TimeDistributed" in layer["object"]:
-        layer["args"].pop("dtype", None)  # Keras' dtype is then that of the layer inside, or not, as it has weights
-    if "SpatialDropout" in layer["object"] or "Pipeline" in layer["object"]:
-        layer["args"].pop("trainable", None)  # which Keras does not let these be given
+    for name, argument in NOT_GIVEN:
+        if name in layer["object"]:
+            layer["args"].pop(argument, None)
     stateful = '"stateful": true' in str(layer).replace("'", '"').replace("True", "true")
     batch = s.pick([1, 2, 3])
     inputs = [{"shape": shape, "dtype": dtype, **({"indices": True} if indices else {})}
@@ -400,9 +405,8 @@ def dot(s: Source, _: str) -> Json:
     if s.chance(20):
         axes = [axes[0] - len(first), axes[1] - len(second)]
     same = axes[0] == axes[1] and s.chance(50)
-    normalize = {"normalize": True} if s.chance(30) else {}
-    return case_of(s, obj("Dot", axes=axes[0] if same else axes, **normalize), "list",
-                   [first, second])
+    layer = obj("Dot", axes=axes[0] if same else axes, **({"normalize": True} if s.chance(30) else {}))
+    return case_of(s, layer, "list", [first, second])
 
 
 def einsum(s: Source, _: str) -> Json:
@@ -573,8 +577,8 @@ def wrapper(s: Source, name: str) -> Json:
 
 
 def pipeline(s: Source, name: str) -> Json:
-    choices = ["Rescaling", "CenterCrop", "Resizing", "RandomFlip", "RandomContrast"]
-    names = [s.pick(choices) for _ in range(s.int(1, 3))]
+    options = ["Rescaling", "CenterCrop", "Resizing", "RandomFlip", "RandomContrast"]
+    names = [s.pick(options) for _ in range(s.int(1, 3))]
     shape = [None, s.int(3, 8), s.int(3, 8), 3]
     layers = [{"object": f"layers.{inner}", "args": arguments(s, inner, shape, **(
         {} if inner == "Rescaling" else {"data_format": "channels_last"}))} for inner in names]
