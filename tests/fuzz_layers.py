@@ -53,13 +53,14 @@ NOT_GIVEN = [("SpatialDropout", "trainable"), ("Pipeline", "trainable"), ("Pipel
 
 
 class Source:
-    """What hypothesis draws, in the few forms that are needed here."""
+    """What is drawn, in the few forms that are needed here, from choices of one among several."""
 
-    def __init__(self, draw: Callable[[Any], Any]) -> None:
-        self.draw = draw
+    def __init__(self, choose: Callable[[Sequence[Any]], Any]) -> None:
+        self.pick = choose
 
-    def pick(self, options: Sequence[Any]) -> Any:
-        return self.draw(st.sampled_from(options))
+    @classmethod
+    def of_hypothesis(cls, draw: Callable[[Any], Any]) -> Source:
+        return cls(lambda options: draw(st.sampled_from(options)))
 
     def int(self, low: int, high: int) -> int:
         return int(self.pick(range(low, high + 1)))
@@ -69,6 +70,10 @@ class Source:
 
     def float(self, low: float, high: float) -> float:
         return round(low + (high - low) * self.int(0, 20) / 20, 3)
+
+    def shuffled(self, options: Sequence[Any]) -> list[Any]:
+        left = list(options)
+        return [left.pop(self.pick(range(len(left)))) for _ in options]
 
     def some(self, options: Sequence[Any], at_least: int = 1) -> list[Any]:
         found = [x for x in options if self.chance(50)]
@@ -164,7 +169,7 @@ def _target_shape(p: Place) -> Any:
 
 
 def _order(p: Place) -> Any:
-    return list(p.source.draw(st.permutations(range(1, len(p.shape)))))
+    return p.source.shuffled(range(1, len(p.shape)))
 
 
 def _limits(p: Place) -> Any:
@@ -341,6 +346,8 @@ def case_of(s: Source, layer: Json, style: str, shapes: list[Shape], dtypes: lis
         if s.chance(5) and style != "cell":
             dtypes = [s.pick(["int32", "float64", "float16", "uint8", "bool"])] * len(shapes)
     layer["args"].update(common(s))
+    if style == "cell":
+        layer["args"].pop("dtype", None)  # Keras' cell without a bias gives the dtype of its input, whatever its own
     for name, argument in NOT_GIVEN:
         if name in layer["object"]:
             layer["args"].pop(argument, None)
@@ -634,12 +641,15 @@ FAMILIES: dict[str, Callable[[Source, str], Json]] = {
 }
 
 
-@st.composite
-def layer_cases(draw: Callable[[Any], Any]) -> Json:
+def layer_case(source: Source) -> Json:
     """A call of any layer."""
-    source = Source(draw)
     name = source.pick(CLASSES)
     return FAMILIES.get(name, single)(source, name)
 
 
-__all__ = ["CLASSES", "NOT_DRAWN", "Source", "arguments", "layer_cases"]
+@st.composite
+def layer_cases(draw: Callable[[Any], Any]) -> Json:
+    return layer_case(Source.of_hypothesis(draw))
+
+
+__all__ = ["CLASSES", "NOT_DRAWN", "Source", "arguments", "layer_case", "layer_cases"]

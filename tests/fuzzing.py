@@ -329,7 +329,7 @@ def _near(x: torch.Tensor, y: torch.Tensor, half: bool) -> bool:
         return torch.equal(x, y) or half  # what is counted or compared hangs on the last bit
     rtol, atol = (5e-2, 5e-2) if half else (1e-4, 1e-5)
     if y.numel():  # what cancels out is exact to the largest of all
-        atol *= max(1.0, float(y.nan_to_num(0, 0, 0).abs().max()))
+        atol *= max(1.0, float(y.double().nan_to_num(0, 0, 0).abs().max()))
     return torch.allclose(x.to(y.dtype), y, rtol=rtol, atol=atol, equal_nan=True)
 
 
