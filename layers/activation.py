@@ -130,6 +130,7 @@ class PReLU(_ElementWise):
     (1, 1, 3)
     """
 
+    takes_integers = False  # the slopes are floats
     alpha_initializer: InitializerLike = "zeros"
     alpha_regularizer: RegularizerLike = None
     alpha_constraint: ConstraintLike = None

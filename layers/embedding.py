@@ -64,6 +64,8 @@ class Embedding(Layer):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
+        if self.nodes and self.lora_rank:
+            config["lora_alpha"] = self.lora_rank  # Keras forgets the alpha when it builds this layer, as in Dense
         for name in ("weights", "input_length", *(() if self.lora_rank else ("lora_rank", "lora_alpha"))):
             config.pop(name, None)  # values are not part of a config; the model writes the input shape
         return config
@@ -76,13 +78,13 @@ class Embedding(Layer):
         table = weight("embeddings", (self.input_dim, self.output_dim), start, at="weight",
                        regularizer=self.embeddings_regularizer, constraint=self.embeddings_constraint,
                        axes=("integers", "places of a vector"))
-        return with_lora([table], self.lora_rank, self.lora_alpha)
+        return with_lora([table], self.lora_rank, self.lora_rank)
 
     def module(self, shape: Shape) -> Any:
         from kerashape_torch.torch_modules.embedding import Embedding, LoraEmbedding
 
         if self.lora_rank:
-            return LoraEmbedding(self.input_dim, self.output_dim, self.lora_rank, self.lora_alpha or self.lora_rank)
+            return LoraEmbedding(self.input_dim, self.output_dim, self.lora_rank, self.lora_rank)
         return Embedding(self.input_dim, self.output_dim)
 
 
@@ -147,4 +149,4 @@ class ReversibleEmbedding(Embedding):
         from kerashape_torch.torch_modules.embedding import ReversibleEmbedding
 
         return ReversibleEmbedding(self.input_dim, self.output_dim, self.tie_weights, self.logit_soft_cap,
-                                   self.reverse_dtype, self.lora_rank or 0, self.lora_alpha or 0.0)
+                                   self.reverse_dtype, self.lora_rank or 0, self.lora_rank or 0)

@@ -497,7 +497,8 @@ class StackedRNNCells(Holder, Cell):
         from kerashape_torch.torch_modules import recurrent
 
         modules = []
+        seen = recurrent.Options(return_state=options.return_state or options.batch is not None)
         for cell in self.cells:
-            modules.append(cell.sequence_module(features, recurrent.Options()))
+            modules.append(cell.sequence_module(features, seen))
             features = cell.output_size
         return recurrent.Stack(modules, self.state_size, options)

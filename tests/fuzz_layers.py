@@ -145,7 +145,7 @@ def _sides(p: Place) -> Any:
         first = s.int(0, min(n, 3))
         pairs.append([first, s.int(0, min(max(n - first, 0), 3))])
     if p.rank == 1:
-        return pairs[0]
+        return pairs[0] if pairs else 1
     return [a for a, _ in pairs] if s.chance(30) and all(2 * a <= n for (a, _), n in zip(pairs, room)) else pairs
 
 
@@ -334,6 +334,8 @@ def shape_for(s: Source, name: str, channels_first: bool = False) -> Shape:
         shape[at] = 3 if name in IMAGES else s.pick([1, 2, 3, 4, 4, 6])
     if "ConvLSTM" in name:
         shape = [n or 4 if i > 1 else n for i, n in enumerate(shape)]
+    if name == "UnitNormalization":  # of one number it is a sign, whose gradient is nothing but rounding
+        shape = [2 if n == 1 else n for n in shape]
     if name == "Flatten" and s.chance(10):
         shape = shape[:1]
     return shape

@@ -145,7 +145,7 @@ def _compare(program: Json) -> str:
     if refusal is not None:
         if any(text in str(refusal) for text in NOT_THE_LAYERS_FAULT):
             return "Keras cannot run it"
-        if error is None:
+        if error is None and not isinstance(_attempt(ours.to_torch)[1], KerashapeError):
             raise Failure("takes what Keras refuses", repr(refusal)[:300])
         return "both refuse"
     want, failure = _attempt(_run_keras, theirs, inputs)
@@ -192,6 +192,8 @@ def _same_shapes(ours: Any, theirs: Any, real: list[Any] | None, sizes: list[lis
                  follows_real: bool) -> None:
     """As Keras says, or as its numbers are where it says otherwise."""
     for i, (x, y) in enumerate(zip(ours.graph.flat_outputs, theirs.outputs, strict=True)):
+        if follows_real and real is None:
+            continue
         true = real is None or (_fits(y.shape, real[i].shape) and not follows_real)
         if tuple(x.shape) != tuple(y.shape) if true else not _fits(x.shape, real[i].shape):  # type: ignore[index]
             raise Failure("shape", f"output {i}: {x.shape} and Keras {y.shape}"
@@ -408,11 +410,12 @@ def differs_by_choice(program: Json) -> bool:
 
     AveragePooling with padding="same" averages the real elements alone, as TensorFlow does; on torch Keras repeats the
     edge where the padding is not the same on both sides. What normalizes
-    integers, PReLU and attention compute in integers there.
+    integers, PReLU, attention and averages compute in integers there.
     """
     integers = {i for i, x in enumerate(program["inputs"]) if "float" not in x["dtype"]}
+    in_integers = ("Normalization", "PReLU", "Attention", "Average")
     if any(integers.intersection(step.get("of", ())) and any(
-            name in str(program["layers"][step["layer"]]) for name in ("Normalization", "PReLU", "Attention"))
+            name in str(program["layers"][step["layer"]]) for name in in_integers)
            for step in program["steps"] if "layer" in step):
         return True
     return any("AveragePooling" in each["object"] and each["args"].get("padding") == "same"
@@ -429,7 +432,7 @@ RULE_OF_TRAINING = {"layers.RandomCrop": "in inference it crops nothing, and the
 
 NOT_THE_LAYERS_FAULT = {
     "is part of a cycle": "Equalization gives its own input back where the channels are not known: no model takes that",
-    "not implemented for 'Half'": "torch on a CPU cannot make an orthogonal matrix of 16 bits for Keras",
+    '"geqrf_cpu" not implemented': "torch on a CPU cannot make an orthogonal matrix of 16 bits for Keras",
 }
 """What is in errors by which Keras refuses what it means to take."""
 
@@ -442,6 +445,8 @@ REFUSED_HERE = {
 """What is in our errors where we refuse what Keras computes by chance, and why."""
 
 FOLLOWS_REAL = {
+    "layers.MultiHeadAttention": "its scores are (queries, keys), and Keras' rule says (queries, queries)",
+    "layers.Bidirectional": "of a backward layer of other units Keras' rule counts the forward ones twice",
     "layers.CategoryEncoding": "of three axes it counts axis 1, and Keras' rule says the last one",
 }
 
