@@ -44,7 +44,9 @@ def _activation(recipe: Callable[_P, Function]) -> Callable[Concatenate[Any, _P]
     @functools.wraps(recipe)
     def public(x: Any, *args: _P.args, **kwargs: _P.kwargs) -> Any:
         if getattr(x, "is_symbolic", False) is True:  # `is True`: an fx proxy answers any attribute with a proxy
-            return x.apply_function(name, dict(signature.bind(*args, **kwargs).arguments))
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            return x.apply_function(name, bound.arguments)
         return recipe(*args, **kwargs)(x)
 
     tensor = inspect.Parameter("x", inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -94,6 +94,13 @@ class Choice(Kind):
         return value
 
 
+class ChoiceOrNone(Choice):
+    """One of some words, or None."""
+
+    def read(self, value: Any, where: str) -> Any:
+        return None if value is None else super().read(value, where)
+
+
 class _CausalPadding(Kind):
     """``causal`` pads along time, which only a convolution of rank 1 has."""
 
@@ -154,13 +161,13 @@ CausalPadding = Annotated[str, _CausalPadding()]
 DataFormat = Annotated[str | None, _DataFormat("channels_last", "channels_first")]
 
 
-def per_axis(value: int | tuple[int, ...], rank: int) -> tuple[int, ...]:
-    """One number for each axis.
+def per_axis(value: int | tuple[int, ...] | None, rank: int) -> tuple[Any, ...]:
+    """One number, or None, for each axis.
 
     >>> per_axis(3, 2), per_axis((1, 2), 2)
     ((3, 3), (1, 2))
     """
-    return (value,) * rank if isinstance(value, int) else tuple(value)
+    return (value,) * rank if value is None or isinstance(value, int) else tuple(value)
 
 
 class Field(NamedTuple):

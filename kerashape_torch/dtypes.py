@@ -64,9 +64,5 @@ def is_float(dtype: str) -> bool:
     return dtype.startswith(("float", "bfloat"))
 
 
-def is_complex(dtype: str) -> bool:
-    return dtype.startswith("complex")
-
-
 def is_integer(dtype: str) -> bool:
     return "int" in dtype

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from kerashape_torch.config import Field, Kind, Record, argument, register_family, serialize, to_config
+from kerashape_torch.dtypes import DTYPES, is_float
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.graph import Node, TensorSpec, connect, shapes_of, snake_case
 from kerashape_torch.regularizers import RegularizerLike
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 
 serials = itertools.count()
 _POLICIES = {"mixed_float16": ("float16", "float32"), "mixed_bfloat16": ("bfloat16", "float32")}
-_DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64",
-           "uint64", "bool", "string", "complex64", "complex128", *_POLICIES)
-FLOATS = ("float16", "bfloat16", "float32", "float64")
+_DTYPES = (*DTYPES, "string", *_POLICIES)
 
 KERAS = "keras"
 """Layout: the module takes and gives axes in Keras' order."""
@@ -147,6 +146,8 @@ class Layer(UserDefined, _Arguments, catalog=False):
     """True where a mask goes through to the next layer."""
     written_only_if_given: ClassVar[tuple[str, ...]] = ()
     """Arguments that Keras leaves out of a config where they are None."""
+    unwritten: ClassVar[tuple[str, ...]] = ()
+    """Arguments that Keras leaves out of a config always."""
     built_when_made: ClassVar[bool] = False
     """True where Keras builds the layer at once; the config of a model then does not say its input shape."""
     counts_its_creation: ClassVar[bool] = False
@@ -220,6 +221,10 @@ class Layer(UserDefined, _Arguments, catalog=False):
         Where it converts arguments it does not, and finds the masks anew when the model runs.
         """
         return len(args) == 1 and isinstance(args[0], TensorSpec) and args[0].dtype == self.compute_dtype
+
+    def casts_of(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str | None, str | None]:
+        """The dtypes that a call's tensors, and its result, are cast to when it runs; None where they stay."""
+        return self.variable_dtype if self.makes_floats else None, None
 
     # ---- construction ------------------------------------------------------------------------------------------------
 
@@ -315,13 +320,13 @@ class Layer(UserDefined, _Arguments, catalog=False):
 
     def output_dtype(self, dtype: str) -> str:
         """The dtype that comes out for one that goes in: floats become the compute dtype."""
-        return dtype if self.keeps_dtype and dtype not in FLOATS else self.compute_dtype
+        return dtype if self.keeps_dtype and not is_float(dtype) else self.compute_dtype
 
     @property
     def makes_floats(self) -> bool:
         """Whether the layer computes in floats whatever comes."""
         as_they_are = self.takes_integers or self.takes_strings or torch_function(self) is not None
-        return self.has_policy and not as_they_are and self.output_dtype("int32") in FLOATS
+        return self.has_policy and not as_they_are and is_float(self.output_dtype("int32"))
 
     def input_dtype(self) -> str:
         """The dtype of the tensors that the layer takes, where nobody says it."""
@@ -444,7 +449,7 @@ class Layer(UserDefined, _Arguments, catalog=False):
         return {**self._given_to_init, **super().given()}
 
     def _is_written(self, field: Field) -> bool:
-        if field.name in _CONSTRUCTION_ONLY and field.keyword_only:
+        if field.name in self.unwritten or (field.name in _CONSTRUCTION_ONLY and field.keyword_only):
             return False
         leave_out = field.name in self.written_only_if_given or (field.name == "activity_regularizer"
                                                                  and field.keyword_only)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-
 class InputLayer(Layer):
     """Where data enters a model. ``Input(shape)`` makes one and gives back its tensor.
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import torch
 
 
-
 class _Factor(Kind):
     """A finite number that is not negative; None is the default, as in Keras."""
 

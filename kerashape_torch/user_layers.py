@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kerashape_torch.dtypes import is_float
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.graph import TensorSpec, shapes_of
 from kerashape_torch.meta_rule import infer_by_running
@@ -111,8 +112,7 @@ def run_shapes(layer: Any, args: Any, kwargs: Any) -> Any:
         return function(ready.copy(**tensors, training=False), *args, **kwargs)
 
     def cast(x: Any) -> Any:
-        floats = isinstance(x, TensorSpec) and x.dtype.startswith(("float", "bfloat"))
-        return TensorSpec(x.shape, layer.compute_dtype) if floats else x
+        return TensorSpec(x.shape, layer.compute_dtype) if isinstance(x, TensorSpec) and is_float(x.dtype) else x
 
     run.__name__ = f"{type(layer).__name__}.{function.__name__}"
     return infer_by_running(run, *map_structure(cast, (args, kwargs)))

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from kerashape_torch.config import Choice, DataFormat, Kind
+from kerashape_torch.dtypes import is_float
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.graph import TensorSpec, shapes_of
 from kerashape_torch.initializers import seed_of
-from kerashape_torch.layer import FLOATS, KERAS, refuse
+from kerashape_torch.layer import KERAS, refuse
 from kerashape_torch.layers._spatial import Spatial
 from kerashape_torch.shape import Shape, require_rank
 from kerashape_torch.structure import is_shape
@@ -221,4 +222,4 @@ def _specs(given: Any, shapes: Any, layer: ImageLayer) -> Any:
     if isinstance(given, Mapping):
         return {key: TensorSpec(tuple(shapes[key]), layer.output_dtype(given[key].dtype)) if key == "images"
                 else _specs(given[key], shapes[key], layer) for key in given}
-    return TensorSpec(tuple(shapes), layer.compute_dtype if given.dtype in FLOATS else given.dtype)
+    return TensorSpec(tuple(shapes), layer.compute_dtype if is_float(given.dtype) else given.dtype)

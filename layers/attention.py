@@ -94,13 +94,10 @@ class AdditiveAttention(Attention):
     (None, 3, 4)
     """
 
+    unwritten = ("score_mode",)
+
     use_scale: bool = True
     dropout: float = 0.0
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["score_mode"]
-        return config
 
     def weight_specs(self, shapes: list[Shape]) -> list[WeightSpec]:
         width = _three(shapes)[0][-1]

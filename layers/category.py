@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from kerashape_torch.config import Choice, Kind
+from kerashape_torch.dtypes import is_float
 from kerashape_torch.errors import ConfigError, ShapeError
-from kerashape_torch.layer import FLOATS, Layer
+from kerashape_torch.layer import Layer
 from kerashape_torch.shape import Shape, to_text
 from kerashape_torch.structure import flatten
 
@@ -59,7 +60,7 @@ class Encoder(Layer, catalog=False):
     @property
     def variable_dtype(self) -> str:
         """The float dtype of the module."""
-        return super().variable_dtype if super().variable_dtype in FLOATS else "float32"
+        return super().variable_dtype if is_float(super().variable_dtype) else "float32"
 
     def output_dtype(self, dtype: str) -> str:
         return self.compute_dtype
@@ -69,7 +70,7 @@ class Encoder(Layer, catalog=False):
         import torch
 
         return {"dtype": getattr(torch, self.variable_dtype),
-                "int_dtype": getattr(torch, self.compute_dtype if self.compute_dtype not in FLOATS else "int64")}
+                "int_dtype": getattr(torch, self.compute_dtype if not is_float(self.compute_dtype) else "int64")}
 
 
 # ---- bins of numbers -------------------------------------------------------------------------------------------------
@@ -233,6 +234,7 @@ class CategoryEncoding(Encoder):
     """
 
     call_arguments = ("inputs", "count_weights")
+    unwritten = ("sparse",)
 
     num_tokens: int | None = None
     output_mode: Annotated[str, _EncodingMode("one_hot", "multi_hot", "count")] = "multi_hot"
@@ -256,11 +258,6 @@ class CategoryEncoding(Encoder):
         from kerashape_torch.torch_modules.category import Encode
 
         return Encode(self.num_tokens, self.output_mode, self._dtypes()["dtype"])
-
-    def get_config(self) -> dict[str, Any]:
-        written = super().get_config()
-        del written["sparse"]
-        return written
 
 
 # ---- hashes ----------------------------------------------------------------------------------------------------------
@@ -376,7 +373,7 @@ class HashedCrossing(Encoder):
 
     def output_spec(self, *args: Any, **kwargs: Any) -> Any:
         for x in flatten(self.input_specs(args, kwargs)):
-            if x.dtype in FLOATS:
+            if is_float(x.dtype):
                 raise ShapeError(f"features are integers or strings, got {x.dtype}")
         return super().output_spec(*args, **kwargs)
 

@@ -49,11 +49,11 @@ class Convolving(Spatial, catalog=False):
             raise ConfigError(f"{type(self).__name__}: strides and dilation_rate cannot both be larger than 1, got "
                               f"strides={self.numbers('strides')}, dilation_rate={self.numbers('dilation_rate')}")
 
-    def kernel(self, role: str, shape: tuple[int, ...], pattern: str, axes: tuple[str, ...], *, name: str = "kernel",
-               at: str = "weight", **sizes: Any) -> WeightSpec:
+    def kernel(self, role: str, shape: tuple[int, ...], pattern: str | None, axes: tuple[str, ...], *,
+               name: str = "kernel", at: str = "weight", **sizes: Any) -> WeightSpec:
         """A kernel; ``role`` is what its arguments begin with. ``S`` in the pattern stands for the spatial axes."""
         return weight(name, shape, getattr(self, f"{role}_initializer"), at=at,
-                      pattern=pattern.replace("S", AXES_IN_EINOPS[self.rank]), axes=axes,
+                      pattern=pattern and pattern.replace("S", AXES_IN_EINOPS[self.rank]), axes=axes,
                       regularizer=getattr(self, f"{role}_regularizer"),
                       constraint=getattr(self, f"{role}_constraint"), **sizes)
 

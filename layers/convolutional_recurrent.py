@@ -89,21 +89,18 @@ class _ConvLSTM(Convolving, Recurrent, catalog=False):
         return [spec.below("conv_lstm_cell") for spec in specs]
 
     def module(self, shape: Shape, initial_state: Any = None) -> Any:
-        from kerashape_torch.torch_modules import convolutional_recurrent, recurrent
         from kerashape_torch.torch_modules.convolution import convolution
+        from kerashape_torch.torch_modules.convolutional_recurrent import ConvLSTM
 
         step, ones = self._one_step(shape), (1,) * self.rank
         output, _ = self.step_shapes(shape)
-        batch = fixed(shape[0], "samples in a batch", "the states") if self.stateful else None
-        options = recurrent.Options(self.return_sequences, self.return_state, self.go_backwards, batch,
-                                    rate_by_gate(self.dropout),
-                                    zero_output_for_mask=bool(self.zero_output_for_mask))
         moves = not self.is_channels_first
-        return convolutional_recurrent.ConvLSTM(
+        return ConvLSTM(
             self.sliding(step, 4 * self.filters, bias=self.use_bias),
             convolution(self.filters, 4 * self.filters, self.spatial(output), self.numbers("kernel_size"), ones, ones,
                         "same", bias=False),
-            self.spatial(output), options, activation_inside(self, "activation", output, moves),
+            self.spatial(output), self.options(shape, rate_by_gate(self.dropout)),
+            activation_inside(self, "activation", output, moves),
             activation_inside(self, "recurrent_activation", output, moves), rate_by_gate(self.recurrent_dropout),
             steps_axis=2 if moves else 1)
 

@@ -66,7 +66,7 @@ class Dense(Layer):
         if self.lora_rank:
             from kerashape_torch.torch_modules.lora import LoraLinear
 
-            return LoraLinear(features, self.units, self.use_bias, self.lora_rank, self.lora_rank)
+            return LoraLinear(features, self.units, self.use_bias, self.lora_rank)
         return nn.Linear(features, self.units, bias=self.use_bias)
 
 

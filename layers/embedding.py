@@ -84,7 +84,7 @@ class Embedding(Layer):
         from kerashape_torch.torch_modules.embedding import Embedding, LoraEmbedding
 
         if self.lora_rank:
-            return LoraEmbedding(self.input_dim, self.output_dim, self.lora_rank, self.lora_rank)
+            return LoraEmbedding(self.input_dim, self.output_dim, self.lora_rank)
         return Embedding(self.input_dim, self.output_dim)
 
 
@@ -149,4 +149,4 @@ class ReversibleEmbedding(Embedding):
         from kerashape_torch.torch_modules.embedding import ReversibleEmbedding
 
         return ReversibleEmbedding(self.input_dim, self.output_dim, self.tie_weights, self.logit_soft_cap,
-                                   self.reverse_dtype, self.lora_rank or 0, self.lora_rank or 0)
+                                   self.reverse_dtype, self.lora_rank or 0)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerashape_torch import ops
 from kerashape_torch.config import argument, custom_object, from_config_value, to_config
+from kerashape_torch.dtypes import is_float
 from kerashape_torch.errors import ConfigError, UnsafeConfigError
 from kerashape_torch.graph import TensorSpec
 from kerashape_torch.layer import Layer
@@ -83,7 +84,7 @@ class Lambda(Layer):
             return super().output_spec(*args, **kwargs)
         inputs = self.input_specs(args, kwargs)[0]
         return self._run_on(map_structure(lambda x: TensorSpec(x.shape, self.output_dtype(x.dtype))
-                                          if x.dtype.startswith(("float", "bfloat")) else x, inputs))
+                                          if is_float(x.dtype) else x, inputs))
 
     def _run_on(self, inputs: Any) -> Any:
         def call(inputs: Any, **arguments: Any) -> Any:

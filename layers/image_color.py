@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from kerashape_torch.config import DataFormat, Field, Fraction
+from kerashape_torch.config import DataFormat, Fraction
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.initializers import Seed
 from kerashape_torch.layers._images import Ends, Factor, ImageLayer, Limits, OddSizes, Share, ValueRange
@@ -183,12 +183,10 @@ class RandomGrayscale(ImageLayer):
     """
 
     keeps_dtype = True
+    unwritten = ("seed",)
     factor: Fraction = 0.5
     data_format: DataFormat = None
     seed: Seed = None
-
-    def _is_written(self, field: Field) -> bool:
-        return field.name != "seed" and super()._is_written(field)  # Keras forgets it
 
     def transform(self) -> Any:
         from kerashape_torch.torch_modules.image_color import Grayscale

@@ -23,6 +23,9 @@ class _Choosing(ImageLayer, catalog=False):
 
     keeps_boxes = False
 
+    def __post_init__(self) -> None:
+        self.changes()  # which refuses a factor that cannot be one
+
     def changes(self) -> dict[str, ImageLayer]:
         """The changes by name."""
         factor = self.limits("factor")
@@ -58,9 +61,6 @@ class RandAugment(_Choosing):
     seed: Seed = None
     data_format: DataFormat = None
 
-    def __post_init__(self) -> None:
-        self.changes()
-
     def transform(self) -> Any:
         from kerashape_torch.torch_modules.image_mixing import RandAugment
 
@@ -91,9 +91,6 @@ class AugMix(_Choosing):
     interpolation: Interpolation = "bilinear"
     seed: Seed = None
     data_format: DataFormat = None
-
-    def __post_init__(self) -> None:
-        self.changes()
 
     def changes(self) -> dict[str, ImageLayer]:
         left_out = () if self.all_ops else ("brightness", "degeneration", "contrast", "sharpness")

@@ -1,6 +1,5 @@
 """Convolutions of Keras 2 whose window has other weights at each place."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from kerashape_torch.activations import Activation as ActivationLike
@@ -11,7 +10,7 @@ from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layers.convolution import AXES_IN_EINOPS, Convolving
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, count, fixed
-from kerashape_torch.weights import Place, WeightSpec
+from kerashape_torch.weights import WeightSpec
 
 _PLACES_IN_EINOPS = {1: "x", 2: "y x"}
 
@@ -70,38 +69,33 @@ class _LocallyConnected(Convolving, catalog=False):
         places = tuple(len(axis) for axis in windows)
         along = tuple(f"places along {axis}" for axis in self.axis_names)
         spatial, out = AXES_IN_EINOPS[self.rank], _PLACES_IN_EINOPS[self.rank]
-        lengths = dict(zip([*spatial.split(), *out.split(), "c", "f"], [*sizes, *places, channels, self.filters]))
+        lengths: dict[str, Any] = dict(zip([*spatial.split(), *out.split(), "c", "f"],
+                                           [*sizes, *places, channels, self.filters]))
         first = self.is_channels_first
         if self.implementation == 1:
             window = count(self.numbers("kernel_size")) * channels
-            kernel = self._weight("kernel", (count(places), window, self.filters),
-                                  ("places", "window * input channels", "filters"),
-                                  f"o {'(c k)' if first else '(k c)'} f -> o k c f", lengths)
+            kernel = self.kernel("kernel", (count(places), window, self.filters),
+                                 f"o {'(c k)' if first else '(k c)'} f -> o k c f",
+                                 ("places", "window * input channels", "filters"), **lengths)
         elif self.implementation == 2:
             before = self._ordered(sizes, channels), self._ordered(self.axis_names, "input channels")
             after = self._ordered(places, self.filters), self._ordered(along, "filters")
             pattern = f"c {spatial} f {out}" if first else f"{spatial} c {out} f"
-            kernel = self._weight("kernel", before[0] + after[0], before[1] + after[1],
-                                  f"{pattern} -> f ({out}) c ({spatial})", lengths)
+            kernel = self.kernel("kernel", before[0] + after[0], f"{pattern} -> f ({out}) c ({spatial})",
+                                 before[1] + after[1], **lengths)
         else:
             connections = count([sum(map(len, axis)) for axis in windows])
-            kernel = self._weight("kernel", (connections * channels * self.filters,), ("connections",))
+            kernel = self.kernel("kernel", (connections * channels * self.filters,), None, ("connections",))
         if not self.use_bias:
             return [kernel]
         pattern = f"{out} f -> f ({out})"
         if first:  # tf.keras reads the same numbers as (filters, places), and moves no axis
             pattern = f"{out} f -> ({out} f); (f o) -> f o"
-        return [kernel, self._weight("bias", (*places, self.filters), (*along, "filters"), pattern, lengths)]
+        return [kernel, self.kernel("bias", (*places, self.filters), pattern, (*along, "filters"), name="bias",
+                                    at="bias", **lengths)]
 
     def _ordered(self, spatial: tuple[Any, ...], channels: Any) -> tuple[Any, ...]:
         return (channels, *spatial) if self.is_channels_first else (*spatial, channels)
-
-    def _weight(self, name: str, shape: tuple[int, ...], axes: tuple[str, ...], pattern: str | None = None,
-                sizes: Mapping[str, int] = {}) -> WeightSpec:
-        given = vars(self)
-        place = Place("weight" if name == "kernel" else name, pattern, sizes=sizes)
-        return WeightSpec(name, shape, True, given[f"{name}_initializer"], given[f"{name}_regularizer"],
-                          given[f"{name}_constraint"], axes, (place,))
 
     def module(self, shape: Shape) -> Any:
         from kerashape_torch.torch_modules import locally_connected

@@ -48,6 +48,7 @@ class _Headed(_Options, Layer, catalog=False):
     shape_arguments = ("query", "value", "key")
     supports_masking = True
     uses_mask = True
+    unwritten = ("flash_attention",)
 
     def __post_init__(self) -> None:
         if self.flash_attention and self.dropout > 0:
@@ -61,11 +62,6 @@ class _Headed(_Options, Layer, catalog=False):
 
     def layout(self, query: Shape, value: Any = None, key: Any = None) -> str:
         return KERAS
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["flash_attention"]
-        return config
 
     def attended(self, query: Shape, key: Shape) -> tuple[Shape, Shape, Shape]:
         """The axes of the scores: those that are not attended along, the heads among them; the queries'; the keys'."""

@@ -1,12 +1,13 @@
 """Layers that bring raw numbers to a scale: by given factors, or by the mean and variance of data."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from kerashape_torch.config import Kind
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.initializers import Constant, Value
 from kerashape_torch.layer import ANY, KERAS, Layer
+from kerashape_torch.layers.category import batches, host
 from kerashape_torch.shape import Shape, axis_index, fixed, to_text
 from kerashape_torch.weights import Place, WeightSpec, weight
 
@@ -163,7 +164,7 @@ class Normalization(Layer):
         if self.mean is not None:
             raise ConfigError(f"{self.describe()} has its mean and variance already, and adapt() would change them")
         merged: tuple[int, Any, Any] | None = None
-        for batch in [data] if hasattr(data, "shape") else _batches(data):
+        for batch in batches(data):
             found = self._moments(batch)
             merged = found if merged is None else _merge(merged, found)
         if merged is None:
@@ -177,7 +178,7 @@ class Normalization(Layer):
         batch = batch[0] if isinstance(batch, tuple) else batch
         if not hasattr(batch, "shape"):
             raise ConfigError(f"adapt() takes an array or batches of arrays, got a batch of {type(batch).__name__}")
-        array = np.asarray(batch.detach().cpu() if hasattr(batch, "detach") else batch)
+        array = np.asarray(host(batch))
         known = self.call_shapes()[0] if self.built else array.shape
         try:
             kept = self._kept(array.ndim)
@@ -188,12 +189,6 @@ class Normalization(Layer):
         rest = tuple(axis for axis in range(array.ndim) if axis not in kept)
         count = int(np.prod([array.shape[axis] for axis in rest])) if rest else 1
         return count, np.asarray(array.mean(axis=rest)), np.asarray(array.var(axis=rest))
-
-
-def _batches(data: Any) -> Iterable[Any]:
-    if isinstance(data, (str, bytes, Mapping)) or not isinstance(data, Iterable):
-        raise ConfigError(f"adapt() takes an array or batches of arrays, got {type(data).__name__}")
-    return data
 
 
 def _merge(first: tuple[int, Any, Any], second: tuple[int, Any, Any]) -> tuple[int, Any, Any]:

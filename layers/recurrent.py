@@ -15,7 +15,6 @@ from kerashape_torch.layers.recurrent_cells import (
     GRUCell,
     Holder,
     LSTMCell,
-    PartlyWritten,
     Rate,
     SimpleRNNCell,
     StackedRNNCells,
@@ -50,7 +49,7 @@ class _Options:
     input_length: int | None
 
 
-class Recurrent(_Options, PartlyWritten, catalog=False):
+class Recurrent(_Options, Layer, catalog=False):
     """Base of the recurrent layers.
 
     Input shape:  (batch, steps, features)
@@ -115,12 +114,15 @@ class Recurrent(_Options, PartlyWritten, catalog=False):
         return [spec.below(cell.name) for spec in cell.sequence_specs(fixed(shape[-1], "features"))]
 
     def module(self, shape: Shape, initial_state: Any = None) -> Any:
+        return self.one_step.sequence_module(fixed(shape[-1], "features"), self.options(shape))
+
+    def options(self, shape: Shape, dropout: float = 0.0) -> Any:
+        """What the torch module is asked to take and to give."""
         from kerashape_torch.torch_modules.recurrent import Options
 
         batch = fixed(shape[0], "samples in a batch", "the states") if self.stateful else None
-        options = Options(self.return_sequences, self.return_state, self.go_backwards, batch,
-                          zero_output_for_mask=bool(self.zero_output_for_mask))
-        return self.one_step.sequence_module(fixed(shape[-1], "features"), options)
+        return Options(self.return_sequences, self.return_state, self.go_backwards, batch, dropout,
+                       zero_output_for_mask=bool(self.zero_output_for_mask))
 
 
 class RNN(Holder, Recurrent):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from kerashape_torch import activations, initializers
 from kerashape_torch.activations import Activation
-from kerashape_torch.config import Field, Kind, Positive
+from kerashape_torch.config import Kind, Positive
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import number
@@ -34,15 +34,6 @@ Rate = Annotated[float, _Rate()]
 def rate_by_gate(rate: float) -> float:
     """Where each gate drops elements of its own, Keras drops nothing at a rate of 1."""
     return rate if rate < 1 else 0.0
-
-
-class PartlyWritten(Layer, catalog=False):
-    """A layer some of whose arguments Keras leaves out of a config."""
-
-    unwritten: ClassVar[tuple[str, ...]] = ()
-
-    def _is_written(self, field: Field) -> bool:
-        return field.name not in self.unwritten and super()._is_written(field)
 
 
 class Holder(Layer, catalog=False):
@@ -83,7 +74,7 @@ def require_cell(cell: Any, argument: str) -> None:
                           "list of them")
 
 
-class Cell(PartlyWritten, catalog=False):
+class Cell(Layer, catalog=False):
     """Base of all cells: what :class:`RNN` runs over the steps.
 
     A cell of your own has a ``state_size``, a ``build`` if it has weights, and a ``forward(self, inputs, states)`` that

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from kerashape_torch.config import Choice, DataFormat, Kind, Padding, Positive, PositiveOrNone
+from kerashape_torch.config import Choice, ChoiceOrNone, DataFormat, Kind, Padding, Positive, PositiveOrNone
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.initializers import STFT, Value
 from kerashape_torch.layer import Layer
@@ -21,11 +21,6 @@ class _Window(Kind):
 
     def write(self, value: Any, record: Any) -> Any:
         return STFT(window=value).get_config()["window"]
-
-
-class _Scaling(Choice):
-    def read(self, value: Any, where: str) -> Any:
-        return None if value is None else super().read(value, where)
 
 
 class STFTSpectrogram(Spatial):
@@ -52,7 +47,7 @@ class STFTSpectrogram(Spatial):
     fft_length: PositiveOrNone = None
     window: Annotated[Any, _Window()] = "hann"
     periodic: bool = False
-    scaling: Annotated[str | None, _Scaling("density", "spectrum")] = "density"
+    scaling: Annotated[str | None, ChoiceOrNone("density", "spectrum")] = "density"
     padding: Padding = "valid"
     expand_dims: bool = False
     data_format: DataFormat = None

@@ -32,19 +32,15 @@ class _ConvTranspose(Convolving, catalog=False):
     bias_constraint: ConstraintLike = None
 
     def __post_init__(self) -> None:
-        for extra, stride in zip(self._output_padding, self.numbers("strides")):
+        for extra, stride in zip(self.numbers("output_padding"), self.numbers("strides")):
             if extra is not None and extra >= stride:
                 raise ConfigError(f"{type(self).__name__}: output_padding must be smaller than strides on each axis, "
                                   f"got output_padding={self.output_padding}, strides={self.numbers('strides')}")
         self.refuse_strides_with_dilation()
 
-    @property
-    def _output_padding(self) -> tuple[int | None, ...]:
-        return (None,) * self.rank if self.output_padding is None else self.numbers("output_padding")
-
     def compute_output_shape(self, shape: Shape) -> Shape:
         axes = zip(self.spatial(shape), self.numbers("kernel_size"), self.numbers("strides"),
-                   self._output_padding, self.numbers("dilation_rate"))
+                   self.numbers("output_padding"), self.numbers("dilation_rate"))
         return self.with_spatial(shape, [transposed_output(size, window, stride, self.padding, extra, dilation)
                                          for size, window, stride, extra, dilation in axes], self.filters)
 
@@ -58,7 +54,7 @@ class _ConvTranspose(Convolving, catalog=False):
 
         return transposed_convolution(self.channels(shape), self.filters, self.numbers("kernel_size"),
                                       self.numbers("strides"), self.numbers("dilation_rate"), self.padding,
-                                      self._output_padding, self.use_bias)
+                                      self.numbers("output_padding"), self.use_bias)
 
 
 class Conv1DTranspose(_ConvTranspose, aliases=("Convolution1DTranspose",)):

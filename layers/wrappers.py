@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 from kerashape_torch import activations
-from kerashape_torch.config import Choice, serialize
+from kerashape_torch.config import ChoiceOrNone, serialize
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.layer import ANY, CHANNELS_FIRST, KERAS, Layer
 from kerashape_torch.layers.recurrent import Recurrent
@@ -15,13 +15,7 @@ from kerashape_torch.shape import Shape, broadcast, fixed, product, require_min_
 from kerashape_torch.structure import flatten, flatten_shapes, is_shape
 from kerashape_torch.weights import WeightSpec
 
-
-class _MergeMode(Choice):
-    def read(self, value: Any, where: str) -> Any:
-        return None if value is None else super().read(value, where)
-
-
-MergeMode = Annotated[str | None, _MergeMode("concat", "sum", "mul", "ave")]
+MergeMode = Annotated[str | None, ChoiceOrNone("concat", "sum", "mul", "ave")]
 
 
 # ---- a layer as a part of another one's module -----------------------------------------------------------------------

@@ -75,15 +75,9 @@ class Drawn:
         self.program["steps"].append(step)
         step["gives"] = 1
         try:
-            kwargs = {key: fuzzing.made(kt, value, self.tensors) for key, value in step["kwargs"].items()}
-            if "op" in step:
-                function = fuzzing.operators.get(step["op"]) or getattr(kt.ops, step["op"])
-                result = function(*fuzzing.made(kt, step["args"], self.tensors), **kwargs)
-            else:
-                result = self.layers[step["layer"]](
-                    *fuzzing.harness.arrange(step["style"], [self.tensors[i] for i in step["of"]]), **kwargs)
-            step["gives"] = len(flatten(result))
-            self.tensors += flatten(result)
+            given = flatten(fuzzing.result_of(kt, step, self.tensors, self.layers.__getitem__))
+            step["gives"] = len(given)
+            self.tensors += given
         except Exception:  # of any class: the check says whether it is the right one
             self.refused = True
 

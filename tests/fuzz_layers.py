@@ -228,8 +228,6 @@ BY_CLASS: dict[tuple[str, str], Callable[[Place], Any]] = {
     ("GroupNormalization", "groups"): _norm_groups,
     ("LayerNormalization", "axis"): _axes, ("UnitNormalization", "axis"): _axes, ("Softmax", "axis"): _axes,
     ("Rescaling", "scale"): _values, ("Rescaling", "offset"): _values,
-    ("GaussianNoise", "stddev"): _number(0, 1),
-    ("Dense", "activation"): _activation,
     ("RandomPerspective", "scale"): _number(0, 1), ("RandomErasing", "scale"): _of(0.3, [0.1, 0.4]),
     ("RandomElasticTransform", "scale"): _of(0.3, 1.0), ("RandomGrayscale", "factor"): _number(0, 1),
     ("RandomErasing", "fill_value"): _of(None, 0.5), ("AugMix", "alpha"): _of(1.0, 0.5),
@@ -262,9 +260,7 @@ def _by_kind(field: Any) -> Callable[[Place], Any] | None:
     plain = getattr(field.kind, "kind", None)
     if plain is bool:
         return _of(False, True)
-    if kind == "_Fraction":
-        return _number(0, 1)
-    return _limits if kind in ("Limits", "_Limits") else None
+    return _limits if kind == "Limits" else None
 
 
 def arguments(s: Source, name: str, shape: Shape, **given: Any) -> Json:
@@ -353,7 +349,7 @@ def case_of(s: Source, layer: Json, style: str, shapes: list[Shape], dtypes: lis
     for name, argument in NOT_GIVEN:
         if name in layer["object"]:
             layer["args"].pop(argument, None)
-    stateful = '"stateful": true' in str(layer).replace("'", '"').replace("True", "true")
+    stateful = harness.is_stateful({"config": layer})
     batch = s.pick([1, 2, 3])
     inputs = [{"shape": shape, "dtype": dtype, **({"indices": True} if indices else {})}
               for shape, dtype in zip(shapes, dtypes)]

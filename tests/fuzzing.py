@@ -22,7 +22,7 @@ import math
 import traceback
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import harness
@@ -85,19 +85,14 @@ def build(k: Any, program: Json, name: str | None = None) -> Any:
     """The model of a program."""
     inputs = [k.Input(batch_shape=tuple(x["shape"]), dtype=x["dtype"]) for x in program["inputs"]]
     tensors, layers, last = list(inputs), {}, inputs
+
+    def layer(index: int) -> Any:
+        if index not in layers:
+            layers[index] = made(k, program["layers"][index])
+        return layers[index]
+
     for step in program["steps"]:
-        kwargs = {key: made(k, value, tensors) for key, value in step["kwargs"].items()}
-        if "op" in step:
-            arguments = made(k, step["args"], tensors)
-            function = operators[step["op"]] if step["op"] in operators else getattr(k.ops, step["op"])
-            result = function(*arguments, **kwargs)
-        else:
-            index = step["layer"]
-            if index not in layers:
-                layers[index] = made(k, program["layers"][index])
-            arguments = harness.arrange(step["style"], [tensors[i] for i in step["of"]])
-            result = layers[index](*arguments, **kwargs)
-        last = flatten(result)
+        last = flatten(result_of(k, step, tensors, layer))
         tensors += last
     if program["outputs"] and max(program["outputs"]) >= len(tensors):
         raise KerashapeError("an output that no step gives")  # on the way to a smaller program
@@ -106,10 +101,17 @@ def build(k: Any, program: Json, name: str | None = None) -> Any:
                    **({} if name is None else {"name": name}))
 
 
+def result_of(k: Any, step: Json, tensors: list[Any], layer: Callable[[int], Any]) -> Any:
+    """What a step gives, of the tensors so far; ``layer`` has the layers by their numbers."""
+    kwargs = {key: made(k, value, tensors) for key, value in step["kwargs"].items()}
+    if "op" in step:
+        function = operators.get(step["op"]) or getattr(k.ops, step["op"])
+        return function(*made(k, step["args"], tensors), **kwargs)
+    return layer(step["layer"])(*harness.arrange(step["style"], [tensors[i] for i in step["of"]]), **kwargs)
+
+
 operators: dict[str, Any] = {
-    "+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "/": lambda a, b: a / b,
-    "[]": lambda x, key: x[key], "neg": lambda x: -x, "**": lambda a, b: a ** b, "@": lambda a, b: a @ b,
-    ">": lambda a, b: a > b,
+    "+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "[]": lambda x, key: x[key],
 }
 
 

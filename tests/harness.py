@@ -19,7 +19,7 @@ from kerashape_torch.layer import Layer
 from kerashape_torch.lowering import set_keras_weights
 from kerashape_torch.lowering.weights import to_numpy
 from kerashape_torch.models import InputLayer, Model
-from kerashape_torch.structure import flatten, is_shape, map_structure
+from kerashape_torch.structure import flatten, is_shape
 from kerashape_torch.weights import WeightSpec
 
 DATA = Path(__file__).parent / "data"
@@ -87,7 +87,7 @@ def keras_layer(case: Case) -> Any:
     """The case's layer in Keras itself."""
     import keras
 
-    config = json.loads(json.dumps(case["config"]))
+    config = plain(case["config"])
     if case["class_name"] == "RandomShear":  # Keras writes 0.2 as [-0.2, 0.2], and refuses to load that
         factors = {name: config["config"][name] for name in ("x_factor", "y_factor")}
         config["config"].update((name, ends[1]) for name, ends in factors.items() if ends[0] < 0)
@@ -108,16 +108,6 @@ MODEL_LAMBDAS: dict[str, dict[str, Any]] = {
     "lambda_global_reference": {"uses_global": lambda t: torch.tanh(t) * 3.0},
 }
 """The same for whole models: name of the recorded model -> functions by the names of its layers."""
-
-
-def symbols(case: Case, shapes: list[Any], fixed: bool = False) -> tuple[list[Any], dict[str, Any]]:
-    """Symbolic arguments for a case's call."""
-    tensors = [Input(batch_shape=tuple(s), dtype=d) for s, d in zip(shapes, case["input_dtypes"])]
-    kwargs = {}
-    for name, value in (case.get("call_kwargs") or {}).items():
-        kwargs[name] = _map_tensor_marks(
-            lambda mark: Input(batch_shape=(2 if fixed else None, *mark["shape"][1:]), dtype=mark["dtype"]), value)
-    return arrange(case["call_style"], tensors), kwargs
 
 
 def _map_tensor_marks(function: Any, value: Any) -> Any:
@@ -147,7 +137,10 @@ def call(case: Case, layer: Layer, shapes: list[Any] | None = None) -> Any:
     """The symbolic outputs of a case."""
     if isinstance(layer, InputLayer):
         return layer.output
-    args, kwargs = symbols(case, shapes or case["input_shapes"])
+    marks = tensor_marks(case)
+    batch_shapes = [*map(tuple, shapes or case["input_shapes"]), *((None, *mark["shape"][1:]) for mark in marks)]
+    dtypes = [*case["input_dtypes"], *(mark["dtype"] for mark in marks)]
+    args, kwargs = arguments(case, [Input(batch_shape=s, dtype=d) for s, d in zip(batch_shapes, dtypes)])
     return layer(*args, **kwargs)
 
 
@@ -258,5 +251,5 @@ def own_generator(seed: int = 0) -> Any:
 
 
 __all__ = ["DATA", "LAMBDAS", "NOT_LAYERS", "agrees", "arrays", "as_model", "call", "flat_shapes", "known",
-           "layer_cases", "make", "map_structure", "numeric_cases", "own_generator", "plain", "recorded_outputs",
+           "layer_cases", "make", "numeric_cases", "own_generator", "plain", "recorded_outputs",
            "run_numeric", "shapes_as_recorded"]

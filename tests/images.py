@@ -16,7 +16,13 @@ from keras.src.backend.torch import random as keras_random
 from live import same_layer
 
 from kerashape_torch import Input, Model
+from kerashape_torch.lowering.weights import to_numpy
 from kerashape_torch.torch_modules.images import Draws
+
+
+def close(got: Any, want: Any, atol: float = 1e-3) -> None:
+    """Values up to 300, in float32."""
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=atol)
 
 
 def pictures(*shape: int, seed: int = 0, most: float = 255.0) -> np.ndarray:
@@ -39,7 +45,7 @@ def trained(layer: Any, x: np.ndarray, seed: int = 0) -> np.ndarray:
     """What a layer gives in training."""
     with own_generator(seed):
         result = module_of(layer, x.shape).train()(torch.tensor(x))
-    return (result.float() if result.dtype == torch.bfloat16 else result).numpy()
+    return to_numpy(result)
 
 
 def keras_trained(oracle: keras.layers.Layer, x: np.ndarray) -> np.ndarray:

@@ -176,7 +176,7 @@ def test_numbers(case: Case) -> None:
         assert harness.agrees(array, accepted), _difference(array, accepted[0])
 
 
-@pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning")
+@pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning")  # Keras' own
 @by_id([case for case in LIVE if "float32" in case["input_dtypes"] and not live.is_half(case)
         and not harness.is_stateful(case)])  # Keras overwrites the states that its own gradient needs
 def test_gradients_are_those_of_keras(case: Case) -> None:
@@ -200,7 +200,7 @@ def _difference(got: Any, want: Any) -> str:
     return f"largest difference {abs(got.astype('float64') - want).max():.3g} of {abs(want).max():.3g}"
 
 
-@pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning")
+@pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning")  # Keras' own
 @by_id(LIVE)
 def test_numbers_of_keras_itself(case: Case) -> None:
     """Numbers that nobody recorded: the layer here and in Keras, with the same random weights and inputs."""

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import pytest
 import torch
+from live import keras_gradients, numbers
 
 import kerashape_torch as kt
 from kerashape_torch import layers
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
-from kerashape_torch.lowering.weights import from_place, tensor_at
 from kerashape_torch.structure import flatten
 
 LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
@@ -61,12 +61,12 @@ def pair(make: Any, shape: tuple[int, ...]) -> tuple[Any, Any, Any]:
 
 
 def batch(*shape: int, seed: int = 2) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+    return numbers(*shape, seed=seed)
 
 
-def close(got: Any, want: Any, rtol: float = 1e-4, atol: float = 1e-5) -> None:
+def close(got: Any, want: Any) -> None:
     for a, b in zip(flatten(got), flatten(want), strict=True):
-        np.testing.assert_allclose(a.detach(), b.detach(), rtol=rtol, atol=atol)
+        np.testing.assert_allclose(a.detach(), b.detach(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -80,10 +80,7 @@ def test_numbers_gradients_and_configs(name: str) -> None:
     close(got, want)
     for outputs in (got, want):
         sum((i + 1) * (out * out).sum() for i, out in enumerate(flatten(outputs))).backward()
-    specs = kt.lowering.keras_weights(module).specs
-    for variable, spec in zip(theirs.trainable_variables, specs, strict=True):
-        (place,) = spec.places
-        gradient = from_place(tensor_at(module, place.path).grad, place)
+    for gradient, variable in zip(keras_gradients(module), theirs.trainable_variables, strict=True):
         np.testing.assert_allclose(gradient, variable.value.grad, rtol=1e-3, atol=1e-4)
     if shape[1] == 3 and name != "time_distributed":
         longer = torch.as_tensor(batch(3, 4, *shape[2:]))

@@ -14,6 +14,7 @@ from ops_cases import CASES, FREE_BATCH, arrays, of
 
 from kerashape_torch import Input, Model, ops
 from kerashape_torch.errors import KerashapeError
+from kerashape_torch.lowering.weights import to_numpy
 from kerashape_torch.models import model_from_json
 from kerashape_torch.ops.left_out import LEFT_OUT
 from kerashape_torch.structure import flatten
@@ -87,8 +88,7 @@ def given(name: str, i: int) -> list[Any]:
 
 
 def numbers(x: Any) -> np.ndarray[Any, Any]:
-    x = x.detach().cpu() if isinstance(x, torch.Tensor) else torch.as_tensor(np.array(x))
-    return (x.float() if x.dtype is torch.bfloat16 else x).numpy()
+    return to_numpy(x if isinstance(x, torch.Tensor) else torch.as_tensor(np.array(x)))
 
 
 def assert_close(results: list[Any], wanted: list[Any]) -> None:
@@ -264,7 +264,7 @@ REFUSED: dict[str, list[Callable[..., Any]]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:NotImplemented should not be used")
+@pytest.mark.filterwarnings("ignore:NotImplemented should not be used")  # Keras' own
 @pytest.mark.parametrize(("kind", "i"), [(kind, i) for kind, cases in REFUSED.items() for i in range(len(cases))])
 def test_refused_as_in_keras(kind: str, i: int) -> None:
     import keras

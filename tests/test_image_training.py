@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 import torch
 from harness import own_generator
-from images import both, keras_trained, module_of, pictures, same_draws, shown, trained
+from images import both, close, keras_trained, module_of, pictures, same_draws, shown, trained
 from keras import layers as theirs
 from live import same_layer
 
 from kerashape_torch import layers
 from kerashape_torch.torch_modules.images import Draws
 
-pytestmark = pytest.mark.filterwarnings("ignore:Tensor.T is deprecated on 0-D tensors:UserWarning")
+pytestmark = pytest.mark.filterwarnings(  # Keras' own, in Equalization
+    "ignore:Tensor.T is deprecated on 0-D tensors:UserWarning")
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 INTERPOLATIONS = ("nearest", "bilinear")
 
@@ -81,10 +82,6 @@ ALL = [oracle for order in ("channels_last", "channels_first")
        for oracle in (*_geometry(order), *_colors(order), *_mixing(order))]
 ALL += [theirs.RandomColorJitter((0, 255), 0.3, 0.4, 0.5, 0.6), theirs.RandomErasing(1.0, 0.9, [5.0, 100.0, 300.0])]
 CHAINS = [[0, 5, 10], [11, 11, 3], [6, 7, 8]]
-
-
-def close(got: np.ndarray, want: np.ndarray) -> None:
-    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-3)  # values up to 300, in float32
 
 
 @by_text(ALL)

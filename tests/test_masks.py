@@ -236,7 +236,11 @@ def _holey(random: np.random.Generator, x: Any) -> np.ndarray:
     return (values * kept.reshape(*kept.shape, *[1] * (len(shape) - 2))).astype(x.dtype) if len(shape) > 1 else values
 
 
-@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
+masks_may_end = pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
+"""Keras says so where a mask ends: at a pooling layer, and at a model inside another."""
+
+
+@masks_may_end
 @pytest.mark.parametrize("name", BUILDERS)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_numbers(name: str, seed: int) -> None:
@@ -248,7 +252,7 @@ def test_numbers(name: str, seed: int) -> None:
         torch.testing.assert_close(x, y, rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
-@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
+@masks_may_end
 @pytest.mark.parametrize("name", BUILDERS)
 def test_the_graph_is_keras_graph(name: str) -> None:
     """With the layers that Keras makes for masks, their names, and configs that go both ways."""
@@ -264,7 +268,7 @@ def test_the_graph_is_keras_graph(name: str) -> None:
     assert [layer.name for layer in again.layers] == [layer.name for layer in theirs.layers]
 
 
-@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
+@masks_may_end
 @pytest.mark.parametrize("name", [*BUILDERS])
 def test_gradients(name: str) -> None:
     theirs, module, inputs = both(name)

@@ -60,10 +60,6 @@ def file_config(name: str) -> dict[str, Any]:
         return json.loads(file.read("config.json"))
 
 
-def lists(shapes: Any) -> Any:
-    return harness.plain(shapes)
-
-
 def arranged(structure: Any, arrays: Any) -> Any:
     """Tensors in the structure in which the Keras model takes them."""
     if isinstance(structure, dict):
@@ -107,13 +103,13 @@ def test_the_tables_are_about_real_models() -> None:
 @pytest.mark.parametrize("suffix", ["keras", "json"])
 def test_shapes_and_counts(name: str, suffix: str) -> None:
     model, record = load_model(FILES / f"{name}.{suffix}"), recorded(name)
-    assert lists(model.input_shape) == record["input_shape"]
-    assert lists(model.output_shape) == record["output_shape"]
+    assert harness.plain(model.input_shape) == record["input_shape"]
+    assert harness.plain(model.output_shape) == record["output_shape"]
     assert model.count_params() == record["params"]
     assert model.count_params(trainable=True) == record["trainable"]
     for row in record["layers"]:
         layer = next(each for each in model.graph.layers if each.name == row["name"])
-        assert lists(layer.output_shape) == row["output_shape"], row["name"]
+        assert harness.plain(layer.output_shape) == row["output_shape"], row["name"]
     assert [[list(w.shape), w.trainable] for w in model.weights] == [[w[1], w[3]] for w in record["weights"]]
 
 
@@ -164,7 +160,7 @@ def test_a_directory_a_dict_and_a_path_as_text(tmp_path: Path) -> None:
     with zipfile.ZipFile(FILES / f"{name}.keras") as file:
         file.extractall(tmp_path / "unzipped")
     assert_as_recorded(name, load_model(str(tmp_path / "unzipped")).to_torch())
-    assert lists(load_model(file_config(name)).output_shape) == recorded(name)["output_shape"]
+    assert harness.plain(load_model(file_config(name)).output_shape) == recorded(name)["output_shape"]
 
 
 def test_the_file_may_go_once_it_is_loaded(tmp_path: Path) -> None:
@@ -238,14 +234,14 @@ def test_keras_loads_what_we_write(name: str, tmp_path: Path) -> None:
     model, record = load_model(FILES / f"{name}.keras"), recorded(name)
     model.save(path)
     theirs = keras_model_of(path)
-    assert lists(theirs.input_shape) == record["input_shape"]
-    assert lists(theirs.output_shape) == record["output_shape"]
+    assert harness.plain(theirs.input_shape) == record["input_shape"]
+    assert harness.plain(theirs.output_shape) == record["output_shape"]
     assert theirs.count_params() == record["params"]
     original = keras_model_of(FILES / f"{name}.keras")
     for got, want in zip(theirs.get_weights(), original.get_weights(), strict=True):
         np.testing.assert_array_equal(np.asarray(got, "float32"), np.asarray(want, "float32"))
     again = keras.models.model_from_json(model.to_json())
-    assert lists(again.output_shape) == record["output_shape"]
+    assert harness.plain(again.output_shape) == record["output_shape"]
 
 
 @pytest.mark.parametrize("name", [name for name in LOADED if name not in FACTORED])

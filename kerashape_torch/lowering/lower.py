@@ -17,12 +17,11 @@ import torch
 from torch import fx, nn
 
 from kerashape_torch import activations, masks
-from kerashape_torch.dtypes import narrow
+from kerashape_torch.dtypes import is_float, narrow
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor, TensorSpec, nodes_to, shapes_of
-from kerashape_torch.layer import ANY, CHANNELS_FIRST, FLOATS, KERAS, Layer, channels_first_axis, channels_first_shape
+from kerashape_torch.layer import ANY, CHANNELS_FIRST, KERAS, Layer, channels_first_axis, channels_first_shape
 from kerashape_torch.models import InputLayer, Model
-from kerashape_torch.ops import Operation
 from kerashape_torch.shape import Shape
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.torch_modules import FixedMode, Fold, Function
@@ -180,9 +179,7 @@ class _Lowering:
         given = layer.input_specs(*specs)
         shapes = [shapes_of(spec) for spec in given]
         order, working = self._choose_order(layer, shapes, node, bool(given_masks))
-        before, after = layer.variable_dtype if layer.makes_floats else None, None
-        if isinstance(layer, Operation):
-            before, after = layer.casts_of(*specs)
+        before, after = layer.casts_of(*specs)
         args, kwargs = map_structure(lambda x: self._argument(x, order, layer, before), _without_masks(node))
         kwargs |= map_structure(lambda x: self._argument(x, KERAS, layer, None), given_masks)
         if order == CHANNELS_FIRST and working is not layer:
@@ -221,7 +218,7 @@ class _Lowering:
     @staticmethod
     def _running(spec: TensorSpec, layer: Layer) -> TensorSpec:
         """Under a mixed policy a layer runs in its variables' dtype, so that is what comes out."""
-        return TensorSpec(spec.shape, layer.variable_dtype if spec.dtype in FLOATS and layer.has_policy else spec.dtype)
+        return TensorSpec(spec.shape, layer.variable_dtype if is_float(spec.dtype) and layer.has_policy else spec.dtype)
 
     def _spec(self, x: Any) -> Any:
         return self.value(x).spec if isinstance(x, SymbolicTensor) else x
@@ -237,14 +234,14 @@ class _Lowering:
         found = self.in_order(value, order)
         if cast is not None and narrow(value.spec.dtype) != cast:
             found = self.fx.call_method("to", (found, getattr(torch, cast)))
-        if layer.has_policy and value.spec.dtype in FLOATS and value.spec.dtype != layer.variable_dtype:
+        if layer.has_policy and is_float(value.spec.dtype) and value.spec.dtype != layer.variable_dtype:
             found = self.fx.call_method("to", (found, getattr(torch, layer.variable_dtype)))
         return found
 
     def _constant(self, x: Constant) -> Value:
         """An array of the graph as a buffer, which a state_dict does not have: it is no weight."""
         if id(x) not in self.values:
-            dtype = narrow(x.dtype) if x.dtype in FLOATS else x.dtype
+            dtype = narrow(x.dtype) if is_float(x.dtype) else x.dtype
             with torch.device("cpu"):
                 tensor = torch.as_tensor(x.value).detach().to(getattr(torch, dtype))
             name = f"_constant_{len(self.constants)}"

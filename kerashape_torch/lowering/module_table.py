@@ -48,8 +48,9 @@ def _described(weights: dict[str, Tensor]) -> list[Weight]:
 
 def _each_once(module: nn.Module) -> list[Weight]:
     """The weights of a module, of which one that goes by two names counts once."""
-    names = {id(x): name for name, x in reversed(_weights(module).items())}
-    return _described({name: x for name, x in _weights(module).items() if names[id(x)] == name})
+    weights = _weights(module)
+    names = {id(x): name for name, x in reversed(weights.items())}
+    return _described({name: x for name, x in weights.items() if names[id(x)] == name})
 
 
 def _row(name: str, part: Any, shapes: tuple[Any, Any], weights: list[Weight],

@@ -1,6 +1,5 @@
 """The activations among the ops: recipes of :mod:`kerashape_torch.activations`, with the ops' own defaults."""
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,10 +23,8 @@ def _activation_of(name: str) -> Recipe:
 
 
 for _name, _aliases in _PLAIN.items():
-    _recipe = _activation_of(_name)
-    _recipe.__name__ = _name
-    _recipe.__doc__ = f"``keras.ops.{_name}``, element by element."
-    op("nn", rules.same if _name == "relu" else rules.floating, elementwise=True, casts=True, aliases=_aliases)(_recipe)
+    op("nn", rules.same if _name == "relu" else rules.floating, elementwise=True, casts=True, aliases=_aliases,
+       name=_name, doc=f"``keras.ops.{_name}``, element by element.")(_activation_of(_name))
 
 
 # ---- activations with arguments --------------------------------------------------------------------------------------
@@ -115,11 +112,8 @@ def sparsemax(x: Any, /, axis: Axis = -1) -> TorchFunction:
 # ---- what Python's operators and the activations make ----------------------------------------------------------------
 
 
-def of_activation(x: Any, name: str, kwargs: Mapping[str, Any]) -> Any:
+def of_activation(x: Any, name: str, arguments: Mapping[str, Any]) -> Any:
     """What an activation function makes of a symbolic tensor: the op of that name, with the activation's defaults."""
-    defaults = {p.name: p.default for p in inspect.signature(activations.get(name)).parameters.values()
-                if p.default is not p.empty}
-    arguments = {**defaults, **kwargs}
     if name == "relu":
         return Operation.catalog()["ReLU"](**arguments)(x)
     public = PUBLIC.get({"exponential": "exp"}.get(name, name)) if name != "sparsemax" else None

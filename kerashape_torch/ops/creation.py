@@ -113,18 +113,22 @@ def full(shape: Any, fill_value: Any, dtype: DTypeName = None) -> TorchFunction:
     return own("full", shape=_size(shape), dtype=torch_dtype(dtype or "float32"))
 
 
+def _spaced_dtype(dtype: str | None, start: Any, stop: Any) -> str:
+    return result_type(dtype, float) if dtype else rules.as_float(rules.promoted(start, stop))
+
+
 def _spaced(op: Any, start: Any, stop: Any) -> Any:
     ends: Shape = rules.broadcast_same(op, start, stop).shape
     axis = axis_index(op.axis, len(ends) + 1)
-    dtype = result_type(op.dtype, float) if op.dtype else rules.as_float(rules.promoted(start, stop))
+    dtype = _spaced_dtype(op.dtype, start, stop)
     spec = TensorSpec((*ends[:axis], op.num, *ends[axis:]), dtype)
     return (spec, TensorSpec(ends, dtype)) if getattr(op, "retstep", False) else spec
 
 
 def _between(kind: str, start: Any, stop: Any, num: int, endpoint: bool, dtype: Any, axis: int,
              **arguments: Any) -> TorchFunction:
-    wanted = result_type(dtype, float) if dtype else rules.as_float(rules.promoted(start, stop))
-    return own("spaced", kind=kind, num=num, endpoint=endpoint, axis=axis, dtype=torch_dtype(wanted), **arguments)
+    wanted = torch_dtype(_spaced_dtype(dtype, start, stop))
+    return own("spaced", kind=kind, num=num, endpoint=endpoint, axis=axis, dtype=wanted, **arguments)
 
 
 @op("numpy", _spaced)

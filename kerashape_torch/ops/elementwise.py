@@ -35,9 +35,8 @@ _SHIFTS = {"left_shift": "bitwise_left_shift", "right_shift": "bitwise_right_shi
 
 
 def _enter(recipe: Recipe, name: str, module: str, rule: Rule, casts: bool = False, **options: Any) -> None:
-    recipe.__name__ = name
-    recipe.__doc__ = f"``keras.ops.{name}``, element by element."
-    op(module, rule, elementwise=True, casts=casts, **options)(recipe)
+    op(module, rule, elementwise=True, casts=casts, name=name, doc=f"``keras.ops.{name}``, element by element.",
+       **options)(recipe)
 
 
 def _unary(module: str, names: Mapping[str, str], rule: Rule, **options: Any) -> None:

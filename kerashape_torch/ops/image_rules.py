@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from kerashape_torch.config import per_axis
 from kerashape_torch.dtypes import is_float
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import TensorSpec
-from kerashape_torch.ops.neural_rules import each
 from kerashape_torch.ops.picks import shape_of
 from kerashape_torch.shape import Size, product, require_rank, to_text, window_output
 
 _IMAGE = "(height, width, channels), with or without a batch axis"
 
 
-def places_of(op: Any, rank: int) -> tuple[int, int, int]:
+def places_of(op: Any) -> tuple[int, int, int]:
     """Where height, width and channels are, counted from the end."""
     return (-2, -1, -3) if op.data_format == "channels_first" else (-3, -2, -1)
 
@@ -37,7 +37,7 @@ def same(op: Any, images: TensorSpec, *_: Any) -> TensorSpec:
 
 def gray(op: Any, images: TensorSpec) -> TensorSpec:
     _image(images)
-    channels = places_of(op, images.ndim)[2]
+    channels = places_of(op)[2]
     if images.shape[channels] not in (1, 3, None):
         raise ShapeError(f"axis {channels} of {to_text(images.shape)} is {images.shape[channels]}; an image has 3 "
                          "channels, or 1 if it is gray")
@@ -46,7 +46,7 @@ def gray(op: Any, images: TensorSpec) -> TensorSpec:
 
 def colors(op: Any, images: TensorSpec) -> TensorSpec:
     _image(images)
-    channels = places_of(op, images.ndim)[2]
+    channels = places_of(op)[2]
     if images.shape[channels] not in (3, None):
         raise ShapeError(f"axis {channels} of {to_text(images.shape)} is {images.shape[channels]}, not 3 colours")
     if not is_float(images.dtype):
@@ -56,7 +56,7 @@ def colors(op: Any, images: TensorSpec) -> TensorSpec:
 
 def resized(op: Any, images: TensorSpec) -> TensorSpec:
     _image(images)
-    height, width, _ = places_of(op, images.ndim)
+    height, width, _ = places_of(op)
     if op.crop_to_aspect_ratio and op.pad_to_aspect_ratio:
         raise ConfigError("give crop_to_aspect_ratio or pad_to_aspect_ratio, not both")
     if len(op.size) != 2 or min(op.size) <= 0:
@@ -83,9 +83,9 @@ def patches(op: Any, images: TensorSpec) -> TensorSpec:
     first = op.data_format == "channels_first"
     spatial = images.shape[-rank:] if first else images.shape[-rank - 1:-1]
     channels = images.shape[-rank - 1] if first else images.shape[-1]
-    window = each(op.size, rank)
-    strides = window if op.strides is None else each(op.strides, rank)
-    axes = zip(spatial, window, strides, each(op.dilation_rate, rank))
+    window = per_axis(op.size, rank)
+    strides = window if op.strides is None else per_axis(op.strides, rank)
+    axes = zip(spatial, window, strides, per_axis(op.dilation_rate, rank))
     places = [window_output(size, reach, step, op.padding, gap) for size, reach, step, gap in axes]
     filters = product((*window, channels))
     batch = images.shape[:-rank - 1]
@@ -122,7 +122,7 @@ def sides(size: Size, before: int | None, after: int | None, target: int | None,
 
 def padded(op: Any, images: TensorSpec) -> TensorSpec:
     _image(images)
-    h, w, _ = places_of(op, images.ndim)
+    h, w, _ = places_of(op)
     height = sides(images.shape[h], op.top_padding, op.bottom_padding, op.target_height, 1, "padding")
     width = sides(images.shape[w], op.left_padding, op.right_padding, op.target_width, 1, "padding")
     return _resized(images, {h: height[2], w: width[2]})
@@ -130,7 +130,7 @@ def padded(op: Any, images: TensorSpec) -> TensorSpec:
 
 def cropped(op: Any, images: TensorSpec) -> TensorSpec:
     _image(images)
-    h, w, _ = places_of(op, images.ndim)
+    h, w, _ = places_of(op)
     height = sides(images.shape[h], op.top_cropping, op.bottom_cropping, op.target_height, -1, "cropping")
     width = sides(images.shape[w], op.left_cropping, op.right_cropping, op.target_width, -1, "cropping")
     if (height[2] or 0) < 0 or (width[2] or 0) < 0:

@@ -2,9 +2,8 @@
 
 from typing import Annotated, Any
 
-from kerashape_torch.config import Choice
+from kerashape_torch.config import Choice, per_axis
 from kerashape_torch.ops import image_rules as rules
-from kerashape_torch.ops.neural_rules import each
 from kerashape_torch.ops.operation import Operation, TorchFunction, applied, as_tuple, enter, op, own
 
 Interpolation = Annotated[str, Choice("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")]
@@ -76,10 +75,10 @@ def extract_patches(images: Any, /, size: Any, strides: Any = None, dilation_rat
                     data_format: Format = None) -> TorchFunction:
     """The pixels of each place of a window as channels; of three axes, if ``size`` has three numbers."""
     rank = 3 if not isinstance(size, int) and len(size) == 3 else 2
-    window = each(size, rank)
+    window = per_axis(size, rank)
     return own("images.extract_patches", window=window, padding=padding, last=_last(data_format),
-               stride=window if strides is None else each(strides, rank),
-               dilation=each(dilation_rate, rank))
+               stride=window if strides is None else per_axis(strides, rank),
+               dilation=per_axis(dilation_rate, rank))
 
 
 def extract_patches_3d(volumes: Any, size: Any, strides: Any = None, dilation_rate: Any = 1, padding: str = "valid",

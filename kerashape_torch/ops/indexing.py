@@ -162,9 +162,8 @@ def _segments(how: str) -> Recipe:
 
 
 for _name, _how in {"segment_sum": "sum", "segment_max": "amax", "segment_min": "amin", "segment_prod": "prod"}.items():
-    _recipe = _segments(_how)
-    _recipe.__name__, _recipe.__doc__ = _name, f"``keras.ops.{_name}``: of the elements with the same id."
-    op("math", picks.segments)(_recipe)
+    op("math", picks.segments, name=_name,
+       doc=f"``keras.ops.{_name}``: of the elements with the same id.")(_segments(_how))
 
 
 @op("numpy", picks.counts)

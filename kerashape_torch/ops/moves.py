@@ -50,9 +50,13 @@ def squeezed(op: Any, x: TensorSpec) -> TensorSpec:
 
 
 def concatenated(op: Any, xs: Any) -> TensorSpec:
+    return _side_by_side(xs, op.axis)
+
+
+def _side_by_side(xs: Any, axis: int) -> TensorSpec:
     tensors = _list_of_tensors(xs)
     shapes = [x.shape for x in tensors]
-    axis = axis_index(op.axis, len(shapes[0]))
+    axis = axis_index(axis, len(shapes[0]))
     sizes = [_agreed(i, column, shapes) if i != axis else _summed(column) for i, column in enumerate(zip(*shapes))]
     return TensorSpec(tuple(sizes), promoted(*tensors))
 
@@ -94,20 +98,13 @@ def _agreed(axis: int, sizes: Iterable[Size], shapes: list[Shape]) -> Size:
 def appended(op: Any, x1: TensorSpec, x2: TensorSpec) -> TensorSpec:
     if op.axis is None:
         return TensorSpec((_summed((product(x1.shape), product(x2.shape))),), promoted(x1, x2))
-    return concatenated(op, [x1, x2])
-
-
-class _Along:
-    """Stands for an op with an axis, where the op itself has none."""
-
-    def __init__(self, axis: int) -> None:
-        self.axis = axis
+    return _side_by_side([x1, x2], op.axis)
 
 
 def _stacked_along(xs: Any, axis: int, least: int) -> TensorSpec:
     """Tensors that get axes until they have as many as the axis needs, then lie side by side."""
     lifted = [TensorSpec(at_least(x.shape, least), x.dtype) for x in flatten(xs)]
-    return concatenated(_Along(axis if lifted[0].ndim > 1 else 0), lifted)
+    return _side_by_side(lifted, axis if lifted[0].ndim > 1 else 0)
 
 
 def at_least(shape: Shape, rank: int) -> Shape:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from kerashape_torch.config import Choice, DataFormat, Positive
+from kerashape_torch.config import Choice, DataFormat, Positive, per_axis
 from kerashape_torch.ops import neural_rules as rules
 from kerashape_torch.ops.operation import Off, Recipe, TorchFunction, as_tuple, op, own, stock
 
@@ -18,16 +18,14 @@ def _pools(names: Mapping[str, tuple[str, str]]) -> None:
         def recipe(inputs: Any, /, pool_size: Any, strides: Any = None, padding: Padding = "valid",
                    data_format: DataFormat = None) -> TorchFunction:
             rank = inputs.ndim - 2
-            window = rules.each(pool_size, rank)
+            window = per_axis(pool_size, rank)
             return own("neural.pool", kind=kind, window=window, padding=padding, last=data_format != "channels_first",
-                       stride=window if strides is None else rules.each(strides, rank))
+                       stride=window if strides is None else per_axis(strides, rank))
 
         return recipe
 
     for name, (kind, what) in names.items():
-        recipe = recipe_of(kind)
-        recipe.__name__, recipe.__doc__ = name, f"{what} in each place of a window that slides."
-        op("nn", rules.pooled)(recipe)
+        op("nn", rules.pooled, name=name, doc=f"{what} in each place of a window that slides.")(recipe_of(kind))
 
 
 _pools({"max_pool": ("max", "The largest element"),
@@ -37,16 +35,14 @@ _pools({"max_pool": ("max", "The largest element"),
 def _adaptive_pools(names: Mapping[str, str]) -> None:
     def recipe_of(kind: str) -> Recipe:
         def recipe(inputs: Any, /, output_size: Any, data_format: DataFormat = None) -> TorchFunction:
-            return own("neural.adaptive_pool", kind=kind, size=rules.each(output_size, inputs.ndim - 2),
+            return own("neural.adaptive_pool", kind=kind, size=per_axis(output_size, inputs.ndim - 2),
                        last=data_format != "channels_first")
 
         return recipe
 
     for name, kind in names.items():
-        recipe = recipe_of(kind)
-        recipe.__name__ = name
-        recipe.__doc__ = f"``keras.ops.{name}`` to a given size. (Keras' rule for channels last has an axis too many.)"
-        op("nn", rules.adapted)(recipe)
+        doc = f"``keras.ops.{name}`` to a given size. (Keras' rule for channels last has an axis too many.)"
+        op("nn", rules.adapted, name=name, doc=doc)(recipe_of(kind))
 
 
 _adaptive_pools({"adaptive_max_pool": "max", "adaptive_average_pool": "avg"})
@@ -54,7 +50,7 @@ _adaptive_pools({"adaptive_max_pool": "max", "adaptive_average_pool": "avg"})
 
 def _windows(inputs: Any, strides: Any, padding: str, data_format: Any, dilation_rate: Any) -> dict[str, Any]:
     rank = inputs.ndim - 2
-    return {"stride": rules.each(strides, rank), "dilation": rules.each(dilation_rate, rank), "padding": padding,
+    return {"stride": per_axis(strides, rank), "dilation": per_axis(dilation_rate, rank), "padding": padding,
             "last": data_format != "channels_first"}
 
 
@@ -84,7 +80,7 @@ def conv_transpose(inputs: Any, kernel: Any, /, strides: Any = 1, padding: Paddi
                    output_padding: Any = None, data_format: DataFormat = None, dilation_rate: Any = 1) -> TorchFunction:
     """A transposed convolution with a kernel (window..., filters, channels)."""
     rank = inputs.ndim - 2
-    return own("neural.conv_transpose", output_padding=rules.each(output_padding, rank),
+    return own("neural.conv_transpose", output_padding=per_axis(output_padding, rank),
                **_windows(inputs, strides, padding, data_format, dilation_rate))
 
 

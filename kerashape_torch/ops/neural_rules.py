@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from kerashape_torch.config import per_axis
 from kerashape_torch.dtypes import result_type
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import TensorSpec
-from kerashape_torch.ops.rules import as_float, promoted
+from kerashape_torch.ops.rules import as_float, promoted, without
 from kerashape_torch.shape import (
     AXES,
     Shape,
@@ -19,11 +20,6 @@ from kerashape_torch.shape import (
     transposed_output,
     window_output,
 )
-
-
-def each(value: Any, rank: int) -> tuple[Any, ...]:
-    """One number for each axis."""
-    return (value,) * rank if value is None or isinstance(value, int) else tuple(value)
 
 
 def _spatial(x: TensorSpec, data_format: Any) -> tuple[Shape, Size]:
@@ -39,7 +35,7 @@ def _with(x: TensorSpec, sizes: Any, channels: Size, data_format: Any) -> Tensor
 
 def _slid(sizes: Shape, window: Any, strides: Any, padding: str, dilation: Any) -> list[Size]:
     rank = len(sizes)
-    axes = zip(sizes, each(window, rank), each(strides, rank), each(dilation, rank), AXES[rank])
+    axes = zip(sizes, per_axis(window, rank), per_axis(strides, rank), per_axis(dilation, rank), AXES[rank])
     return [window_output(size, reach, step, padding, gap, name) for size, reach, step, gap, name in axes]
 
 
@@ -51,7 +47,7 @@ def pooled(op: Any, inputs: TensorSpec) -> TensorSpec:
 
 def adapted(op: Any, inputs: TensorSpec) -> TensorSpec:
     sizes, channels = _spatial(inputs, op.data_format)
-    return _with(inputs, each(op.output_size, len(sizes)), channels, op.data_format)
+    return _with(inputs, per_axis(op.output_size, len(sizes)), channels, op.data_format)
 
 
 def _convolved(op: Any, inputs: TensorSpec, kernel: TensorSpec, filters: Size) -> TensorSpec:
@@ -83,26 +79,27 @@ def convolved_back(op: Any, inputs: TensorSpec, kernel: TensorSpec) -> TensorSpe
         raise ShapeError(f"a kernel {to_text(kernel.shape)} takes {kernel.shape[-1]} channels, got {channels}")
     rank = len(sizes)
     places = [transposed_output(*arguments) for arguments in zip(
-        sizes, kernel.shape[:-2], each(op.strides, rank), (op.padding,) * rank, each(op.output_padding, rank),
-        each(op.dilation_rate, rank))]
+        sizes, kernel.shape[:-2], per_axis(op.strides, rank), (op.padding,) * rank, per_axis(op.output_padding, rank),
+        per_axis(op.dilation_rate, rank))]
     return _with(inputs, places, kernel.shape[-2], op.data_format)
 
 
 def unfolded(op: Any, x: TensorSpec) -> TensorSpec:
     require_rank(x.shape, 4, "(batch, channels, height, width)")
-    axes = zip(x.shape[2:], *(each(value, 2) for value in (op.kernel_size, op.stride, op.dilation, op.padding)))
+    axes = zip(x.shape[2:], *(per_axis(value, 2) for value in (op.kernel_size, op.stride, op.dilation, op.padding)))
     places = [window_output(None if size is None else size + 2 * pad, reach, step, "valid", gap)
               for size, reach, step, gap, pad in axes]
-    return TensorSpec((x.shape[0], product((x.shape[1], *each(op.kernel_size, 2))), product(places)), x.dtype)
+    return TensorSpec((x.shape[0], product((x.shape[1], *per_axis(op.kernel_size, 2))), product(places)), x.dtype)
 
 
 def folded(op: Any, x: TensorSpec) -> TensorSpec:
     require_rank(x.shape, 3, "(batch, channels * window, places)")
-    window = product(each(op.kernel_size, 2)) or 1
+    window = product(per_axis(op.kernel_size, 2)) or 1
     columns = x.shape[1]
     if columns is not None and columns % window:
         raise ShapeError(f"axis 1 of {to_text(x.shape)} is {columns}, not a multiple of the window's {window}")
-    return TensorSpec((x.shape[0], None if columns is None else columns // window, *each(op.output_size, 2)), x.dtype)
+    channels = None if columns is None else columns // window
+    return TensorSpec((x.shape[0], channels, *per_axis(op.output_size, 2)), x.dtype)
 
 
 def _image(x: TensorSpec, data_format: Any) -> tuple[Shape, Size]:
@@ -171,20 +168,15 @@ def compared_alike(op: Any, target: TensorSpec, output: TensorSpec) -> TensorSpe
     return TensorSpec(output.shape, output.dtype)
 
 
-def _dropped(x: TensorSpec, axis: int) -> Shape:
-    place = axis_index(axis, x.ndim)
-    return (*x.shape[:place], *x.shape[place + 1:])
-
-
 def categories(op: Any, target: TensorSpec, output: TensorSpec) -> TensorSpec:
-    return TensorSpec(_dropped(compared_alike(op, target, output), op.axis), output.dtype)
+    return TensorSpec(without(compared_alike(op, target, output).shape, op.axis, False), output.dtype)
 
 
 def sparse_categories(op: Any, target: TensorSpec, output: TensorSpec) -> TensorSpec:
-    shape = _dropped(output, op.axis)
+    shape = without(output.shape, op.axis, False)
     given = target.shape
     if target.ndim == output.ndim and given[axis_index(op.axis, target.ndim)] == 1:
-        given = _dropped(target, op.axis)
+        given = without(target.shape, op.axis, False)
     if len(given) != len(shape) or any(None not in pair and pair[0] != pair[1] for pair in zip(given, shape)):
         raise ShapeError(f"target is {to_text(target.shape)}, and without its classes output is {to_text(shape)}")
     return TensorSpec(shape, output.dtype)

@@ -196,7 +196,7 @@ class Operation(Layer, family=True):
 
     def run(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """The op on real tensors."""
-        from kerashape_torch.torch_modules.functions import cast_all, cast_result, tensors_of
+        from kerashape_torch.torch_modules.functions import cast_all, tensors_of
 
         args, kwargs = tensors_of(tuple(args), dict(kwargs))
         specs = map_structure(_spec_of, (args, kwargs))
@@ -207,7 +207,7 @@ class Operation(Layer, family=True):
             return function(*args, **kwargs)
         if self.casts:
             args, kwargs = cast_all((args, kwargs), spec.dtype)
-        return cast_result(function(*args, **kwargs), spec.dtype)
+        return cast_all(function(*args, **kwargs), spec.dtype)
 
     # ---- configs -----------------------------------------------------------------------------------------------------
 
@@ -261,7 +261,7 @@ def enter(family: str, name: str, function: Callable[..., Any]) -> None:
 
 def op(module: str, rule: Rule | None = None, *, operands: Sequence[str] = (), named: Sequence[str] = (),
        elementwise: bool = False, casts: bool = False, class_name: str | None = None,
-       aliases: Sequence[str] = ()) -> Callable[[Recipe], Recipe]:
+       aliases: Sequence[str] = (), name: str | None = None, doc: str | None = None) -> Callable[[Recipe], Recipe]:
     """Makes an op of a recipe: the layer class goes to the catalog, the public function to :data:`PUBLIC`.
 
     The recipe's positional-only arguments are operands, the others what Keras keeps in the config; an underscore in
@@ -275,17 +275,20 @@ def op(module: str, rule: Rule | None = None, *, operands: Sequence[str] = (), n
         casts: operands are cast to the dtype of the result first.
         class_name: of Keras' class, where it is not the function's name in camel case.
         aliases: other public names of the same function.
+        name, doc: of a recipe that is one of several made alike, and has neither of its own.
     """
 
     def decorate(recipe: Recipe) -> Recipe:
-        name = recipe.__name__.removesuffix("_")  # sum_ is written so that Python's own sum stays in sight
-        cls = _operation_class(recipe, module, class_name or "".join(part.capitalize() for part in name.split("_")),
+        if name is not None:
+            recipe.__name__, recipe.__doc__ = name, doc
+        own_name = recipe.__name__.removesuffix("_")  # sum_ is written so that Python's own sum stays in sight
+        cls = _operation_class(recipe, module, class_name or "".join(part.capitalize() for part in own_name.split("_")),
                                operands, named)
         cls.rule = staticmethod(rule) if rule is not None else None
         cls.elementwise, cls.casts = elementwise, casts
-        if not name.startswith("_"):
-            for public_name in (name, *aliases):
-                enter(module, public_name, _public(recipe, cls, name))
+        if not own_name.startswith("_"):
+            for public_name in (own_name, *aliases):
+                enter(module, public_name, _public(cls, own_name))
         return recipe
 
     return decorate
@@ -319,9 +322,9 @@ def _operation_class(recipe: Recipe, module: str, class_name: str, more: Sequenc
     return cast("type[Operation]", type(class_name, (Operation,), body))
 
 
-def _public(recipe: Recipe, cls: type[Operation], name: str) -> Callable[..., Any]:
+def _public(cls: type[Operation], name: str) -> Callable[..., Any]:
     parameters = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) if p.kind is p.POSITIONAL_ONLY else p
-                  for p in inspect.signature(recipe).parameters.values()]
+                  for p in cls.parameters]
     signature = inspect.Signature(parameters)
     operands = cls.operands
 
@@ -336,7 +339,7 @@ def _public(recipe: Recipe, cls: type[Operation], name: str) -> Callable[..., An
         return applied(cls(**given), (*positional, *rest), named | free)
 
     public.__name__ = public.__qualname__ = name
-    public.__doc__, public.__module__ = recipe.__doc__, "kerashape_torch.ops"
+    public.__doc__, public.__module__ = cls.__doc__, "kerashape_torch.ops"
     public.__signature__ = signature  # type: ignore[attr-defined]
     return public
 

@@ -111,9 +111,7 @@ def _square(names: dict[str, tuple[str, str, Rule]], module: str = "linalg") -> 
         return lambda x, /: stock(torch_name)
 
     for name, (torch_name, what, rule) in names.items():
-        recipe = recipe_of(torch_name)
-        recipe.__name__, recipe.__doc__ = name, f"``keras.ops.{name}``: {what}."
-        op(module, rule)(recipe)
+        op(module, rule, name=name, doc=f"``keras.ops.{name}``: {what}.")(recipe_of(torch_name))
 
 
 _square({"det": ("linalg.det", "the determinant", rules.of_square), "inv": ("linalg.inv", "the inverse", rules.square)})

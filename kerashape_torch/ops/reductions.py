@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from kerashape_torch.dtypes import is_float
+from kerashape_torch.dtypes import is_float, is_integer
 from kerashape_torch.ops import rules
 from kerashape_torch.ops.operation import (
     DTypeName,
@@ -41,7 +41,7 @@ def mean(x: Any, /, axis: Any = None, keepdims: bool = False) -> TorchFunction:
 def sum_(x: Any, /, axis: Any = None, keepdims: bool = False) -> TorchFunction:
     """The sum; small integers are added up as 32 bits."""
     dtype = rules.summed_dtype(x.dtype)
-    return _reduction("sum", axis, keepdims, **({"dtype": torch_dtype(dtype)} if "int" in dtype else {}))
+    return _reduction("sum", axis, keepdims, **({"dtype": torch_dtype(dtype)} if is_integer(dtype) else {}))
 
 
 @op("numpy", rules.reduced_sum)
@@ -173,10 +173,8 @@ def _of_numbers(names: Mapping[str, dict[str, Any]], function: str | None, rule:
         return recipe
 
     for name, arguments in names.items():
-        recipe = recipe_of(name, arguments)
-        recipe.__name__ = name
-        recipe.__doc__ = f"``keras.ops.{name}``: of the numbers among nan."
-        op("numpy", rule, **options)(recipe)
+        op("numpy", rule, name=name, doc=f"``keras.ops.{name}``: of the numbers among nan.",
+           **options)(recipe_of(name, arguments))
 
 
 _of_numbers({"nanmean": {}, "nanvar": {}, "nanstd": {}}, None, rules.reduced_float, casts=True)
@@ -226,10 +224,8 @@ def _cumulative(names: Mapping[str, dict[str, Any]]) -> None:
         return recipe
 
     for name, arguments in names.items():
-        recipe = recipe_of(arguments)
-        recipe.__name__ = name
-        recipe.__doc__ = f"``keras.ops.{name}``: each element together with those before it."
-        op("numpy", rules.accumulated)(recipe)
+        op("numpy", rules.accumulated, name=name,
+           doc=f"``keras.ops.{name}``: each element together with those before it.")(recipe_of(arguments))
 
 
 _cumulative({"cumsum": {"function": "cumsum"}, "cumprod": {"function": "cumprod"},

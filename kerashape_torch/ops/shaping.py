@@ -230,9 +230,7 @@ def _triangles(names: Mapping[str, str], rule: Rule) -> None:
         return lambda x, /, k=0: stock(torch_name, diagonal=k)
 
     for name, what in names.items():
-        recipe = recipe_of(name)
-        recipe.__name__, recipe.__doc__ = name, f"``keras.ops.{name}``: {what}."
-        op("numpy", rule)(recipe)
+        op("numpy", rule, name=name, doc=f"``keras.ops.{name}``: {what}.")(recipe_of(name))
 
 
 _triangles({"tril": "0 above the diagonal", "triu": "0 below the diagonal"}, rules.same)

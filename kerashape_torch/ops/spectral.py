@@ -41,10 +41,8 @@ def _transforms(names: dict[str, int]) -> None:
         return lambda x, /: own("spectral.transform", function=name)
 
     for name, axes in names.items():
-        recipe = recipe_of(name)
-        recipe.__name__ = name
-        recipe.__doc__ = f"``keras.ops.{name}`` of a pair (real, imaginary), as such a pair."
-        op("math", rule_of(axes), class_name=name.upper())(recipe)
+        op("math", rule_of(axes), class_name=name.upper(), name=name,
+           doc=f"``keras.ops.{name}`` of a pair (real, imaginary), as such a pair.")(recipe_of(name))
 
 
 _transforms({"fft": 1, "fft2": 2, "ifft2": 2})

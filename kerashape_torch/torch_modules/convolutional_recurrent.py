@@ -9,16 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from kerashape_torch.torch_modules.recurrent import (
-    Function,
-    Options,
-    Recurrent,
-    States,
-    by_step,
-    dropout_mask,
-    shown,
-    where_kept,
-)
+from kerashape_torch.torch_modules.recurrent import Function, Options, Recurrent, States, dropout_mask
 
 
 class ConvLSTM(Recurrent):
@@ -55,12 +46,13 @@ class ConvLSTM(Recurrent):
         convolved = convolved.reshape(batch, steps, *convolved.shape[1:])
         states = states or [convolved.new_zeros(batch, self.filters, *convolved.shape[3:])] * 2
         masks = dropout_mask(self, self.recurrent_dropout, states[0], (4, *states[0].shape))
-        outputs: list[Tensor] = []
-        for inputs, kept in zip(convolved.unbind(1), by_step(mask, steps)):
+
+        def step(inputs: Tensor, states: States) -> tuple[Tensor, States]:
             after = self.step(inputs, states, masks)
-            outputs.append(shown(kept, after[0], outputs))
-            states = where_kept(kept, after, states)
-        return self.options.zeroed(torch.stack(outputs, 1), mask).movedim(1, self.steps_axis), states
+            return after[0], after
+
+        outputs, states = self.over_steps(step, convolved, states, mask)
+        return outputs.movedim(1, self.steps_axis), states
 
     def step(self, inputs: Tensor, states: States, masks: Tensor | None) -> States:
         """The next hidden state and carry; ``inputs`` are convolved already."""

@@ -21,36 +21,35 @@ class Embedding(nn.Embedding):
 
 
 class LoraEmbedding(Embedding):
-    """A frozen table plus the product of two narrow ones, times ``alpha / rank``; a rank of 0 is the table alone."""
+    """A frozen table plus the product of two narrow ones; a rank of 0 is the table alone."""
 
     lora_a: nn.Parameter | None
     lora_b: nn.Parameter | None
 
-    def __init__(self, count: int, width: int, rank: int, alpha: float) -> None:
+    def __init__(self, count: int, width: int, rank: int) -> None:
         super().__init__(count, width)
         self.register_parameter("lora_a", nn.Parameter(torch.empty(count, rank)) if rank else None)
         self.register_parameter("lora_b", nn.Parameter(torch.empty(rank, width)) if rank else None)
-        self.scale = alpha / rank if rank else 0.0
 
     def table(self) -> Tensor:
         """The sum, one row for each integer."""
         if self.lora_a is None or self.lora_b is None:
             return self.weight
-        return self.weight + self.scale * (self.lora_a @ self.lora_b)
+        return self.weight + self.lora_a @ self.lora_b
 
     def forward(self, input: Tensor) -> Tensor:
         found = super().forward(input)
         if self.lora_a is None or self.lora_b is None:
             return found
-        return found + self.scale * (nn.functional.embedding(as_index(input), self.lora_a) @ self.lora_b)
+        return found + nn.functional.embedding(as_index(input), self.lora_a) @ self.lora_b
 
 
 class ReversibleEmbedding(LoraEmbedding):
     """A table and the way back, by the same table transposed or by one of its own."""
 
-    def __init__(self, count: int, width: int, tied: bool, soft_cap: float | None, reverse_dtype: Any, rank: int = 0,
-                 alpha: float = 0.0) -> None:
-        super().__init__(count, width, rank, alpha)
+    def __init__(self, count: int, width: int, tied: bool, soft_cap: float | None, reverse_dtype: Any,
+                 rank: int = 0) -> None:
+        super().__init__(count, width, rank)
         self.soft_cap = soft_cap
         self.reverse_dtype = None if reverse_dtype is None else getattr(torch, str(reverse_dtype))
         self.reverse_weight = None if tied else nn.Parameter(torch.empty(width, count))

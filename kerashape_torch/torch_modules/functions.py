@@ -48,15 +48,6 @@ def cast_all(operands: Any, dtype: str) -> Any:
                          else x.to(getattr(torch, dtype)), operands)
 
 
-def cast_result(x: Any, dtype: str) -> Any:
-    return x.to(getattr(torch, dtype)) if isinstance(x, Tensor) and narrow(dtype_name(x)) != dtype else (
-        x.to(getattr(torch, dtype)) if isinstance(x, Tensor) and dtype != dtype_name(x) and not _wide(x) else x)
-
-
-def _wide(x: Tensor) -> bool:
-    return dtype_name(x) != narrow(dtype_name(x))
-
-
 def on_tensors(x1: Any, x2: Any, function: str) -> Tensor:
     """A function of torch that takes tensors alone, for a tensor and a number."""
     like = x1 if isinstance(x1, Tensor) else x2

@@ -74,16 +74,10 @@ def resize(x: Tensor, size: tuple[int, int], interpolation: str, antialias: bool
            fill_value: float) -> Tensor:
     """Another size; cropped or padded first, if the picture is not to be stretched."""
     wide = x if x.dtype in (torch.float32, torch.float64) else x.to(torch.float32)
-    height, width = x.shape[2:]
     if crop:
-        part = (max(min(height, int(width * size[0] / size[1])), 1),
-                max(min(width, int(height * size[1] / size[0])), 1))
-        top, left = ((whole - kept) // 2 for whole, kept in zip((height, width), part))
-        wide = wide[:, :, top:top + part[0], left:left + part[1]]
+        wide = crop_to_aspect(wide, size)
     elif pad:
-        top = (max(height, int(width * size[0] / size[1])) - height) // 2
-        left = (max(width, int(height * size[1] / size[0])) - width) // 2
-        wide = F.pad(wide, (left, left, top, top), value=fill_value)
+        wide = pad_to_aspect(wide, size, fill_value)
     if interpolation.startswith("lanczos"):
         found = wide
         for axis in (2, 3):
@@ -93,10 +87,34 @@ def resize(x: Tensor, size: tuple[int, int], interpolation: str, antialias: bool
         smooth = interpolation != "nearest"
         found = F.interpolate(wide, size, mode=interpolation if smooth else "nearest-exact",
                               align_corners=False if smooth else None, antialias=antialias and smooth)
-    return _in_dtype(found, x.dtype)
+    return in_dtype(found, x.dtype)
 
 
-def _in_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
+def window_of_aspect(height: int, width: int, target: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The largest window of another aspect ratio in the middle of an image: top, left, height, width.
+
+    >>> window_of_aspect(8, 10, (6, 6))
+    (0, 1, 8, 8)
+    """
+    window_height = max(min(height, int(width * target[0] / target[1])), 1)
+    window_width = max(min(width, int(height * target[1] / target[0])), 1)
+    return (height - window_height) // 2, (width - window_width) // 2, window_height, window_width
+
+
+def crop_to_aspect(images: Tensor, target: tuple[int, int]) -> Tensor:
+    top, left, height, width = window_of_aspect(images.shape[2], images.shape[3], target)
+    return images[:, :, top:top + height, left:left + width]
+
+
+def pad_to_aspect(images: Tensor, target: tuple[int, int], value: float) -> Tensor:
+    """As much on both sides: where the number is odd, Keras pads one less."""
+    height, width = images.shape[2:]
+    above = (max(height, int(width * target[0] / target[1])) - height) // 2
+    beside = (max(width, int(height * target[1] / target[0])) - width) // 2
+    return F.pad(images, (beside, beside, above, above), value=value)
+
+
+def in_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
     """Rounded and held within an integer dtype."""
     if dtype.is_floating_point or dtype is torch.bool:
         return x.to(dtype)
@@ -194,25 +212,22 @@ def map_coordinates(inputs: Tensor, coordinates: Any, order: int, fill_mode: str
     axes = [_neighbours(row, size, order, fill_mode) for row, size in zip(rows, inputs.shape)]
     found = _interpolated(lambda indices: inputs[tuple(indices)], axes,
                           fill_value if inputs.is_floating_point() else int(fill_value))
-    return _in_dtype(found, inputs.dtype) if found.is_floating_point() else found.to(inputs.dtype)
+    return in_dtype(found, inputs.dtype) if found.is_floating_point() else found.to(inputs.dtype)
 
 
-def _sampled(x: Tensor, y_places: Tensor, x_places: Tensor, order: int, fill_mode: str, fill_value: float) -> Tensor:
+def sampled(x: Tensor, y_places: Tensor, x_places: Tensor, order: int, fill_mode: str, fill_value: float) -> Tensor:
     """The pixels at places (batch, height, width) of each image, for all channels."""
     height, width = x.shape[2:]
     flat = x.flatten(2)
 
     def take(indices: list[Tensor]) -> Tensor:
-        places = (indices[0] * width + indices[1]).flatten(1).unsqueeze(1)
+        places = (indices[0] * width + indices[1]).flatten(2)
         return torch.take_along_dim(flat, places, dim=2).reshape(*flat.shape[:2], *y_places.shape[1:])
 
     axes = [_neighbours(y_places.unsqueeze(1), height, order, fill_mode),
             _neighbours(x_places.unsqueeze(1), width, order, fill_mode)]
 
-    def take_there(indices: list[Tensor]) -> Tensor:
-        return take([index.squeeze(1) for index in indices])
-
-    return _in_dtype(_interpolated(take_there, axes, fill_value), x.dtype)
+    return in_dtype(_interpolated(take, axes, fill_value), x.dtype)
 
 
 def _projected(x: Tensor, transform: Tensor, order: int, fill_mode: str, fill_value: float) -> Tensor:
@@ -221,7 +236,7 @@ def _projected(x: Tensor, transform: Tensor, order: int, fill_mode: str, fill_va
     rows = torch.arange(x.shape[2], dtype=transform.dtype, device=x.device).unsqueeze(-1)
     columns = torch.arange(x.shape[3], dtype=transform.dtype, device=x.device)
     depth = c0 * columns + c1 * rows + 1
-    return _sampled(x, (b0 * columns + b1 * rows + b2) / depth, (a0 * columns + a1 * rows + a2) / depth, order,
+    return sampled(x, (b0 * columns + b1 * rows + b2) / depth, (a0 * columns + a1 * rows + a2) / depth, order,
                     fill_mode, fill_value)
 
 
@@ -232,17 +247,22 @@ def affine_transform(x: Tensor, transform: Any, order: int, fill_mode: str, fill
     return _projected(x, numbers, order, fill_mode, fill_value)
 
 
+def perspective_equations(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Matrix and right side for the eight numbers of the map that takes four points (batch, 4, 2) to others."""
+    (x, y), (u, v) = source.unbind(-1), target.unbind(-1)
+    one, zero = torch.ones_like(x), torch.zeros_like(x)
+    across = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], -1)
+    down = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], -1)
+    return torch.cat([across, down], 1), torch.cat([u, v], 1)
+
+
 @_on_batches
 def perspective_transform(x: Tensor, start_points: Any, end_points: Any, order: int, fill_value: float) -> Tensor:
     """Four points moved to four other places, and everything between them."""
     dtype = x.dtype if x.is_floating_point() else torch.float32
     start, end = (torch.as_tensor(points, dtype=dtype, device=x.device).reshape(-1, 4, 2)
                   for points in (start_points, end_points))
-    (sx, sy), (ex, ey) = start.unbind(-1), end.unbind(-1)
-    one, zero = torch.ones_like(ex), torch.zeros_like(ex)
-    x_rows = torch.stack((ex, ey, one, zero, zero, zero, -sx * ex, -sx * ey), -1)
-    y_rows = torch.stack((zero, zero, zero, ex, ey, one, -sy * ex, -sy * ey), -1)
-    matrix, wanted = torch.cat((x_rows, y_rows), 1), torch.cat((sx, sy), 1)
+    matrix, wanted = perspective_equations(end, start)
     transform = torch.linalg.solve(matrix.to(torch.float32), wanted.to(torch.float32).unsqueeze(-1)).squeeze(-1)
     return _projected(x, transform, order, "constant", fill_value)
 
@@ -258,7 +278,7 @@ def elastic_transform(x: Tensor, alpha: float, sigma: float, order: int, fill_mo
     moved = alpha * _blurred(noise, (size, size), (sigma, sigma))
     rows = torch.arange(x.shape[2], device=x.device).unsqueeze(-1)
     columns = torch.arange(x.shape[3], device=x.device)
-    return _sampled(x, rows + moved[:, 1], columns + moved[:, 0], order, fill_mode, fill_value)
+    return sampled(x, rows + moved[:, 1], columns + moved[:, 0], order, fill_mode, fill_value)
 
 
 def scale_and_translate(images: Tensor, output_shape: tuple[int, ...], scale: Any, translation: Any,
@@ -272,7 +292,8 @@ def scale_and_translate(images: Tensor, output_shape: tuple[int, ...], scale: An
     return torch.clamp(found.round(), images.min(), images.max()).to(images.dtype)
 
 
-def _cubic(x: Tensor) -> Tensor:
+def cubic(x: Tensor) -> Tensor:
+    """The cubic kernel of Keys, with a = -0.5."""
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
     return torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
@@ -283,7 +304,7 @@ def _lanczos(x: Tensor, radius: float) -> Tensor:
 
 
 _KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
-    "linear": lambda x: (1 - x).clamp(min=0), "cubic": _cubic, "lanczos3": functools.partial(_lanczos, radius=3.0),
+    "linear": lambda x: (1 - x).clamp(min=0), "cubic": cubic, "lanczos3": functools.partial(_lanczos, radius=3.0),
     "lanczos5": functools.partial(_lanczos, radius=5.0)}
 
 

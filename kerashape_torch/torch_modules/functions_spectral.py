@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kerashape_torch.torch_modules.spectrogram import named_window
+
 Parts = tuple[Tensor, Tensor]
 
 
@@ -32,20 +34,10 @@ def irfft(x: Sequence[Tensor], n: int | None) -> Tensor:
     return found
 
 
-def _window(window: Any, length: int, like: Tensor) -> Tensor:
-    options: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
-    if window is None:
-        return torch.ones(length, **options)
-    if isinstance(window, str):
-        made: Tensor = {"hann": torch.hann_window, "hamming": torch.hamming_window}[window](length, **options)
-        return made
-    return torch.as_tensor(window, **options)
-
-
 def stft(x: Tensor, sequence_length: int, sequence_stride: int, fft_length: int, window: Any, center: bool) -> Parts:
     """``torch.stft`` of the last axis, with the frequencies last, as a pair of parts."""
     found = torch.stft(x.reshape(-1, x.shape[-1]), fft_length, sequence_stride, sequence_length,
-                       _window(window, sequence_length, x), center=center, return_complex=True)
+                       named_window(window, sequence_length, x.dtype, x.device), center=center, return_complex=True)
     return _parts(found.reshape(*x.shape[:-1], *found.shape[-2:]).transpose(-2, -1))
 
 
@@ -58,7 +50,7 @@ def istft(x: Sequence[Tensor], sequence_length: int, sequence_stride: int, fft_l
     if window is None:
         signal = _laid_over(frames, sequence_stride, total)
     else:
-        kernel = _window(window, sequence_length, frames)
+        kernel = named_window(window, sequence_length, frames.dtype, frames.device)
         before = (fft_length - sequence_length) // 2
         kernel = F.pad(kernel, (before, fft_length - sequence_length - before))
         if center and sequence_length == fft_length:

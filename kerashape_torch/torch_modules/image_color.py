@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from kerashape_torch.errors import ShapeError
-from kerashape_torch.torch_modules.images import Drawn, Draws, Transform, rescaled
+from kerashape_torch.torch_modules.functions_images import hsv_to_rgb, rgb_to_grayscale, rgb_to_hsv
+from kerashape_torch.torch_modules.images import Drawn, Draws, Transform, in_a_row, rescaled
 
 BYTES = (0, 255)
 
@@ -108,18 +109,17 @@ class Solarize(Transform):
 # ---- colors ----------------------------------------------------------------------------------------------------------
 
 
-def _channels(images: Tensor) -> tuple[Tensor, ...]:
+def _require_colors(images: Tensor) -> None:
     if images.shape[1] != 3:
         raise ShapeError(f"channels: red, green and blue are needed, got {images.shape[1]}")
-    return images.chunk(3, 1)
 
 
 def gray(images: Tensor) -> Tensor:
     """One channel of brightness; an image that has one already is that."""
     if images.shape[1] == 1:
         return images
-    red, green, blue = _channels(images)
-    return 0.2989 * red + 0.587 * green + 0.114 * blue
+    _require_colors(images)
+    return rgb_to_grayscale(images, last=False)
 
 
 @dataclass
@@ -132,7 +132,7 @@ class Grayscale(Transform):
         return per_image(images, draws, (0, 1)) < self.chance
 
     def images(self, images: Tensor, drawn: Tensor) -> Tensor:
-        return torch.where(drawn, gray(images).to(images.dtype), images)
+        return torch.where(drawn, gray(images), images)
 
 
 @dataclass
@@ -145,24 +145,8 @@ class Degenerate(_Factored):
 
 def to_hsv(images: Tensor) -> Tensor:
     """Red, green, blue to hue, saturation, value."""
-    images = torch.where(images.abs() < torch.finfo(images.dtype).eps, 0.0, images)
-    red, green, blue = _channels(images)
-    value = images.amax(1, keepdim=True)
-    spread = value - images.amin(1, keepdim=True)
-    saturation = torch.where(value > 0, spread / torch.where(value > 0, value, 1.0), 0.0)
-    sixth = 1 / (6 * torch.where(spread > 0, spread, 1.0))
-    hue = torch.where(value == green, sixth * (blue - red) + 2 / 6, sixth * (red - green) + 4 / 6)
-    hue = torch.where(value == red, sixth * (green - blue), hue)
-    hue = torch.where(spread > 0, hue, 0.0) + (hue < 0).to(hue.dtype)
-    return torch.cat([hue, saturation, value], 1)
-
-
-def from_hsv(images: Tensor) -> Tensor:
-    """Hue, saturation, value to red, green, blue."""
-    hue, saturation, value = images.chunk(3, 1)
-    place = hue.remainder(1.0) * 6
-    shares = torch.cat([(place - 3).abs() - 1, 2 - (place - 2).abs(), 2 - (place - 4).abs()], 1).clamp(0, 1)
-    return value * (1 - saturation + saturation * shares)
+    _require_colors(images)
+    return rgb_to_hsv(images, last=False)
 
 
 @dataclass
@@ -178,7 +162,7 @@ class Hue(_Factored):
         hue = hue + drawn.to(hue.dtype)
         hue = torch.where(hue > 1, hue - 1, hue)
         hue = torch.where(hue < 0, hue + 1, hue)
-        return rescaled(from_hsv(torch.cat([hue, *others], 1)).clamp(0, 1), (0, 1), self.value_range)
+        return rescaled(hsv_to_rgb(torch.cat([hue, *others], 1), last=False).clamp(0, 1), (0, 1), self.value_range)
 
 
 @dataclass
@@ -192,7 +176,7 @@ class Saturation(_Factored):
     def images(self, images: Tensor, drawn: Tensor) -> Tensor:
         hue, saturation, value = to_hsv(images).chunk(3, 1)
         saturation = (saturation * drawn.to(saturation.dtype)).clamp(*self.value_range)
-        return from_hsv(torch.cat([hue, saturation, value], 1))
+        return hsv_to_rgb(torch.cat([hue, saturation, value], 1), last=False)
 
 
 @dataclass
@@ -205,9 +189,7 @@ class Chain(Transform):
         return [step.draw(images, draws) for step in self.steps]
 
     def images(self, images: Tensor, drawn: Drawn) -> Tensor:
-        for step, own in zip(self.steps, drawn):
-            images = step.images(images, own).to(images.dtype)
-        return images
+        return in_a_row(zip(self.steps, drawn), images)
 
 
 # ---- neighbourhoods --------------------------------------------------------------------------------------------------

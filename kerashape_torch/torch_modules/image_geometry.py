@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,29 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kerashape_torch.torch_modules.functions_images import perspective_equations, sampled
 from kerashape_torch.torch_modules.images import Drawn, Draws, Transform
 
 # ---- sampling --------------------------------------------------------------------------------------------------------
-
-
-def _mirror(index: Tensor, size: int) -> Tensor:
-    """d c b | a b c d | c b a"""
-    last = max(size - 1, 1)
-    return ((index + last) % (2 * last) - last).abs() if size > 1 else torch.zeros_like(index)
-
-
-def _reflect(index: Tensor, size: int) -> Tensor:
-    """c b a | a b c d | d c b"""
-    return (_mirror(2 * index + 1, 2 * size + 1) - 1).div(2, rounding_mode="floor")
-
-
-_INDEX_INSIDE: dict[str, Callable[[Tensor, int], Tensor]] = {
-    "constant": lambda index, size: index.clamp(0, size - 1),
-    "nearest": lambda index, size: index.clamp(0, size - 1),
-    "wrap": lambda index, size: index % size,
-    "mirror": _mirror,
-    "reflect": _reflect,
-}
 
 
 def sample(images: Tensor, y: Tensor, x: Tensor, interpolation: str, fill_mode: str, fill_value: float) -> Tensor:
@@ -42,23 +22,7 @@ def sample(images: Tensor, y: Tensor, x: Tensor, interpolation: str, fill_mode: 
     Outside, the image goes on as ``fill_mode`` says; with ``constant`` each of the four neighbours counts for itself.
     Integers are rounded and stay integers.
     """
-    corners = [(x.round().long(), y.round().long(), None)] if interpolation == "nearest" else [
-        (left.long(), top.long(), across * down)
-        for top, down in ((y.floor(), 1 - (y - y.floor())), (y.floor() + 1, y - y.floor()))
-        for left, across in ((x.floor(), 1 - (x - x.floor())), (x.floor() + 1, x - x.floor()))]
-    height, width = images.shape[2:]
-    pixels, total = images.flatten(2), None
-    for column, row, weight in corners:
-        inside = _INDEX_INSIDE[fill_mode](row, height) * width + _INDEX_INSIDE[fill_mode](column, width)
-        found = pixels.gather(2, inside.flatten(1)[:, None].expand(-1, pixels.shape[1], -1))
-        found = found.reshape(*found.shape[:2], *x.shape[1:])
-        if fill_mode == "constant":
-            there = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            found = torch.where(there[:, None], found, _as(fill_value, images))
-        part = found if weight is None else found * weight[:, None]
-        total = part if total is None else total + part
-    assert total is not None
-    return total.to(images.dtype) if images.is_floating_point() else total.round().to(images.dtype)
+    return sampled(images, y, x, int(interpolation != "nearest"), fill_mode, _as(fill_value, images))
 
 
 def _as(value: float, images: Tensor) -> Any:
@@ -211,11 +175,7 @@ class Perspective(Transform):
 
 def homography(source: Tensor, target: Tensor) -> list[Tensor]:
     """The eight numbers, (batch, 1, 1) each, of the perspective map that takes four points (batch, 4, 2) to others."""
-    (x, y), (u, v) = source.unbind(-1), target.unbind(-1)
-    one, zero = torch.ones_like(x), torch.zeros_like(x)
-    across = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], -1)
-    down = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], -1)
-    solved = torch.linalg.solve(torch.cat([across, down], 1), torch.cat([u, v], 1))
+    solved = torch.linalg.solve(*perspective_equations(source, target))
     return list(solved[:, :, None, None].unbind(1))
 
 

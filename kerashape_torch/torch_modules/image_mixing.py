@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from kerashape_torch.torch_modules.image_color import boxes
-from kerashape_torch.torch_modules.images import Drawn, Draws, Transform
+from kerashape_torch.torch_modules.images import Drawn, Draws, Steps, Transform, in_a_row, masks_in_a_row
 
 _CPU = torch.device("cpu")  # a choice between changes is made where nobody waits for it
 
@@ -31,14 +30,10 @@ class RandAugment(Transform):
         return [(self.choices[index], drawn[index]) for index in chosen]
 
     def images(self, images: Tensor, drawn: Drawn) -> Tensor:
-        for change, own in drawn:
-            images = change.images(images, own).to(images.dtype)
-        return images
+        return in_a_row(drawn, images)
 
     def masks(self, masks: Tensor, drawn: Drawn) -> Tensor:
-        for change, own in drawn:
-            masks = change.masks(masks, own)
-        return masks
+        return masks_in_a_row(drawn, masks)
 
 
 @dataclass
@@ -64,23 +59,17 @@ class AugMix(Transform):
         return shares / shares.sum(), kept, chains
 
     def images(self, images: Tensor, drawn: Drawn) -> Tensor:
-        def change(step: Transform, images: Tensor, own: Drawn) -> Tensor:
-            return step.images(images, own).to(images.dtype)
-
-        return self._mixed(images, drawn, change).clamp(*self.value_range)
+        return self._mixed(images, drawn, in_a_row).clamp(*self.value_range)
 
     def masks(self, masks: Tensor, drawn: Drawn) -> Tensor:
-        return self._mixed(masks, drawn, lambda step, masks, own: step.masks(masks, own))
+        return self._mixed(masks, drawn, masks_in_a_row)
 
     @staticmethod
-    def _mixed(images: Tensor, drawn: Drawn, change: Any) -> Tensor:
+    def _mixed(images: Tensor, drawn: Drawn, changed: Callable[[Steps, Tensor], Tensor]) -> Tensor:
         shares, kept, chains = drawn
         total = 0.0
         for share, chain in zip(shares, chains):
-            changed = images
-            for step, own in chain:
-                changed = change(step, changed, own)
-            total = total + changed * share
+            total = total + changed(chain, images) * share
         mixed: Tensor = kept * images + (1 - kept) * total
         return mixed
 

@@ -8,6 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kerashape_torch.torch_modules.functions_images import (
+    crop_to_aspect,
+    cubic,
+    in_dtype,
+    pad_to_aspect,
+    window_of_aspect,
+)
 from kerashape_torch.torch_modules.images import Drawn, Draws, Transform
 
 # ---- resizing --------------------------------------------------------------------------------------------------------
@@ -27,10 +34,7 @@ def resize(images: Tensor, size: tuple[int, int], interpolation: str = "bilinear
         down = resizing_weights(images.shape[2], size[0], interpolation, antialias, images.device).to(values.dtype)
         across = resizing_weights(images.shape[3], size[1], interpolation, antialias, images.device).to(values.dtype)
         resized = torch.einsum("oh,bchw,pw->bcop", down, values, across)
-    if images.is_floating_point():
-        return resized.to(images.dtype)
-    limits = torch.iinfo(images.dtype)
-    return resized.round().clamp(limits.min, limits.max).to(images.dtype)
+    return in_dtype(resized, images.dtype)
 
 
 def resizing_weights(size: int, new_size: int, kernel: str, antialias: bool, device: torch.device) -> Tensor:
@@ -43,43 +47,12 @@ def resizing_weights(size: int, new_size: int, kernel: str, antialias: bool, dev
     if kernel == "bicubic" and not antialias:  # TensorFlow looks this kernel up in a table of 1024 steps
         centers = centers.floor() + ((centers - centers.floor()) * 1024).round() / 1024
     distance = (centers[:, None] - places).abs() / stretch
-    weights = _cubic(distance) if kernel == "bicubic" else _lanczos(distance, int(kernel[-1]))
+    weights = cubic(distance) if kernel == "bicubic" else _lanczos(distance, int(kernel[-1]))
     return weights / weights.sum(1, keepdim=True)
-
-
-def _cubic(x: Tensor) -> Tensor:
-    """The cubic kernel of Keys, with a = -0.5."""
-    near = (1.5 * x - 2.5) * x * x + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
 
 
 def _lanczos(x: Tensor, radius: int) -> Tensor:
     return torch.sinc(x) * torch.sinc(x / radius) * (x < radius)
-
-
-def window_of_aspect(height: int, width: int, target: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The largest window of another aspect ratio in the middle of an image: top, left, height, width.
-
-    >>> window_of_aspect(8, 10, (6, 6))
-    (0, 1, 8, 8)
-    """
-    window_height = max(min(height, int(width * target[0] / target[1])), 1)
-    window_width = max(min(width, int(height * target[1] / target[0])), 1)
-    return (height - window_height) // 2, (width - window_width) // 2, window_height, window_width
-
-
-def crop_to_aspect(images: Tensor, target: tuple[int, int]) -> Tensor:
-    top, left, height, width = window_of_aspect(images.shape[2], images.shape[3], target)
-    return images[:, :, top:top + height, left:left + width]
-
-
-def pad_to_aspect(images: Tensor, target: tuple[int, int], value: float) -> Tensor:
-    """As much on both sides: where the number is odd, Keras pads one less."""
-    height, width = images.shape[2:]
-    above = (max(height, int(width * target[0] / target[1])) - height) // 2
-    beside = (max(width, int(height * target[1] / target[0])) - width) // 2
-    return functional.pad(images, (beside, beside, above, above), value=value)
 
 
 @dataclass

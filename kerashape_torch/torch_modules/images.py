@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -84,6 +84,24 @@ class Transform:
         return boxes
 
 
+Steps = Iterable[tuple[Transform, Drawn]]
+"""Transforms, each with what it drew."""
+
+
+def in_a_row(steps: Steps, images: Tensor) -> Tensor:
+    """Images after each of some transforms, in their own dtype."""
+    for step, drawn in steps:
+        images = step.images(images, drawn).to(images.dtype)
+    return images
+
+
+def masks_in_a_row(steps: Steps, masks: Tensor) -> Tensor:
+    """Masks after each of some transforms."""
+    for step, drawn in steps:
+        masks = step.masks(masks, drawn)
+    return masks
+
+
 class Images(nn.Module):
     """A transform as a module. In training it draws and changes; in inference it acts only if it always does.
 
@@ -105,12 +123,7 @@ class Images(nn.Module):
     def forward(self, data: Any) -> Any:
         if isinstance(data, Mapping):
             return self._together(data)
-        images = self._floats(data)
-        if not (self.training or self.transform.acts_always):
-            return images
-        batch = self._inward(images)
-        changed = self.transform.images(batch, self.transform.draw(batch, self.draws))
-        return self._outward(changed, images).to(images.dtype)
+        return self._together({"images": data})["images"]
 
     def _together(self, data: Mapping[str, Any]) -> dict[str, Any]:
         result = {**data, "images": self._floats(data["images"])}

@@ -29,15 +29,12 @@ class LocallyConnected(nn.Module):
         self.channels, self.filters, self.filters_last = channels, filters, filters_last
         self.sizes, self.window, self.stride = tuple(sizes), tuple(window), tuple(stride)
         self.before, self.places = tuple(before), tuple(len(axis) for axis in windows)
+        self.pads: list[int] = []  # the last axis first, as torch wants them
+        for size, reach, step, front, places in zip(*map(reversed, (
+                self.sizes, self.window, self.stride, self.before, self.places))):
+            self.pads += [front, max((places - 1) * step + reach - front - size, 0)]
         self.weight = nn.Parameter(torch.empty(self.weight_shape(windows)))
         self.bias = nn.Parameter(torch.empty(filters, count(self.places))) if bias else None
-
-    def _pads(self) -> list[int]:
-        pads: list[int] = []
-        for size, window, stride, before, places in reversed(
-                list(zip(self.sizes, self.window, self.stride, self.before, self.places))):
-            pads += [before, max((places - 1) * stride + window - before - size, 0)]
-        return pads
 
     def weight_shape(self, windows: Sequence[Sequence[range]]) -> tuple[int, ...]:
         return count(self.places), count(self.window), self.channels, self.filters
@@ -47,7 +44,7 @@ class LocallyConnected(nn.Module):
         return self.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.pad(x, self._pads())
+        x = F.pad(x, self.pads) if any(self.pads) else x  # torch would copy it
         for axis, (window, stride) in enumerate(zip(self.window, self.stride), start=2):
             x = x.unfold(axis, window, stride)
         rank = len(self.window)

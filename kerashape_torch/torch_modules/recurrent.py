@@ -18,6 +18,8 @@ from kerashape_torch.structure import flatten, map_structure
 
 States = list[Any]
 """One tensor (batch, units) for each state of a cell; for stacked cells a tensor or a list for each cell."""
+Step = Callable[[Tensor, States], tuple[Tensor, States]]
+"""The input of one step and the states, to the output and the next states."""
 
 
 class Options(NamedTuple):
@@ -67,6 +69,15 @@ class Recurrent(nn.Module):
     def run(self, sequences: Tensor, states: States | None, mask: Tensor | None = None) -> tuple[Tensor, States]:
         """The outputs of all steps and the last states. Masked steps (batch, steps) change no state."""
         raise NotImplementedError
+
+    def over_steps(self, step: Step, inputs: Tensor, states: States, mask: Tensor | None) -> tuple[Tensor, States]:
+        """What :meth:`run` gives, by a loop: ``inputs`` are (batch, steps, ...)."""
+        outputs: list[Tensor] = []
+        for each, kept in zip(inputs.unbind(1), by_step(mask, inputs.shape[1])):
+            output, after = step(each, states)
+            outputs.append(shown(kept, output, outputs))
+            states = where_kept(kept, after, states)
+        return self.options.zeroed(torch.stack(outputs, 1), mask), states
 
     def forward(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> Any:
         if mask is not None:
@@ -270,12 +281,12 @@ class Loop(Recurrent):
         dropped = dropout_mask(self, self.recurrent_dropout, sequences, (batch, *per_gate, self.units))
         if states is None:
             states = [weighed.new_zeros(batch, self.units) for _ in range(self.states_each)]
-        outputs: list[Tensor] = []
-        for inputs, kept in zip(weighed.unbind(1), by_step(mask, weighed.shape[1])):
+
+        def step(inputs: Tensor, states: States) -> tuple[Tensor, States]:
             after = self.step(inputs, states, dropped)
-            outputs.append(shown(kept, after[0], outputs))
-            states = where_kept(kept, after, states)
-        return self.options.zeroed(torch.stack(outputs, 1), mask), states
+            return after[0], after
+
+        return self.over_steps(step, weighed, states, mask)
 
     def step(self, inputs: Tensor, states: States, mask: Tensor | None) -> States:
         """The next states, of which the first is the output; ``inputs`` are weighed already."""

@@ -120,11 +120,11 @@ class MelSpectrum(nn.Module):
         return f"fft_length={self.fft_length}, stride={self.stride}, mels={self.matrix.shape[1]}"
 
 
-def named_window(name: Any, size: int, dtype: torch.dtype) -> Tensor:
+def named_window(name: Any, size: int, dtype: torch.dtype, device: Any = "cpu") -> Tensor:
     """A periodic window by name, ones for None, or the values given."""
     if name is None:
-        return torch.ones(size, dtype=dtype, device="cpu")
+        return torch.ones(size, dtype=dtype, device=device)
     if isinstance(name, str):
         made = {"hann": torch.hann_window, "hamming": torch.hamming_window}[name]
-        return made(size, periodic=True, dtype=dtype, device="cpu")
-    return torch.as_tensor(name, dtype=dtype, device="cpu")
+        return made(size, periodic=True, dtype=dtype, device=device)
+    return torch.as_tensor(name, dtype=dtype, device=device)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from kerashape_torch.torch_modules.recurrent import Options, Recurrent, States, by_step, shown, where_kept
+from kerashape_torch.torch_modules.recurrent import Options, Recurrent, States
 from kerashape_torch.user_layers import argument_names, empty, torch_function
 from kerashape_torch.weights import WeightSpec
 
@@ -62,12 +61,11 @@ class UserCell(Recurrent):
     def run(self, sequences: Tensor, states: States | None, mask: Tensor | None = None) -> tuple[Tensor, States]:
         if states is None:
             states = self._zeros(sequences)
-        outputs: list[Tensor] = []
-        for inputs, kept in zip(sequences.unbind(1), by_step(mask, sequences.shape[1])):
-            output, after = self.cell(inputs, states)
-            outputs.append(shown(kept, output, outputs))
-            states = where_kept(kept, [after] if isinstance(after, Tensor) else list(after), states)
-        return self.options.zeroed(torch.stack(outputs, 1), mask), states
+        return self.over_steps(self._step, sequences, states, mask)
+
+    def _step(self, inputs: Tensor, states: States) -> tuple[Tensor, States]:
+        output, after = self.cell(inputs, states)
+        return output, [after] if isinstance(after, Tensor) else list(after)
 
     def _zeros(self, sequences: Tensor) -> States:
         """The first states: the cell's own, if it says some."""
