@@ -224,7 +224,7 @@ class Layer(UserDefined, _Arguments, catalog=False):
 
     def casts_of(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[str | None, str | None]:
         """The dtypes that a call's tensors, and its result, are cast to when it runs; None where they stay."""
-        return self.variable_dtype if self.makes_floats else None, None
+        return self.compute_dtype if self.makes_floats else None, None
 
     # ---- construction ------------------------------------------------------------------------------------------------
 
@@ -317,6 +317,10 @@ class Layer(UserDefined, _Arguments, catalog=False):
         """The dtype of the layer's weights, by its dtype policy."""
         policy = self.dtype or "float32"
         return _POLICIES.get(policy, (policy, policy))[1]
+
+    def computes_like(self) -> "Layer":
+        """The layer whose dtype policy the module follows: one inside, where this one only hands tensors on."""
+        return self
 
     def output_dtype(self, dtype: str) -> str:
         """The dtype that comes out for one that goes in: floats become the compute dtype."""

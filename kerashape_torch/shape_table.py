@@ -328,7 +328,7 @@ def _weights(layer: Layer) -> list[Weight]:
     specs = layer.weights
     unique = len({spec.name for spec in specs}) == len(specs)
     return [Weight(spec.name if unique else spec.full_path, spec.shape, spec.trainable,
-                   spec.dtype or layer.variable_dtype) for spec in specs]
+                   spec.dtype or layer.computes_like().variable_dtype) for spec in specs]
 
 
 def _unique_weights(layers: Iterable[Layer], seen: set[Layer]) -> Iterator[Weight]:

@@ -179,7 +179,7 @@ class ImageLayer(Spatial, catalog=False, kw_only=True):
         if isinstance(shape, Mapping) and "bounding_boxes" in shape:
             self._check_boxes()
         outside = self.layout(shape) == KERAS and not self.is_channels_first
-        return Images(self.transform(), seed_of(vars(self).get("seed")), getattr(torch, self.variable_dtype), outside)
+        return Images(self.transform(), seed_of(vars(self).get("seed")), getattr(torch, self.compute_dtype), outside)
 
     def _check_boxes(self) -> None:
         if not self.keeps_boxes:

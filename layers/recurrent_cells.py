@@ -46,6 +46,10 @@ class Holder(Layer, catalog=False):
             if layer._namer is None or layer._namer in members:
                 layer._namer = self
 
+    def computes_like(self) -> Layer:
+        first = self.sublayers()[0]
+        return self if isinstance(first, Model) else first.computes_like()
+
     def assign_names(self) -> None:
         for layer, name in number(inside(self)).items():
             if layer._namer is self:

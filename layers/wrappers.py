@@ -300,9 +300,6 @@ class TimeDistributed(Wrapper):
         """Whether a layer inside does: each step's part of the mask goes to it."""
         return any(layer.uses_mask for layer in inside(self, models_too=True))
 
-    def output_dtype(self, dtype: str) -> str:
-        return self.layer.output_dtype(dtype)  # type: ignore[no-any-return]
-
     def _step_shape(self, shape: Any) -> Shape:
         if not is_shape(shape):
             raise ShapeError("expected one tensor, (batch, steps, ...), got a list")

@@ -119,7 +119,8 @@ def _groups(p: Place) -> int:
 
 
 def _norm_groups(p: Place) -> int:
-    size = p.shape[p.args.get("axis", -1)]
+    axis = p.args.get("axis", -1)
+    size = p.shape[axis] if -len(p.shape) <= axis < len(p.shape) else None
     return p.source.pick([n for n in (1, 2, 3, 4, -1) if size and size % n == 0] or [1])
 
 

@@ -305,6 +305,9 @@ def _same_numbers(program: Json, ours: Any, theirs: Any, inputs: list[torch.Tens
     weights = [harness.random_weight(random, spec, w) * (0.5 if "variance" not in spec.name else 1)
                for spec, w in zip(specs, theirs.get_weights(), strict=True)]
     theirs.set_weights(weights)
+    for layer in theirs.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it keeps a copy of its weights
     set_keras_weights(module, weights)
     half = "float16" in text
     for layer in theirs.layers if stateful else ():
@@ -318,9 +321,13 @@ def _same_numbers(program: Json, ours: Any, theirs: Any, inputs: list[torch.Tens
     exact = not differs_by_choice(program)
     for i, (x, y) in enumerate(zip(flatten(got), flatten(want), strict=True)):
         says = ours.graph.flat_outputs[i].dtype  # Keras says float32 of integers that it leaves integers
-        if not runs_in_full(program) and str(x.dtype) != f"torch.{says}":
+        if str(x.dtype) != f"torch.{says}":
             _same("real dtype", x.dtype, y.dtype)
         _same("real shape", tuple(x.shape), tuple(y.shape))
+        if "float16" in text and "Attention" in text:
+            # On torch Keras lowers masked scores by 1e9, past the range of float16, and a query that may look nowhere
+            # gives NaN; it means to lower them by 65504 there, and does so on TensorFlow.
+            x = torch.where(y.isnan(), y.to(x.dtype), x)
         if exact and not _near(x, y, half) and not _rounding(module, inputs, i, x, y):
             raise Failure("numbers", f"output {i}: largest difference {(x.double() - y.double()).abs().max():.3g} of "
                                      f"{y.double().abs().max():.3g}")
@@ -422,11 +429,6 @@ def differs_by_choice(program: Json) -> bool:
         return True
     return any("AveragePooling" in each["object"] and each["args"].get("padding") == "same"
                for each in _objects(program["layers"]))
-
-
-def runs_in_full(program: Json) -> bool:
-    """Under a mixed policy the module computes in the variables' float32, where Keras gives 16 bits."""
-    return any("mixed" in str(each["args"].get("dtype")) for each in _objects(program["layers"]))
 
 
 RULE_OF_TRAINING = {"layers.RandomCrop": "in inference it crops nothing, and the rule says what training gives"}

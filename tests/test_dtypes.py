@@ -5,6 +5,8 @@ Symbolic dtypes are alike, and numbers as exact as the dtype allows.
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +62,7 @@ def assert_alike(theirs: Any, module: Any, *inputs: torch.Tensor, tolerance: flo
     with torch.inference_mode():
         want, got = theirs(list(inputs) if len(inputs) > 1 else inputs[0]), module(*inputs)
     for x, y in zip(flatten(got), flatten(want), strict=True):
+        assert x.dtype == y.dtype
         torch.testing.assert_close(x.double(), y.double(), rtol=tolerance, atol=tolerance)
 
 
@@ -80,6 +83,57 @@ def test_policies(build: Callable[..., Any], dtype: str) -> None:
     shape = [3, *theirs.input_shape[1:]]
     x = torch.randint(0, 9, shape, dtype=torch.int32) if build is sequence else torch.as_tensor(numbers(*shape))
     assert_alike(theirs, module, x, tolerance=TOLERANCE[dtype])
+
+
+HOLDERS: dict[str, Callable[[K], Any]] = {
+    "outer": lambda k: k.layers.Bidirectional(k.layers.LSTM(4), dtype="mixed_bfloat16"),
+    "inner": lambda k: k.layers.Bidirectional(k.layers.LSTM(4, dtype="mixed_bfloat16")),
+    "cell": lambda k: k.layers.RNN(k.layers.GRUCell(4, dtype="mixed_bfloat16"), stateful=True),
+    "stack": lambda k: k.layers.RNN([k.layers.LSTMCell(4, dtype="float64"), k.layers.GRUCell(4, dtype="float64")]),
+    "each_step": lambda k: k.layers.TimeDistributed(k.layers.Dense(4, dtype="mixed_bfloat16")),
+    "each_step_outer": lambda k: k.layers.TimeDistributed(k.layers.Dense(4), dtype="mixed_bfloat16"),
+    "spectral": lambda k: k.layers.SpectralNormalization(k.layers.Dense(4, activation="relu", dtype="mixed_bfloat16")),
+}
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+def test_a_layer_that_holds_another_of_another_policy(name: str) -> None:
+    def build(k: K, dtype: str) -> Any:
+        x = k.Input((5, 3), batch_size=2)
+        return k.Model(x, k.layers.Activation("tanh", dtype=dtype)(HOLDERS[name](k)(x)))
+
+    theirs, ours, module = both(build, "float32")
+    assert ours.layers[1].nodes[0].outputs.dtype == theirs.layers[1].output.dtype
+    assert [x.dtype for x in kt.shape_table(ours).rows[1].weights] == [w.dtype for w in theirs.layers[1].weights]
+    assert_alike(theirs, module, torch.as_tensor(numbers(2, 5, 3)), tolerance=4e-2)
+
+
+def test_mixed_precision_is_trained_in_the_dtype_of_its_weights() -> None:
+    full, mixed = cnn(kt).to_torch(), cnn(kt, dtype="mixed_bfloat16").to_torch()
+    set_keras_weights(full, [np.abs(numbers(*a.shape, seed=i)) for i, a in enumerate(get_keras_weights(full))])
+    mixed.load_state_dict(full.state_dict())
+    assert list(mixed.state_dict()) == list(full.state_dict())
+    for module in (full, mixed):
+        module.train()(torch.as_tensor(numbers(4, 8, 8, 3))).float().square().sum().backward()
+    for (name, a), b in zip(full.named_parameters(), mixed.parameters(), strict=True):
+        assert b.dtype == b.grad.dtype == torch.float32, name
+        alike = torch.cosine_similarity(a.grad.flatten(), b.grad.flatten(), 0)  # of near numbers either is the maximum
+        assert alike > 0.98, name
+    for a, b in zip(full.buffers(), mixed.buffers(), strict=True):
+        torch.testing.assert_close(a, b, rtol=4e-2, atol=4e-2)
+    assert not mixed.eval().get_submodule("batch_normalization").training
+
+
+def test_mixed_precision_moves_and_compiles() -> None:
+    module = cnn(kt, dtype="mixed_bfloat16").to_torch()
+    x = torch.as_tensor(numbers(2, 8, 8, 3))
+    want = module(x)
+    torch.testing.assert_close(torch.compile(module, backend="eager", fullgraph=True)(x), want)
+    torch.testing.assert_close(torch.export.export(module, (x,)).module()(x), want)
+    twin = pickle.loads(pickle.dumps(copy.deepcopy(module)))
+    twin.load_state_dict({name: torch.zeros_like(value) for name, value in module.state_dict().items()})
+    assert twin(x).dtype == torch.bfloat16 and not torch.equal(twin(x), want) and torch.equal(module(x), want)
+    assert module.double().get_submodule("dense").weight.dtype == torch.float64
 
 
 # Not LayerNormalization: on torch Keras rounds its moments to integers, and what comes out normalizes nothing.

@@ -7,6 +7,7 @@ works in; a permute is emitted only where a value is not in the order that is as
 from __future__ import annotations
 
 import functools
+import itertools
 import keyword
 import operator
 import re
@@ -25,6 +26,7 @@ from kerashape_torch.models import InputLayer, Model
 from kerashape_torch.shape import Shape
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.torch_modules import FixedMode, Fold, Function
+from kerashape_torch.torch_modules.mixed import MixedPrecision
 from kerashape_torch.weights import WeightSpec
 
 _MASKS = ("mask", "query_mask", "value_mask", "key_mask")
@@ -187,7 +189,7 @@ class _Lowering:
         result = self._emit(layer, working, shapes, f"{prefix}{module_name(layer.name)}", args, kwargs, training)
         if after is not None:
             result = self.fx.call_method("to", (result, getattr(torch, after)))
-        output_specs = map_structure(lambda spec: self._running(spec, layer), layer.output_spec(*specs[0], **specs[1]))
+        output_specs = layer.output_spec(*specs[0], **specs[1])
         result = self._activate(working, result, order, output_specs, prefix)
         self._store(node, result, order, output_specs)
         self._pass_masks_on(node, bound)
@@ -215,11 +217,6 @@ class _Lowering:
             for x in node.inputs:
                 self.masks.pop(id(x), None)
 
-    @staticmethod
-    def _running(spec: TensorSpec, layer: Layer) -> TensorSpec:
-        """Under a mixed policy a layer runs in its variables' dtype, so that is what comes out."""
-        return TensorSpec(spec.shape, layer.variable_dtype if is_float(spec.dtype) and layer.has_policy else spec.dtype)
-
     def _spec(self, x: Any) -> Any:
         return self.value(x).spec if isinstance(x, SymbolicTensor) else x
 
@@ -232,11 +229,16 @@ class _Lowering:
             raise KerashapeError(f"{layer.describe()} takes numbers, and its input holds strings. "
                                  "StringLookup, TextVectorization and Hashing turn them into numbers")
         found = self.in_order(value, order)
-        if cast is not None and narrow(value.spec.dtype) != cast:
-            found = self.fx.call_method("to", (found, getattr(torch, cast)))
-        if layer.has_policy and is_float(value.spec.dtype) and value.spec.dtype != layer.variable_dtype:
-            found = self.fx.call_method("to", (found, getattr(torch, layer.variable_dtype)))
+        if cast is not None:
+            found = self._cast(found, narrow(value.spec.dtype), cast)
+        if layer.has_policy and is_float(value.spec.dtype):
+            dtypes = value.spec.dtype, layer.compute_dtype, layer.computes_like().compute_dtype
+            for before, after in itertools.pairwise(dtypes):
+                found = self._cast(found, before, after)
         return found
+
+    def _cast(self, x: fx.Node, before: str, after: str) -> fx.Node:
+        return x if before == after else self.fx.call_method("to", (x, getattr(torch, after)))
 
     def _constant(self, x: Constant) -> Value:
         """An array of the graph as a buffer, which a state_dict does not have: it is no weight."""
@@ -267,8 +269,7 @@ class _Lowering:
         with torch.device("meta"):
             masked = "mask" in kwargs and layer.uses_mask
             module = (working.masked_module if masked else working.module)(*shapes)
-        if layer.has_policy and layer.variable_dtype != "float32":
-            module.to(getattr(torch, layer.variable_dtype))
+        module = _in_dtype(module, layer.computes_like())
         if layer not in self.specs:
             self.specs[layer] = [spec.below(path.replace(".", "/"), path) for spec in layer.weight_specs(
                 *map(_keras_shapes(layer, working), shapes))]
@@ -332,7 +333,11 @@ class _Lowering:
             results = [result]
         else:
             results = flatten(map_structure(lambda path: self._item(result, path), _paths(node.outputs)))
+        inner = node.layer.computes_like()
+        made = inner.output_dtype(self._spec(node.inputs[0]).dtype) if inner is not node.layer else None
         for tensor, part, spec in zip(tensors, results, flatten(specs)):
+            if made is not None and is_float(spec.dtype):
+                part = self._cast(part, made, spec.dtype)
             self.values[id(tensor)] = self._value(part, order, spec)
 
     def _item(self, result: fx.Node, path: _Leaf) -> fx.Node:
@@ -378,6 +383,14 @@ class _Lowering:
 
         collect(layers, False)
         return found
+
+
+def _in_dtype(module: nn.Module, layer: Layer) -> nn.Module:
+    """A layer's module with weights and numbers in the dtypes of its policy."""
+    if layer.has_policy and layer.variable_dtype != "float32":
+        module.to(getattr(torch, layer.variable_dtype))
+    mixed = layer.has_policy and layer.compute_dtype != layer.variable_dtype and is_float(layer.compute_dtype)
+    return MixedPrecision(module, getattr(torch, layer.compute_dtype)) if mixed and [*module.parameters()] else module
 
 
 def _without_masks(node: Node) -> tuple[list[Any], dict[str, Any]]:

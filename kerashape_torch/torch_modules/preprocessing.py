@@ -58,8 +58,8 @@ class Normalize(nn.Module):
                 self.register_buffer(name, torch.tensor(value, dtype=dtype, device="cpu"), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        mean = self.mean.reshape(self.broadcast_shape)
-        deviation = self.variance.reshape(self.broadcast_shape).sqrt().clamp(min=1e-7)
+        mean = self.mean.to(x.dtype).reshape(self.broadcast_shape)
+        deviation = self.variance.to(x.dtype).reshape(self.broadcast_shape).sqrt().clamp(min=1e-7)
         return mean + x * deviation if self.invert else (x - mean) / deviation
 
     def extra_repr(self) -> str:

@@ -82,7 +82,7 @@ class Recurrent(nn.Module):
     def forward(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> Any:
         if mask is not None:
             mask = mask.to(torch.bool).flip(1) if self.options.go_backwards else mask.to(torch.bool)
-        outputs, states = self.run(self.turned(sequences), self.first_states(initial_state), mask)
+        outputs, states = self.run(self.turned(sequences), self.first_states(initial_state, sequences.dtype), mask)
         self.keep(states)
         if not self.options.return_sequences:
             outputs = outputs.select(self.steps_axis, -1)
@@ -92,13 +92,14 @@ class Recurrent(nn.Module):
         # Keras leaves what comes out in the order in which it was made: the last step first.
         return sequences.flip(self.steps_axis) if self.options.go_backwards else sequences
 
-    def first_states(self, initial_state: Any) -> States | None:
+    def first_states(self, initial_state: Any, dtype: torch.dtype) -> States | None:
         if initial_state is not None:
             return [initial_state] if isinstance(initial_state, Tensor) else list(initial_state)
         if self.options.batch is None:
             return None
         kept = iter(self._kept())
-        return map_structure(lambda _: next(kept).clone(), self.state_sizes)  # type: ignore[no-any-return]
+        states: States = map_structure(lambda _: next(kept).to(dtype, copy=True), self.state_sizes)
+        return states
 
     def _kept(self) -> list[Tensor]:
         return [self.get_buffer(f"state_{i}") for i in range(len(flatten(self.state_sizes)))]
@@ -429,7 +430,7 @@ class _BothWays(_Stock):
 
     def forward(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> Any:
         mask = None if mask is None else mask.to(torch.bool)
-        outputs, states = self.run(sequences, self.first_states(initial_state), mask)
+        outputs, states = self.run(sequences, self.first_states(initial_state, sequences.dtype), mask)
         if not self.options.return_sequences:
             there, back = states[0], states[self.states_each]
             if mask is not None and initial_state is not None:  # without steps the output is 0, not the state
