@@ -22,11 +22,12 @@ from kerashape_torch.shape_table import shape_table
 
 
 class Report(NamedTuple):
-    """What a command found, in the forms that it can be printed in."""
+    """What a command found, in the forms that it can be printed in, and the exit status that it asks for."""
 
     data: dict[str, Any]
     text: str
     on_terminal: Callable[[], None] | None = None
+    status: int = 0
 
     def print(self, as_json: bool) -> None:
         if as_json:
@@ -38,17 +39,20 @@ class Report(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; gives 0, or 2 after an error, which is one message and no traceback."""
+    """Runs a command; gives 0, 1 where something differs, 2 after an error, which is one message and no traceback."""
     options = _options(arguments)
+    status = 0
     try:
-        options.command(options).print(options.json)
+        report = options.command(options)
+        status = report.status
+        report.print(options.json)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read the pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (KerashapeError, OSError) as error:
         print(f"kerashape: {error}", file=sys.stderr)
         return 2
-    return 0
+    return status
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -106,6 +110,13 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
     made.add_argument("--dtype", help="of the weights: float32, bfloat16, float16; default: the model's own")
     made.add_argument("--repeat", type=int, default=10, metavar="N", help="timed runs; default: 10")
+
+    made = command(verify, "Compares shapes and numbers with real Keras, layer by layer.",
+                   "Exit status: 0 where all agree, 1 where a layer departs, 2 where nothing can be compared.")
+    takes_file(made)
+    made.add_argument("--against", metavar="CASE", help="a recorded case, .npz with input_0, output_0 and so on, "
+                      "in place of an installed Keras")
+    made.add_argument("--batch", type=int, default=2, metavar="N", help="made-up samples; default: 2")
     return parser
 
 
@@ -167,6 +178,18 @@ def run(options: argparse.Namespace) -> Report:
 
     found = trial(model, options.batch, options.device, options.dtype, options.repeat, options.input_shape)
     return Report(found.to_dict(), str(found), lambda: _print_table(found.cells(), box=True))
+
+
+def verify(options: argparse.Namespace) -> Report:
+    from kerashape_torch.testing import verify
+
+    found = verify(options.file, options.against, options.batch)
+
+    def on_terminal() -> None:
+        _print_table(found.cells(), box=False)
+        print(f"\n{found.verdict}")
+
+    return Report(found.to_dict(), str(found), on_terminal, int(not found.agrees))
 
 
 def _print_table(rows: Sequence[Sequence[str]], box: bool) -> None:
