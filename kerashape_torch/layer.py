@@ -254,7 +254,7 @@ class Layer(UserDefined, _Arguments, catalog=False):
         self.saved_weights: list[Any] | None = None  # the arrays of the file that the layer came from, in Keras' order
         kwargs.pop("autocast", None)  # Keras writes it for layers of a user's own
         super().__init__(*args, **kwargs)
-        if self.given_name is not None and "/" in str(self.given_name):
+        if self.given_name is not None and (not isinstance(self.given_name, str) or "/" in self.given_name):
             raise ConfigError(f"{type(self).__name__}(name=...) must be a string without '/', got {self.given_name!r}")
         self.declared_shape = self._declared_shape()
 

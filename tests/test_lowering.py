@@ -283,3 +283,16 @@ def test_the_catalog_is_reachable_by_every_name() -> None:
     assert layers.AvgPool2D is layers.AveragePooling2D
     with pytest.raises(AttributeError, match="Did you mean 'Dense'"):
         _ = layers.Densse
+
+
+@pytest.mark.parametrize("names", [("a-b", "a_b"), ("self", "torch"), ("isinstance", "class"), ("1", "_1")])
+def test_names_of_inputs_that_python_or_the_module_needs(names: tuple[str, str]) -> None:
+    a, b = (Input((4, 4, 3), name=name) for name in names)
+    module = Model([a, b], layers.Concatenate()([layers.Conv2D(2, 1)(a), b])).to_torch()
+    given = {name: torch.ones(1, 4, 4, 3) for name in names}
+    assert module(given).shape == module(*given.values()).shape == (1, 4, 4, 5)
+
+
+def test_a_name_is_a_string() -> None:
+    with pytest.raises(ConfigError, match="must be a string without '/', got 7"):
+        layers.Dense(2, name=7)

@@ -93,8 +93,12 @@ class _Lowering:
     # ---- inputs and outputs ------------------------------------------------------------------------------------------
 
     def inputs(self) -> None:
+        taken = {"self", "torch", "isinstance", "_receive"}  # what the first lines of forward speak of
         for tensor in self.graph.flat_inputs:
             name = identifier(tensor.node.layer.name)
+            while name in taken:
+                name += "_"
+            taken.add(name)
             node = self.fx.placeholder(name)
             order = CHANNELS_FIRST if self.torch_layout and self._runs_channels_first(tensor) else KERAS
             self.input_shapes.append(channels_first_shape(tensor.shape) if order == CHANNELS_FIRST else tensor.shape)
