@@ -167,7 +167,7 @@ def log_sigmoid() -> Function:
 
 @_activation
 def hard_sigmoid() -> Function:
-    """``x / 6 + 0.5`` held between 0 and 1. (Keras 2 had ``0.2 * x + 0.5``; this is Keras 3's.)"""
+    """``x / 6 + 0.5`` held between 0 and 1. Files of Keras 1 and 2 mean :func:`keras2_hard_sigmoid` by this name."""
     return _stock("hardsigmoid")
 
 
@@ -253,6 +253,12 @@ def sparse_sigmoid() -> Function:
 
 
 @_activation
+def keras2_hard_sigmoid() -> Function:
+    """``0.2 * x + 0.5`` held between 0 and 1, as ``hard_sigmoid`` in Keras 1 and 2. Keras 3 has no name for it."""
+    return partial(_keras2_hard_sigmoid)
+
+
+@_activation
 def sparsemax(axis: int = -1) -> Function:
     """Like ``softmax``, with zeros: ``max(x - t, 0)`` where ``t`` depends on the largest elements along ``axis``."""
     return partial(_sparsemax, axis=axis)
@@ -297,6 +303,10 @@ def _sparse_plus(x: torch.Tensor) -> torch.Tensor:
 
 def _sparse_sigmoid(x: torch.Tensor) -> torch.Tensor:
     return ((x + 1) / 2).clamp(0, 1)
+
+
+def _keras2_hard_sigmoid(x: torch.Tensor) -> torch.Tensor:
+    return (0.2 * x + 0.5).clamp(0, 1)
 
 
 def _sparsemax(x: torch.Tensor, axis: int) -> torch.Tensor:

@@ -303,7 +303,7 @@ class Model(Layer, aliases=("Functional",)):
         with custom_object_scope(custom_objects):
             if "layers" not in config or "input_layers" not in config:
                 raise ConfigError("the config of a functional model has 'layers', 'input_layers' and 'output_layers'")
-            return GraphReader(config).model(cls)
+            return GraphReader(_in_keras3s_form("Functional", config)).model(cls)
 
     # ---- doors to the rooms below ------------------------------------------------------------------------------------
 
@@ -520,6 +520,7 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> "Self":
+        config = _in_keras3s_form("Sequential", config)
         if "layers" not in config:
             raise ConfigError("the config of a Sequential model has 'layers'")
         with custom_object_scope(custom_objects):
@@ -553,11 +554,29 @@ def _check_compatible(given: Shape, own: SymbolicTensor) -> None:
             raise ShapeError(f"axis {axis} of input {own.node.layer.name!r} is {expected}, got {got}")
 
 
+def _in_keras3s_form(class_name: str, config: Any) -> Mapping[str, Any]:
+    """The config of a model's ``get_config()``, where it is one of Keras 1 or 2: layers without a ``module``."""
+    layers = config.get("layers") if isinstance(config, Mapping) else config
+    if not isinstance(layers, (list, tuple)) or all(not isinstance(x, Mapping) or "module" in x for x in layers):
+        return config  # type: ignore[no-any-return]
+    from kerashape_torch.saving.upgrade import to_keras3
+
+    return to_keras3({"class_name": class_name, "config": config})["config"]  # type: ignore[no-any-return]
+
+
 def model_from_json(text: str | bytes, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """A model from the text that ``to_json`` wrote, here or in Keras."""
+    """A model from the text that ``to_json`` wrote, here or in any Keras."""
     from kerashape_torch.saving import load_model
 
     return load_model(json.loads(text), custom_objects=custom_objects)
+
+
+def model_from_yaml(text: str | bytes, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """A model from the text that ``to_yaml`` of Keras 1 or 2 wrote. It takes PyYAML to read."""
+    from kerashape_torch.saving import load_model
+    from kerashape_torch.saving.upgrade.yaml_text import parse_yaml
+
+    return load_model(parse_yaml(text), custom_objects=custom_objects)
 
 
 def clone_model(model: Model) -> Model:

@@ -627,12 +627,11 @@ BAD_CONFIGS: dict[str, tuple[Any, str]] = {
     "a_layer_alone": ({"class_name": "Dense", "module": "keras.layers", "config": {"units": 3}}, "is no model"),
     "a_class_to_import": ({"class_name": "system", "module": "os", "config": {"layers": []}}, "'system' is not one of"),
     "a_function_to_import": ({"class_name": "function", "module": "os", "config": "system"}, "is no model"),
-    "keras_1": ({"class_name": "Sequential", "config": [], "keras_version": "1.2.2"}, "Keras 1 or 2.*keras_version"),
+    "keras_1": ({"class_name": "Sequential", "config": [{"class_name": "SReLU", "config": {"name": "s"}}],
+                 "keras_version": "1.2.2"}, "s: Keras 1's SReLU has no equivalent today. Way out: a layer of your own"),
     "keras_2": ({"class_name": "Model", "config": {"layers": [
-        {"class_name": "Dense", "name": "d", "config": {}, "inbound_nodes": [[["x", 0, 0, {}]]]}]}}, "calls of 'd'"),
-    "batch_input_shape": ({"class_name": "Sequential", "config": {"name": "s", "layers": [
-        {"class_name": "Dense", "config": {"name": "d", "units": 2, "batch_input_shape": [None, 3]}}]}},
-        "Keras 1 or 2"),
+        {"class_name": "Dense", "name": "d", "config": {}, "inbound_nodes": [[["x", 0, 0, {}]]]}],
+        "input_layers": [["d", 0, 0]], "output_layers": [["d", 0, 0]]}}, "needs the layer 'x', which"),
 }
 
 

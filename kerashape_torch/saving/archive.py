@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kerashape_torch.errors import ConfigError, KerashapeError
+from kerashape_torch.saving.upgrade.yaml_text import parse_yaml
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 CONFIG_LIMIT = 64 << 20
@@ -48,7 +49,8 @@ def read(path: Any, weights: bool = True) -> Contents:
         raise ConfigError(f"{where.name} is an HDF5 file. If it holds weights only, make the model and use "
                           "kerashape_torch.saving.load_weights(model, path); "
                           "whole models of Keras 1 and 2 in HDF5 are not read")
-    return Contents(parse_json(_limited(where), where.name), None)
+    parse = parse_yaml if where.suffix in (".yaml", ".yml") else parse_json
+    return Contents(parse(_limited(where), where.name), None)
 
 
 def weight_bytes(path: Any) -> bytes:

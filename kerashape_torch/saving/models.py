@@ -14,7 +14,7 @@ from kerashape_torch.errors import ConfigError, KerashapeError, WeightsError
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
 from kerashape_torch.saving import archive
-from kerashape_torch.saving.upgrade import to_keras3
+from kerashape_torch.saving.upgrade import upgrade
 from kerashape_torch.saving.vocabularies import give_vocabularies, idf_weights
 from kerashape_torch.saving.weights_file import WeightsFile, weights_bytes
 from kerashape_torch.shape import to_text
@@ -43,14 +43,18 @@ def serialize_keras_object(obj: Any) -> Any:
 
 def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | None = None,
                              safe_mode: bool = True) -> Any:
-    """What :func:`serialize_keras_object` wrote, here or in Keras, as an object again.
+    """What :func:`serialize_keras_object` wrote, here or in any Keras, as an object again.
 
     Names are looked up in the catalog and in ``custom_objects``, and nowhere else: nothing is imported or evaluated,
     whatever ``safe_mode`` says.
     """
+    return _deserialized(config, custom_objects)
+
+
+def _deserialized(config: Any, custom_objects: Mapping[str, Any] | None, version: str | None = None) -> Any:
     archive.check_config(config)
     with configs.custom_object_scope(custom_objects), archive.refusing_nonsense():
-        return configs.from_config_value(to_keras3(config))
+        return configs.from_config_value(upgrade(config, version).config)
 
 
 # ---- models ----------------------------------------------------------------------------------------------------------
@@ -60,6 +64,7 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
                safe_mode: bool = True, *, weights: bool = True) -> Any:
     """A model from a ``.keras`` file, an unzipped one, the JSON of ``to_json()``, or a config as a dict.
 
+    Configs of Keras 1 and 2 come in as well, each with the meaning that it had in the version that wrote it.
     If the file has weights, ``to_torch()`` of the model, of a part of it, or of a model built on its layers has Keras'
     numbers; all are checked against the shapes of the layers before any is read.
 
@@ -71,23 +76,32 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
         weights: False leaves the weights unread: shapes and counts need none.
 
     Raises:
-        ConfigError: it is no model of Keras 3, or beyond reason in size. UnsafeConfigError: it asks for code to be run.
+        ConfigError: it is no model, or beyond reason in size. UnsafeConfigError: it asks for code to be run.
         WeightsError: an array does not fit its layer.
     """
     if not isinstance(filepath, (str, bytes, os.PathLike)):
         return _model(filepath, custom_objects)
     contents = archive.read(filepath, weights)
-    model = _model(contents.config, custom_objects)
+    model = _model(contents.config, custom_objects, _stated_version(filepath))
     give_vocabularies(model, filepath, contents.weights)
     if contents.weights is not None:
         _attach(model, contents.weights, Path(os.fsdecode(os.fspath(filepath))).name)
     return model
 
 
-def _model(config: Any, custom_objects: Mapping[str, Any] | None) -> Any:
+def _stated_version(filepath: Any) -> str | None:
+    """The ``keras_version`` that stands beside the config: tf_keras, too, writes ``.keras`` files."""
+    for name, data in archive.members(filepath, [archive.METADATA]).items():
+        found = archive.parse_json(data, name)
+        version = found.get("keras_version") if isinstance(found, Mapping) else None
+        return version if isinstance(version, str) else None
+    return None
+
+
+def _model(config: Any, custom_objects: Mapping[str, Any] | None, version: str | None = None) -> Any:
     if not isinstance(config, Mapping) or "class_name" not in config:
         raise ConfigError("the config of a model is a dict with 'class_name' and 'config'")
-    model = deserialize_keras_object(config, custom_objects)
+    model = _deserialized(config, custom_objects, version)
     if not isinstance(model, Model):
         raise ConfigError(f"the config describes a {type(model).__name__}, which is no model")
     return model

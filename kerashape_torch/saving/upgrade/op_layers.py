@@ -1,0 +1,84 @@
+"""Layers that Keras 2 made of functions of TensorFlow, as the ops that Keras 3 has for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from kerashape_torch.config import custom_object
+from kerashape_torch.saving.upgrade import objects
+from kerashape_torch.saving.upgrade.expressions import AsLayer, Tensor, layers_of, tensors_in, unused
+from kerashape_torch.saving.upgrade.scope import Scope, refuse
+from kerashape_torch.saving.upgrade.tensorflow import Untranslated, arguments_of_node, translated
+
+Config = dict[str, Any]
+_CLASSES = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
+_REFUSED = {"ClassMethod": "cls_symbol", "InstanceProperty": "attr_name", "InstanceMethod": "attr_name"}
+
+
+def is_op_layer(entry: Mapping[str, Any]) -> bool:
+    """Whether this is a layer around a function of TensorFlow."""
+    name = str(entry["class_name"]).split(">")[-1]
+    if name in _REFUSED and isinstance(entry["config"], Mapping) and _REFUSED[name] in entry["config"]:
+        refuse(entry.get("name", name), f"{name} of {entry['config'][_REFUSED[name]]!r} works on sparse or ragged "
+                                        "tensors, which are not had", "make the tensor dense")
+    return name in _CLASSES
+
+
+def names_of_calls(entries: list[Config], taken: set[str], scope: Scope) -> dict[tuple[str, int, int], Tensor]:
+    """An op is called once: the further calls of an op layer become layers with names of their own."""
+    found: dict[tuple[str, int, int], Tensor] = {}
+    for entry in entries:
+        if is_op_layer(entry):
+            for call in range(1, len(entry.get("inbound_nodes") or ())):
+                name = unused(f"{scope.name(entry['name'])}_{call}", taken)
+                found.update(((entry["name"], call, index), Tensor(name, 0, index)) for index in range(64))
+    return found
+
+
+def as_layers(entry: Config, name: str, first: Any, kwargs: Config, taken: set[str]) -> list[Config]:
+    """The ops of one call, the last of them under this name.
+
+    Raises:
+        ConfigError: the function has no equivalent among the ops, and none in ``custom_objects``.
+    """
+    function, first, kwargs = _function_of(entry, first, kwargs)
+    kwargs.pop("name", None)
+    if custom_object(entry["name"], function) is None:
+        try:
+            found = translated(function, first, kwargs)
+        except Untranslated as error:
+            refuse(f"{entry['name']}: tf.{function}", str(error), error.way_out or
+                   f"pass a function of torch tensors: custom_objects={{{function!r}: your_function}}")
+        if found is not None:
+            return layers_of(found, name, taken)
+    return layers_of(_user_function(function, first, kwargs), name, taken)
+
+
+def _function_of(entry: Config, first: Any, kwargs: Config) -> tuple[str, Any, Config]:
+    config = entry["config"]
+    if "node_def" not in config:
+        if not isinstance(config.get("function"), str):
+            refuse(entry["name"], f"{entry['class_name']} names no function")
+        return config["function"], first, kwargs
+    node = config["node_def"]
+    if isinstance(node, str):
+        try:
+            node = json.loads(node)
+        except ValueError:
+            node = None
+    if not isinstance(node, Mapping) or "op" not in node:
+        refuse(entry["name"], "its node_def is no JSON")
+    function, first, more = arguments_of_node(node, first, config.get("constants") or {})
+    return function, first, more
+
+
+def _user_function(function: str, first: Any, kwargs: Config) -> AsLayer:
+    """A Lambda of all tensors of the call, in order; it asks for the function, or has it from ``custom_objects``."""
+    tensors = [*tensors_in(first), *tensors_in(kwargs)]
+    constants = {key: value for key, value in kwargs.items() if not tensors_in(value) and value is not None}
+    if not tensors_in(first) and first is not None:
+        constants = {"value": first, **constants}
+    return AsLayer("Lambda", tensors[0] if len(tensors) == 1 else tensors,
+                   function=objects.function(function), arguments=constants)

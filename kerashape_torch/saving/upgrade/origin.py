@@ -1,0 +1,88 @@
+"""Who wrote a config: the version and backend that it states, or else what its own forms tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from kerashape_torch.saving.upgrade import keras1
+
+_OLD_MODULES = ("tf_keras", "tensorflow.python.keras", "keras.engine", "keras.src.engine", "keras.layers.core.",
+                "keras.src.layers.core.tf_op_layer", "keras.src.saving.legacy")
+_OLD_CLASSES = {"Policy", "PolicyV1", "TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"}
+_OLD_FIELDS = {"batch_input_shape", "time_major", "rng_type"}
+
+
+class Origin(NamedTuple):
+    """The Keras that wrote a config. ``version`` is ``(3,)`` where nothing speaks of an older one."""
+
+    version: tuple[int, ...] = (3,)
+    backend: str | None = None
+    of_tensorflow: bool = False
+    """It is tf.keras, whose layers had TensorFlow 2's defaults before Keras itself had them."""
+
+    @property
+    def major(self) -> int:
+        return self.version[0]
+
+
+def origin_of(config: Any, version: str | None = None, backend: str | None = None) -> Origin:
+    """What the caller or the config says of itself; what its forms tell, where neither says anything."""
+    stated = config if isinstance(config, Mapping) else {}
+    text = version or stated.get("keras_version")
+    backend = backend or stated.get("backend")
+    found = _parsed(str(text)) if text else None
+    forms = {major for major, _ in old_forms(config)} if found is None else set()
+    return Origin(found or ((min(forms),) if forms else (3,)), str(backend) if backend else None,
+                  str(text).endswith("-tf") or bool(found and (2, 4) <= found < (3,)) or _names_tensorflow(config))
+
+
+def _parsed(text: str) -> tuple[int, ...] | None:
+    numbers = re.match(r"\d+(\.\d+)*", text)
+    return tuple(map(int, numbers.group().split("."))) if numbers else None
+
+
+def _names_tensorflow(config: Any) -> bool:
+    modules = (node.get("module") for node in nodes(config))
+    return any(isinstance(module, str) and module.startswith(_OLD_MODULES) for module in modules)
+
+
+def nodes(config: Any) -> Iterator[Mapping[str, Any]]:
+    """Every dict inside a config."""
+    stack = [config]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, Mapping):
+            yield value
+            stack.extend(value.values())
+        elif isinstance(value, (list, tuple)):
+            stack.extend(value)
+
+
+def old_forms(config: Any) -> Iterator[tuple[int, str]]:
+    """What of a config is in an older form: the major version that wrote so, and in words."""
+    for node in nodes(config):
+        yield from ((1, found) for found in keras1.old_forms(node))
+        yield from ((2, found) for found in _old_forms(node))
+
+
+def _old_forms(node: Mapping[str, Any]) -> Iterator[str]:
+    module, calls, inner = node.get("module"), node.get("inbound_nodes"), node.get("config")
+    if isinstance(module, str) and module.startswith(_OLD_MODULES):
+        yield f"a class comes from {module}"
+    if node.get("class_name") in _OLD_CLASSES:
+        yield f"there is a {node['class_name']}"
+    if isinstance(calls, (list, tuple)) and any(not is_call_of_keras3(call) for call in calls):
+        yield f"the calls of {node.get('name', 'a layer')!r} are written as lists"
+    if node.get("class_name") == "Sequential" and isinstance(inner, (list, tuple)):
+        yield "a Sequential model is written as a list"
+    if isinstance(inner, Mapping):
+        own = ("time_major",) if str(node.get("class_name")).startswith("CuDNN") else ()
+        for field in sorted(_OLD_FIELDS & inner.keys() - set(own)):
+            yield f"{inner.get('name', 'a layer')!r} has {field}"
+
+
+def is_call_of_keras3(call: Any) -> bool:
+    """Whether a call is written as ``{"args": [...], "kwargs": {...}}``."""
+    return isinstance(call, Mapping) and isinstance(call.get("args"), (list, tuple)) and "kwargs" in call

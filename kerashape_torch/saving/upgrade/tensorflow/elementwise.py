@@ -1,0 +1,198 @@
+"""Functions that work element by element, activations among them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerashape_torch.saving.upgrade.expressions import Op
+from kerashape_torch.saving.upgrade.tensorflow.table import (
+    FUNCTIONS,
+    Function,
+    Untranslated,
+    axis_of,
+    dtype_of,
+    tf,
+)
+
+# ---- element by element ----------------------------------------------------------------------------------------------
+
+_UNARY = {
+    "math.abs": "Absolute", "math.acos": "Arccos", "math.acosh": "Arccosh", "math.angle": "Angle",
+    "math.asin": "Arcsin", "math.asinh": "Arcsinh", "math.atan": "Arctan", "math.atanh": "Arctanh",
+    "math.bessel_i0": "I0", "math.ceil": "Ceil", "math.conj": "Conjugate", "math.cos": "Cos", "math.cosh": "Cosh",
+    "math.erf": "Erf", "math.erfc": "Erfc", "math.erfinv": "Erfinv", "math.exp": "Exp", "math.expm1": "Expm1",
+    "math.floor": "Floor", "math.imag": "Imag", "math.is_finite": "Isfinite", "math.is_inf": "Isinf",
+    "math.is_nan": "Isnan", "math.log": "Log", "math.log1p": "Log1p", "math.log_sigmoid": "LogSigmoid",
+    "math.logical_not": "LogicalNot", "math.negative": "Negative", "math.real": "Real",
+    "math.reciprocal": "Reciprocal", "math.rint": "Round", "math.round": "Round", "math.rsqrt": "Rsqrt",
+    "math.sigmoid": "Sigmoid", "math.sign": "Sign", "math.sin": "Sin", "math.sinh": "Sinh",
+    "math.softplus": "Softplus", "math.sqrt": "Sqrt", "math.square": "Square", "math.tan": "Tan", "math.tanh": "Tanh",
+    "nn.relu": "Relu", "nn.relu6": "Relu6", "nn.selu": "Selu", "nn.softsign": "Softsign",
+    "stop_gradient": "StopGradient", "bitwise.invert": "BitwiseInvert", "image.rgb_to_hsv": "RGBToHSV",
+    "image.hsv_to_rgb": "HSVToRGB", "linalg.cholesky": "Cholesky", "linalg.det": "Det", "linalg.logdet": "Logdet",
+    "linalg.slogdet": "Slogdet",
+}
+_BINARY = {
+    "math.add": "Add", "__operators__.add": "Add", "math.subtract": "Subtract", "math.multiply": "Multiply",
+    "math.divide": "TrueDivide", "math.truediv": "TrueDivide", "realdiv": "TrueDivide",
+    "math.divide_no_nan": "DivideNoNan", "math.floordiv": "FloorDivide", "floor_div": "FloorDivide",
+    "math.floormod": "Mod", "math.mod": "Mod", "truncatemod": "Fmod", "math.pow": "Power",
+    "math.maximum": "Maximum", "math.minimum": "Minimum", "math.greater": "Greater",
+    "math.greater_equal": "GreaterEqual", "math.less": "Less", "math.less_equal": "LessEqual",
+    "math.equal": "Equal", "math.not_equal": "NotEqual", "math.logical_and": "LogicalAnd",
+    "math.logical_or": "LogicalOr", "math.logical_xor": "LogicalXor", "bitwise.bitwise_and": "BitwiseAnd",
+    "bitwise.bitwise_or": "BitwiseOr", "bitwise.bitwise_xor": "BitwiseXor", "bitwise.left_shift": "BitwiseLeftShift",
+    "bitwise.right_shift": "BitwiseRightShift",
+}
+
+
+def _unary(op: str) -> Function:
+    """Whatever the one argument is called: ``x``, ``features``, ``input``."""
+    def function(*given: Any, **named: Any) -> Any:
+        if len(given) + len(named) != 1:
+            raise Untranslated(f"it takes one tensor, got {', '.join(named) or len(given)}")
+        return Op(op, *given, *named.values())
+
+    return function
+
+
+def _binary(op: str) -> Function:
+    return lambda x, y: Op(op, x, y)
+
+
+FUNCTIONS.update({name: _unary(op) for name, op in _UNARY.items()})
+FUNCTIONS.update({name: _binary(op) for name, op in _BINARY.items()})
+
+
+@tf("__operators__.eq", "__operators__.ne")
+def _compared(self: Any, other: Any = None) -> Any:
+    raise Untranslated("the file does not say what == and != compare with: Keras 2 leaves it out, and cannot read it "
+                       "back either", "build the model in code, with ops.equal there, and load its weights")
+
+
+@tf("math.atan2")
+def _atan2(y: Any, x: Any) -> Any:
+    return Op("Arctan2", y, x)
+
+
+@tf("math.squared_difference")
+def _squared_difference(x: Any, y: Any) -> Any:
+    return Op("Square", Op("Subtract", x, y))
+
+
+@tf("math.scalar_mul")
+def _scalar_mul(scalar: Any, x: Any) -> Any:
+    return Op("Multiply", scalar, x)
+
+
+@tf("math.add_n", "math.accumulate_n")
+def _add_n(inputs: Any, shape: Any = None, tensor_dtype: Any = None) -> Any:
+    inputs = inputs if isinstance(inputs, list) else [inputs]
+    total = inputs[0]
+    for x in inputs[1:]:
+        total = Op("Add", total, x)
+    return total
+
+
+@tf("math.multiply_no_nan")
+def _multiply_no_nan(x: Any, y: Any) -> Any:
+    return Op("Where", Op("Equal", y, 0), 0.0, Op("Multiply", x, y))
+
+
+@tf("math.xlogy")
+def _xlogy(x: Any, y: Any) -> Any:
+    return Op("Where", Op("Equal", x, 0), 0.0, Op("Multiply", x, Op("Log", y)))
+
+
+@tf("math.reciprocal_no_nan")
+def _reciprocal_no_nan(x: Any) -> Any:
+    return Op("DivideNoNan", 1.0, x)
+
+
+@tf("clip_by_value")
+def _clip(t: Any, clip_value_min: Any, clip_value_max: Any) -> Any:
+    if isinstance(clip_value_min, (int, float)) and isinstance(clip_value_max, (int, float)):
+        return Op("Clip", t, x_min=clip_value_min, x_max=clip_value_max)
+    return Op("Maximum", Op("Minimum", t, clip_value_max), clip_value_min)
+
+
+@tf("clip_by_norm")
+def _clip_by_norm(t: Any, clip_norm: Any, axes: Any = None) -> Any:
+    norm = Op("Sqrt", Op("Sum", Op("Square", t), axis=axis_of(axes), keepdims=True))
+    return Op("TrueDivide", Op("Multiply", t, clip_norm), Op("Maximum", norm, clip_norm))
+
+
+@tf("cast", "dtypes.saturate_cast", "saturate_cast", "bitcast")
+def _cast(x: Any = None, dtype: Any = None, value: Any = None, **other: Any) -> Any:
+    if other:
+        raise Untranslated("bits are not read as another dtype")
+    return Op("Cast", x if x is not None else value, dtype=dtype_of(dtype))
+
+
+@tf("identity", "ensure_shape", "guarantee_const", "debugging.check_numerics", "grad_pass_through")
+def _identity(input: Any = None, shape: Any = None, message: Any = None, x: Any = None, tensor: Any = None) -> Any:
+    return next(value for value in (input, x, tensor) if value is not None)
+
+
+@tf("convert_to_tensor")
+def _convert(value: Any, dtype: Any = None, dtype_hint: Any = None, preferred_dtype: Any = None) -> Any:
+    return value if dtype is None else Op("Cast", value, dtype=dtype_of(dtype))
+
+
+@tf("where", "where_v2", "compat.v1.where")
+def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    if x is None or y is None:
+        raise Untranslated("without x and y its result has a shape that depends on numbers")
+    return Op("Where", condition, x, y)
+
+
+@tf("zeros_like")
+def _zeros_like(input: Any = None, dtype: Any = None, tensor: Any = None, optimize: Any = None,
+                layout: Any = None) -> Any:
+    return Op("ZerosLike", input if input is not None else tensor, **({"dtype": dtype_of(dtype)} if dtype else {}))
+
+
+@tf("ones_like")
+def _ones_like(input: Any = None, dtype: Any = None, tensor: Any = None, optimize: Any = None,
+               layout: Any = None) -> Any:
+    return Op("OnesLike", input if input is not None else tensor, **({"dtype": dtype_of(dtype)} if dtype else {}))
+
+
+# ---- activations -----------------------------------------------------------------------------------------------------
+
+@tf("nn.elu")
+def _elu(features: Any) -> Any:
+    return Op("Elu", features)
+
+
+@tf("nn.leaky_relu")
+def _leaky_relu(features: Any, alpha: float = 0.2) -> Any:
+    return Op("LeakyRelu", features, negative_slope=alpha)
+
+
+@tf("nn.gelu")
+def _gelu(features: Any, approximate: bool = False) -> Any:
+    return Op("Gelu", features, approximate=approximate)
+
+
+@tf("nn.silu", "nn.swish")
+def _silu(features: Any, beta: float = 1.0) -> Any:
+    return Op("Silu", features) if beta == 1.0 else Op(
+        "Multiply", features, Op("Sigmoid", Op("Multiply", features, beta)))
+
+
+@tf("nn.crelu")
+def _crelu(features: Any, axis: int = -1) -> Any:
+    return Op("Relu", Op("Concatenate", [features, Op("Negative", features)], axis=axis))
+
+
+@tf("nn.softmax", "math.softmax")
+def _softmax(logits: Any, axis: Any = None, dim: Any = None) -> Any:
+    axis = axis if axis is not None else dim
+    return Op("Softmax", logits, axis=-1 if axis is None else axis_of(axis))
+
+
+@tf("nn.log_softmax", "math.log_softmax")
+def _log_softmax(logits: Any, axis: Any = None, dim: Any = None) -> Any:
+    axis = axis if axis is not None else dim
+    return Op("LogSoftmax", logits, axis=-1 if axis is None else axis_of(axis))

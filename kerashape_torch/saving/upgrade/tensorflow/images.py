@@ -1,0 +1,170 @@
+"""Functions of images and windows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerashape_torch.saving.upgrade.expressions import Key, Op, Slice
+from kerashape_torch.saving.upgrade.tensorflow.table import (
+    FUNCTIONS,
+    Function,
+    Untranslated,
+    fixed,
+    tf,
+    word,
+)
+
+_FORMATS: dict[Any, str] = {None: "channels_last", **dict.fromkeys(("NHWC", "NWC", "NDHWC"), "channels_last"),
+                            **dict.fromkeys(("NCHW", "NCW", "NCDHW"), "channels_first")}
+
+
+def _format(data_format: Any) -> str:
+    return str(word(data_format, "data_format", _FORMATS))
+
+
+def _padding(padding: Any) -> str:
+    return str(word(padding if isinstance(padding, str) else str(padding), "padding",
+                     {"SAME": "same", "VALID": "valid"}))
+
+
+def _spatial(sizes: Any, data_format: Any, rank: int | None) -> Any:
+    """Sizes of windows, which TensorFlow may give for all four axes, for the spatial ones alone, or as one number."""
+    if not isinstance(sizes, list):
+        return sizes
+    if rank is not None and len(sizes) == rank + 2:
+        sizes = sizes[2:] if _format(data_format) == "channels_first" else sizes[1:-1]
+    return sizes[0] if len(sizes) == 1 else sizes
+
+
+def _pool(op: str, rank: int | None) -> Function:
+    def function(input: Any = None, ksize: Any = None, strides: Any = None, padding: Any = "VALID",
+                 data_format: Any = None, value: Any = None) -> Any:
+        axes = rank if rank is not None else len(ksize) - 2 if isinstance(ksize, list) and len(ksize) > 2 else None
+        return Op(op, input if input is not None else value, pool_size=_spatial(ksize, data_format, axes),
+                  strides=_spatial(strides, data_format, axes), padding=_padding(padding),
+                  data_format=_format(data_format))
+
+    return function
+
+
+for _name, _rank in (("", None), ("1d", 1), ("2d", 2), ("3d", 3)):
+    FUNCTIONS[f"nn.max_pool{_name}"] = _pool("MaxPool", _rank)
+    FUNCTIONS[f"nn.avg_pool{_name}"] = _pool("AveragePool", _rank)
+
+
+def _conv(op: str, rank: int | None) -> Function:
+    def function(input: Any = None, filters: Any = None, strides: Any = 1, padding: Any = "VALID",
+                 data_format: Any = None, dilations: Any = None, stride: Any = None, filter: Any = None,
+                 value: Any = None, use_cudnn_on_gpu: Any = None, rate: Any = None) -> Any:
+        dilations = dilations if dilations is not None else rate
+        return Op(op, input if input is not None else value, filters if filters is not None else filter,
+                  strides=_spatial(1 if strides is None else stride or strides, data_format, rank),
+                  padding=_padding(padding), data_format=_format(data_format),
+                  dilation_rate=_spatial(dilations or 1, data_format, rank))
+
+    return function
+
+
+FUNCTIONS.update({"nn.conv1d": _conv("Conv", 1), "nn.conv2d": _conv("Conv", 2), "nn.conv3d": _conv("Conv", 3),
+                   "nn.convolution": _conv("Conv", None), "nn.depthwise_conv2d": _conv("DepthwiseConv", 2)})
+
+
+@tf("nn.bias_add")
+def _bias_add(value: Any, bias: Any, data_format: Any = None) -> Any:
+    if _format(data_format) == "channels_first":
+        raise Untranslated("a bias for channels in front is not had")
+    return Op("Add", value, bias)
+
+
+@tf("nn.batch_normalization")
+def _batch_normalization(x: Any, mean: Any, variance: Any, offset: Any, scale: Any, variance_epsilon: Any) -> Any:
+    inverse = Op("Rsqrt", Op("Add", variance, variance_epsilon))
+    inverse = inverse if scale is None else Op("Multiply", inverse, scale)
+    centred = Op("Multiply", Op("Subtract", x, mean), inverse)
+    return centred if offset is None else Op("Add", centred, offset)
+
+
+@tf("nn.space_to_depth")
+def _space_to_depth(input: Any, block_size: int, data_format: Any = "NHWC") -> Any:
+    return Op("SpaceToDepth", input, block_size=block_size, data_format=_format(data_format))
+
+
+@tf("nn.depth_to_space")
+def _depth_to_space(input: Any, block_size: int, data_format: Any = "NHWC") -> Any:
+    return Op("DepthToSpace", input, block_size=block_size, data_format=_format(data_format))
+
+
+_METHODS = {None: "bilinear", "BILINEAR": "bilinear", "NEAREST": "nearest", "BICUBIC": "bicubic",
+            "LANCZOS3": "lanczos3", "LANCZOS5": "lanczos5"}
+
+
+@tf("image.resize")
+def _resize(images: Any, size: Any, method: Any = "bilinear", preserve_aspect_ratio: bool = False,
+            antialias: bool = False) -> Any:
+    if preserve_aspect_ratio:
+        raise Untranslated("preserve_aspect_ratio=True is not had")
+    return Op("Resize", images, size=fixed(size, "size"), interpolation=word(method, "method", _METHODS),
+              antialias=antialias, data_format="channels_last")
+
+
+@tf("image.flip_left_right")
+def _flip_left_right(image: Any) -> Any:
+    return Op("Flip", image, axis=-2)
+
+
+@tf("image.flip_up_down")
+def _flip_up_down(image: Any) -> Any:
+    return Op("Flip", image, axis=-3)
+
+
+@tf("image.transpose")
+def _transposed(image: Any) -> Any:
+    return Op("Swapaxes", image, axis1=-3, axis2=-2)
+
+
+@tf("image.rot90")
+def _rot90(image: Any, k: int = 1) -> Any:
+    turn = fixed(k, "k") % 4
+    if turn == 1:
+        return Op("Flip", _transposed(image), axis=-3)
+    if turn == 3:
+        return _transposed(Op("Flip", image, axis=-3))
+    return Op("Flip", Op("Flip", image, axis=-3), axis=-2) if turn else image
+
+
+@tf("image.rgb_to_grayscale")
+def _rgb_to_grayscale(images: Any) -> Any:
+    return Op("RGBToGrayscale", images, data_format="channels_last")
+
+
+@tf("image.grayscale_to_rgb")
+def _grayscale_to_rgb(images: Any) -> Any:
+    return Op("Concatenate", [images, images, images], axis=-1)
+
+
+@tf("image.adjust_brightness")
+def _adjust_brightness(image: Any, delta: Any) -> Any:
+    return Op("Add", image, delta)
+
+
+@tf("image.adjust_contrast")
+def _adjust_contrast(images: Any, contrast_factor: Any) -> Any:
+    mean = Op("Mean", images, axis=[-3, -2], keepdims=True)
+    return Op("Add", Op("Multiply", Op("Subtract", images, mean), contrast_factor), mean)
+
+
+@tf("image.adjust_gamma")
+def _adjust_gamma(image: Any, gamma: Any = 1, gain: Any = 1) -> Any:
+    return Op("Multiply", Op("Power", image, gamma), gain)
+
+
+@tf("image.crop_to_bounding_box")
+def _crop(image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int) -> Any:
+    return Op("GetItem", image, Key([..., Slice(offset_height, offset_height + target_height, None),
+                                     Slice(offset_width, offset_width + target_width, None), Slice(None, None, None)]))
+
+
+@tf("image.extract_patches")
+def _extract_patches(images: Any, sizes: Any, strides: Any, rates: Any, padding: Any) -> Any:
+    return Op("ExtractPatches", images, size=_spatial(sizes, None, 2), strides=_spatial(strides, None, 2),
+              dilation_rate=_spatial(rates, None, 2), padding=_padding(padding), data_format="channels_last")

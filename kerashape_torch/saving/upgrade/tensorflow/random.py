@@ -1,0 +1,18 @@
+"""Functions that draw random numbers, which a model of Keras 2 then does also when it is not trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerashape_torch.saving.upgrade.tensorflow.table import FUNCTIONS, Untranslated
+
+
+def _random(*_: Any, **__: Any) -> Any:
+    raise Untranslated("it draws new numbers in every call, also when the model is not trained")
+
+
+for _name in ("normal", "uniform", "truncated_normal", "shuffle"):
+    FUNCTIONS[f"random.{_name}"] = _random
+for _name in ("brightness", "contrast", "crop", "flip_left_right", "flip_up_down", "hue", "saturation", "jpeg_quality"):
+    FUNCTIONS[f"image.random_{_name}"] = _random
+FUNCTIONS["nn.dropout"] = _random

@@ -1,0 +1,118 @@
+"""Functions that take axes away, or go along one: sums, places of the largest, sorting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerashape_torch.saving.upgrade.expressions import Op
+from kerashape_torch.saving.upgrade.tensorflow.table import (
+    FUNCTIONS,
+    Function,
+    Untranslated,
+    axis_of,
+    dtype_of,
+    fixed,
+    tf,
+    word,
+)
+
+_REDUCTIONS = {
+    "math.reduce_sum": "Sum", "math.reduce_mean": "Mean", "math.reduce_max": "Max", "math.reduce_min": "Min",
+    "math.reduce_prod": "Prod", "math.reduce_any": "Any", "math.reduce_all": "All", "math.reduce_std": "Std",
+    "math.reduce_variance": "Var", "math.reduce_logsumexp": "Logsumexp",
+}
+
+
+def _reduction(op: str) -> Function:
+    def function(input_tensor: Any, axis: Any = None, keepdims: Any = False, keep_dims: Any = None,
+                 reduction_indices: Any = None) -> Any:
+        axis = axis if axis is not None else reduction_indices
+        return Op(op, input_tensor, axis=axis_of(axis), keepdims=bool(keepdims or keep_dims))
+
+    return function
+
+
+FUNCTIONS.update({name: _reduction(op) for name, op in _REDUCTIONS.items()})
+
+
+@tf("math.reduce_euclidean_norm")
+def _euclidean_norm(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return Op("Sqrt", Op("Sum", Op("Square", input_tensor), axis=axis_of(axis), keepdims=bool(keepdims)))
+
+
+@tf("math.l2_normalize", "nn.l2_normalize", "linalg.l2_normalize")
+def _l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, dim: Any = None) -> Any:
+    axis = axis_of(axis if axis is not None else dim)
+    total = Op("Sum", Op("Square", x), axis=axis, keepdims=True)
+    return Op("Multiply", x, Op("Rsqrt", Op("Maximum", total, epsilon)))
+
+
+def _index(op: str) -> Function:
+    def function(input: Any, axis: Any = None, output_type: Any = "int64", dimension: Any = None) -> Any:
+        axis = axis if axis is not None else dimension
+        return Op("Cast", Op(op, input, axis=0 if axis is None else axis_of(axis)), dtype=dtype_of(output_type))
+
+    return function
+
+
+FUNCTIONS.update({"math.argmax": _index("Argmax"), "math.argmin": _index("Argmin"),
+                   "arg_max": _index("Argmax"), "arg_min": _index("Argmin")})
+
+
+@tf("math.count_nonzero")
+def _count_nonzero(input: Any, axis: Any = None, keepdims: Any = None, dtype: Any = "int64") -> Any:
+    ones = Op("Cast", Op("NotEqual", input, 0), dtype=dtype_of(dtype))
+    return Op("Sum", ones, axis=axis_of(axis), keepdims=bool(keepdims))
+
+
+def _running(op: str, neutral: int) -> Function:
+    def function(x: Any, axis: Any = 0, exclusive: bool = False, reverse: bool = False) -> Any:
+        if exclusive:
+            raise Untranslated("exclusive=True is not had")
+        axis = axis_of(axis)
+        found = Op(op, Op("Flip", x, axis=axis) if reverse else x, axis=axis)
+        return Op("Flip", found, axis=axis) if reverse else found
+
+    return function
+
+
+FUNCTIONS.update({"math.cumsum": _running("Cumsum", 0), "math.cumprod": _running("Cumprod", 1)})
+
+
+@tf("nn.moments")
+def _moments(x: Any, axes: Any, shift: Any = None, keepdims: bool = False, keep_dims: Any = None) -> Any:
+    return Op("Moments", x, axes=fixed(axes, "axes"), keepdims=bool(keepdims or keep_dims))
+
+
+@tf("math.top_k", "nn.top_k")
+def _top_k(input: Any, k: Any = 1, sorted: bool = True, index_type: Any = None) -> Any:
+    return Op("TopK", input, k=fixed(k, "k"), sorted=sorted)
+
+
+@tf("math.in_top_k", "nn.in_top_k")
+def _in_top_k(targets: Any, predictions: Any, k: Any) -> Any:
+    return Op("InTopK", targets, predictions, k=fixed(k, "k"))
+
+
+@tf("sort")
+def _sort(values: Any, axis: Any = -1, direction: str = "ASCENDING") -> Any:
+    found = Op("Sort", values, axis=axis_of(axis))
+    return Op("Flip", found, axis=axis_of(axis)) if _descending(direction) else found
+
+
+@tf("argsort")
+def _argsort(values: Any, axis: Any = -1, direction: str = "ASCENDING", stable: bool = False) -> Any:
+    values = Op("Negative", values) if _descending(direction) else values  # flipped, equal elements would change places
+    return Op("Argsort", values, axis=axis_of(axis))
+
+
+def _descending(direction: str) -> bool:
+    return bool(word(direction, "direction", {"ASCENDING": False, "DESCENDING": True}))
+
+
+@tf("norm", "linalg.norm")
+def _norm(tensor: Any, ord: Any = "euclidean", axis: Any = None, keepdims: Any = None, keep_dims: Any = None) -> Any:
+    keepdims = bool(keepdims or keep_dims)
+    if ord in ("euclidean", "fro", 2) and (ord != 2 or not isinstance(axis, list)):
+        return _euclidean_norm(tensor, axis, keepdims)
+    return Op("Norm", tensor, ord=ord, axis=axis_of(axis), keepdims=keepdims)

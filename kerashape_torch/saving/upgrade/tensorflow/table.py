@@ -1,0 +1,99 @@
+"""The table of functions: how a file of this room enters one, and how a call is looked up."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kerashape_torch.saving.upgrade.expressions import Op, Tensor
+from kerashape_torch.saving.upgrade.sizes import Shape, Size
+
+Function = Callable[..., Any]
+
+
+class Untranslated(Exception):
+    """Why a call cannot be had, and the way out, where it is not a function of the user's own."""
+
+    def __init__(self, why: str, way_out: str | None = None) -> None:
+        super().__init__(why)
+        self.way_out = way_out
+
+
+FUNCTIONS: dict[str, Function] = {}
+"""Every function by the name under which TensorFlow exports it."""
+
+TAKE_SIZES = {"reshape"}
+"""Functions that can do with sizes that are not known."""
+
+
+def translated(name: str, first: Any, kwargs: Mapping[str, Any]) -> Any:
+    """The expression for a call, or None where the function is not known.
+
+    Raises:
+        Untranslated: it is known, and asks for what cannot be had.
+    """
+    function = _find(name)
+    if function is None:
+        return None
+    try:
+        bound = inspect.signature(function).bind(*([] if first is None else [first]), **kwargs)
+    except TypeError as error:
+        raise Untranslated(f"its arguments are not those that are known: {error}") from None
+    if name.removeprefix("compat.v1.") not in TAKE_SIZES and _has_size(list(bound.arguments.values())):
+        raise Untranslated("it asks for the size of a tensor as a number, which is not known before there are tensors")
+    return function(*bound.args, **bound.kwargs)
+
+
+def _find(name: str) -> Function | None:
+    bare = name.removeprefix("compat.v1.")
+    short = bare.rpartition(".")[2]
+    names = (name, bare, *(f"{room}.{short}" for room in ("math", "nn", "linalg", "image") if bare in (
+        short, f"math.{short}", f"nn.{short}")), *([short] if bare.startswith("math.") else []))
+    return next((FUNCTIONS[each] for each in names if each in FUNCTIONS), None)
+
+
+def _has_size(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return isinstance(value, (Size, Shape)) or (isinstance(value, list) and any(map(_has_size, value)))
+
+
+def tf(*names: str) -> Callable[[Function], Function]:
+    def enter(function: Function) -> Function:
+        FUNCTIONS.update(dict.fromkeys(names, function))
+        return function
+
+    return enter
+
+
+def is_tensor(value: Any) -> bool:
+    return isinstance(value, (Tensor, Op))
+
+
+def fixed(value: Any, what: str) -> Any:
+    """An argument that must be written in the file, because the op keeps it in its config."""
+    items = value if isinstance(value, list) else [value]
+    if any(is_tensor(item) for item in items):
+        raise Untranslated(f"{what} is a tensor, and must be a number")
+    return value
+
+
+def word(value: Any, what: str, words: Mapping[Any, Any]) -> Any:
+    key = value.upper() if isinstance(value, str) else value
+    if key not in words:
+        raise Untranslated(f"{what}={value!r} is not had")
+    return words[key]
+
+
+def axis_of(axis: Any) -> Any:
+    axis = fixed(axis, "axis")
+    return axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+
+
+def dtype_of(dtype: Any) -> str:
+    name = dtype.get("name", dtype.get("config")) if isinstance(dtype, Mapping) else dtype
+    if not isinstance(name, str):
+        raise Untranslated(f"its dtype {dtype!r} is not known")
+    name = name.removeprefix("tf.").removeprefix("DT_").lower().removesuffix("_ref")
+    return {"float": "float32", "double": "float64", "half": "float16"}.get(name, name)
