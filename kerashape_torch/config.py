@@ -497,7 +497,7 @@ def deserialize(config: Mapping[str, Any]) -> Any:
     if found is None:
         family = _family_of(config)
         raise UnknownLayerError(f"{name!r} is not one of {family.keras_module}.{did_you_mean(name, family.catalog())} "
-                                f"If it is your own, pass custom_objects={{{name!r}: YourClass}}")
+                                f"If it is your own, pass custom_objects={{{name!r}: YourClass}}").needing(name)
     if not isinstance(inner, Mapping):
         raise ConfigError(f"{name}: its config must be a dict, got {inner!r}")
     return found.from_config(inner)

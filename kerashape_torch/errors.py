@@ -10,7 +10,14 @@ conv2d_1 = Conv2D(filters=64, kernel_size=3) cannot take (None, 2, 2, 32)
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    from typing import Self
+else:
+    from typing_extensions import Self
 
 
 class KerashapeError(ValueError):
@@ -53,7 +60,18 @@ class ShapeError(KerashapeError):
 
 
 class ConfigError(KerashapeError):
-    """Arguments or a config that describe no layer or model."""
+    """Arguments or a config that describe no layer or model.
+
+    Attributes:
+        supply: the key of ``custom_objects`` that gets past it, where there is one.
+    """
+
+    supply: str | None = None
+
+    def needing(self, key: Any) -> Self:
+        """Names that key."""
+        self.supply = key if isinstance(key, str) else None
+        return self
 
 
 class UnknownLayerError(ConfigError):

@@ -6,6 +6,7 @@ from kerashape_torch.errors import did_you_mean
 from kerashape_torch.layer import Layer
 from kerashape_torch.layers import (  # noqa: F401  importing a family enters its layers in the catalog
     activation,
+    applications,
     attention,
     category,
     convolution,

@@ -148,7 +148,7 @@ def _named_function(config: Mapping[str, Any], layer: str | None) -> Any:
         return found
     what = f"names the function {named!r}, which is" if named else "holds the bytecode of a Python lambda, which is"
     raise UnsafeConfigError(f"Lambda layer {layer!r}: the file {what} never imported or run. Pass the function "
-                            f"yourself, of torch tensors: custom_objects={{{layer!r}: your_function}}")
+                            f"yourself, of torch tensors: custom_objects={{{layer!r}: your_function}}").needing(layer)
 
 
 def _argument_names(function: Any) -> list[str]:

@@ -31,7 +31,7 @@ NOT_DRAWN: dict[str, str] = {
     **dict.fromkeys(("CutMix", "MixUp"), "they take dicts; on images alone they do nothing"),
 }
 CLASSES = [name for name, cls in sorted(Layer.catalog().items()) if name == cls.__name__ and name not in NOT_DRAWN
-           and name not in harness.NOT_LAYERS and cls.__module__.split(".")[-1] not in harness.LEGACY]
+           and name not in harness.NOT_LAYERS and cls.__module__.split(".")[-1] not in harness.NO_CASES]
 ACTIVATIONS = ["relu", "tanh", "sigmoid", "linear", "elu", "selu", "gelu", "silu", "softplus", "softsign", "leaky_relu",
                "hard_sigmoid", "hard_silu", "relu6", "mish", "celu", "log_sigmoid", "exponential", "tanh_shrink",
                "squareplus", "soft_shrink", "hard_shrink", "hard_tanh", "sparse_plus", "sparse_sigmoid"]

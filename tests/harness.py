@@ -25,6 +25,7 @@ from kerashape_torch.weights import WeightSpec
 DATA = Path(__file__).parent / "data"
 NOT_LAYERS = {"Model", "Functional", "Sequential"}
 LEGACY = {"legacy", "locally_connected", "cudnn_recurrent"}  # families that no Keras 3 has: see test_legacy_layers
+NO_CASES = {*LEGACY, "applications"}  # families that have no recorded cases of keras.layers
 
 Case = dict[str, Any]
 

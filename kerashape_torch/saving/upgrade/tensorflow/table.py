@@ -45,6 +45,11 @@ def translated(name: str, first: Any, kwargs: Mapping[str, Any]) -> Any:
     return function(*bound.args, **bound.kwargs)
 
 
+def known(name: str) -> bool:
+    """Whether a function has an equivalent here."""
+    return _find(name) is not None
+
+
 def _find(name: str) -> Function | None:
     bare = name.removeprefix("compat.v1.")
     short = bare.rpartition(".")[2]
