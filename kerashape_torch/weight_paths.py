@@ -79,7 +79,7 @@ def _groups(layers: Iterable[Layer]) -> Iterator[tuple[Layer, str]]:
 def _kept(layer: Layer, group: str) -> list[Kept]:
     counts: Counter[str] = Counter()
     found = []
-    normalizes = type(layer).__name__ == "SpectralNormalization"
+    normalizes = type(layer).__name__ == "SpectralNormalization" and layer.weights[0].name != "vector_u"
     if normalizes:
         counts[f"{group}/vars"] = 1  # Keras keeps the wrapped kernel here once more, before its own vector
     for spec in layer.weights:

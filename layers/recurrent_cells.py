@@ -12,6 +12,7 @@ from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import number
 from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layer import Layer, channels_first_axis, channels_first_shape
+from kerashape_torch.layers.core import Activation as ActivationLayer
 from kerashape_torch.models import Model
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, Size, fixed, require_rank, to_text
@@ -175,7 +176,11 @@ def activation_inside(layer: Layer, argument: str, shape: Shape, channels_first:
     ``shape`` is one step's in Keras' order; with ``channels_first`` the step itself runs in that order.
     """
     activation, rank = getattr(layer, argument), len(shape)
+    while isinstance(activation, ActivationLayer):
+        activation = activation.activation
     if not isinstance(activation, Layer):
+        if activations.shape_after(activation, shape) != shape:
+            raise ShapeError(f"{argument}={activation!r} makes another shape, and each step needs its own back")
         return activations.lowered(activation, partial(channels_first_axis, rank=rank) if channels_first else None)
     if activation.weight_specs(shape):
         raise ConfigError(f"{type(layer).__name__}({argument}={activation!r}): an activation inside a cell has no "

@@ -36,6 +36,8 @@ ACTIVATIONS = ["relu", "tanh", "sigmoid", "linear", "elu", "selu", "gelu", "silu
                "hard_sigmoid", "hard_silu", "relu6", "mish", "celu", "log_sigmoid", "exponential", "tanh_shrink",
                "squareplus", "soft_shrink", "hard_shrink", "hard_tanh", "sparse_plus", "sparse_sigmoid"]
 ALONG_THE_LAST = ["softmax", "log_softmax", "sparsemax"]
+OBJECTS = [{"object": "layers.Activation", "args": {"activation": "tanh"}}, {"object": "layers.ReLU", "args": {}},
+           {"object": "layers.LeakyReLU", "args": {"negative_slope": 0.1}}]
 INITIALIZERS = ["zeros", "ones", "glorot_uniform", "he_normal", "lecun_normal", "random_normal", "truncated_normal",
                 {"object": "initializers.Constant", "args": {"value": 0.5}},
                 {"object": "initializers.HeUniform", "args": {"seed": 3}},
@@ -188,7 +190,7 @@ def _of(*options: Any) -> Callable[[Place], Any]:
 
 def _activation(p: Place) -> Any:
     inside = "LSTM" in p.cls.__name__ or "GRU" in p.cls.__name__ or "RNN" in p.cls.__name__
-    return p.source.pick([*ACTIVATIONS, *([] if inside else ALONG_THE_LAST)])
+    return p.source.pick([*ACTIVATIONS, *OBJECTS, "glu", *([] if inside else ALONG_THE_LAST)])
 
 
 def _values(p: Place) -> Any:
@@ -623,7 +625,7 @@ def spectrogram(s: Source, name: str) -> Json:
 
 def unary(s: Source, name: str) -> Json:
     shape = [None, *s.shape(s.int(1, 3))]
-    activation = s.pick([*ACTIVATIONS, *ALONG_THE_LAST, "glu"])
+    activation = s.pick([*ACTIVATIONS, *ALONG_THE_LAST, *OBJECTS, "glu"])
     if activation == "glu" and shape[-1] is not None and shape[-1] % 2:
         shape[-1] += 1
     return case_of(s, obj(name, activation=activation), "single", [shape])
