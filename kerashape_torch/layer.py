@@ -217,6 +217,11 @@ class Layer(UserDefined, _Arguments, catalog=False):
         """Layers inside this one, as those of a wrapper."""
         return ()
 
+    def layers_to_name(self) -> Sequence["Layer"]:
+        """The layers inside this one and those that it has as activations: all that need names."""
+        held = [getattr(self, name) for name in ("activation", "recurrent_activation") if name in self._fields]
+        return (*self.sublayers(), *(each for each in held if isinstance(each, Layer)))
+
     def leaves_masks_of(self) -> "Layer":
         """The layer whose masks are on the outputs once the model runs: one inside, where this one minds none."""
         return self
