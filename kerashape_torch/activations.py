@@ -22,8 +22,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, cast
 
 from kerashape_torch import config
-from kerashape_torch.errors import ConfigError
+from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.identifiers import Identifiers, checked_config
+from kerashape_torch.shape import Shape, axis_index
 
 if TYPE_CHECKING:
     import torch
@@ -366,6 +367,23 @@ deserialize = _identifiers.deserialize
 
 Activation = Annotated[str | Callable[..., Any] | Any | None, _identifiers]
 """A field of a layer that holds an activation. None is written as ``"linear"``, as Keras does."""
+
+
+def shape_after(identifier: Any, shape: Shape) -> Shape:
+    """The shape that an activation leaves: ``glu`` halves an axis, and Keras' shape rules forget it.
+
+    >>> shape_after("glu", (None, 6)), shape_after("relu", (None, 6))
+    ((None, 3), (None, 6))
+    """
+    bound = identifier if isinstance(identifier, partial) else partial(identifier) if callable(identifier) else None
+    if _TABLE.get(identifier) is not glu if bound is None else bound.func is not glu:
+        return shape
+    axis = axis_index(bound.keywords.get("axis", -1) if bound is not None else -1, len(shape))
+    size = shape[axis]
+    if size is not None and size % 2:
+        where = "last axis" if axis == len(shape) - 1 else f"axis {axis}"
+        raise ShapeError(f"{where}: 'glu' needs an even size to split, got {size}")
+    return (*shape[:axis], None if size is None else size // 2, *shape[axis + 1:])
 
 
 def lowered(identifier: Any, axis_map: Callable[[int], int] | None = None,

@@ -10,6 +10,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from kerashape_torch.activations import shape_after
 from kerashape_torch.config import Field, Kind, Record, argument, register_family, serialize, to_config
 from kerashape_torch.dtypes import DTYPES, is_float
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
@@ -101,6 +102,22 @@ def _stating_its_layer(rule: Callable[..., Any]) -> Callable[..., Any]:
 def _shapes_text(shapes: Sequence[Any]) -> str:
     given = [shape for shape in shapes if shape is not None]
     return to_text(given[0] if len(given) == 1 else given)
+
+
+def _activated(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """A shape rule that also says what the layer's activation, which lowering appends, makes of the shape."""
+
+    @functools.wraps(rule)
+    def activated(self: "Layer", *shapes: Any) -> Any:
+        shape, activation = rule(self, *shapes), self.appended_activation
+        inherited = getattr(type(self).compute_output_shape, "__wrapped__", None) is not activated  # asked by its heir
+        if activation is None or inherited:
+            return shape
+        if isinstance(activation, Layer):
+            return activation.compute_output_shape(shape)
+        return shape_after(activation, shape)
+
+    return activated
 
 
 class Ghost:
@@ -200,6 +217,11 @@ class Layer(UserDefined, _Arguments, catalog=False):
         """Layers inside this one, as those of a wrapper."""
         return ()
 
+    def layers_to_name(self) -> Sequence["Layer"]:
+        """The layers inside this one and those that it has as activations: all that need names."""
+        held = [getattr(self, name) for name in ("activation", "recurrent_activation") if name in self._fields]
+        return (*self.sublayers(), *(each for each in held if isinstance(each, Layer)))
+
     def leaves_masks_of(self) -> "Layer":
         """The layer whose masks are on the outputs once the model runs: one inside, where this one minds none."""
         return self
@@ -226,6 +248,12 @@ class Layer(UserDefined, _Arguments, catalog=False):
         """The dtypes that a call's tensors, and its result, are cast to when it runs; None where they stay."""
         return self.compute_dtype if self.makes_floats else None, None
 
+    @property
+    def appended_activation(self) -> Any:
+        """The activation that lowering appends, or None; a layer with a ``forward`` or ``call`` applies its own."""
+        has_one = "activation" in self._fields and not self.activation_is_inside and torch_function(self) is None
+        return getattr(self, "activation", None) if has_one else None
+
     # ---- construction ------------------------------------------------------------------------------------------------
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -233,7 +261,7 @@ class Layer(UserDefined, _Arguments, catalog=False):
         for rule in ("compute_output_shape", "weight_specs", "module", "masked_module"):
             own = cls.__dict__.get(rule)
             if own is not None and not hasattr(own, "states_its_layer"):
-                setattr(cls, rule, _stating_its_layer(own))
+                setattr(cls, rule, _stating_its_layer(own if rule != "compute_output_shape" else _activated(own)))
         function = cls.__dict__.get("forward") or cls.__dict__.get("call")
         if function is not None:
             cls.call_arguments = argument_names(function, shaped=False)

@@ -187,12 +187,12 @@ class Model(Layer, aliases=("Functional",)):
         self._names = None
         if layer._namer is None:
             layer._namer = self
-        stack = list(layer.sublayers())
+        stack = list(layer.layers_to_name())
         while stack:
             inner = stack.pop()
             if inner._namer is None or inner._namer is layer or inner._namer in _members(layer):
                 inner._namer = self
-            stack.extend(inner.sublayers())
+            stack.extend(inner.layers_to_name())
         if isinstance(layer, Model):
             layer._namer = self if layer._namer in (None, layer) else layer._namer
 
@@ -536,12 +536,12 @@ class Sequential(Model):
 def _members(layer: Layer) -> dict[Layer, None]:
     """Every layer inside a layer, however deep."""
     found: dict[Layer, None] = {}
-    stack = list(layer.sublayers())
+    stack = list(layer.layers_to_name())
     while stack:
         inner = stack.pop()
         if inner not in found:
             found[inner] = None
-            stack.extend(inner.sublayers())
+            stack.extend(inner.layers_to_name())
     return found
 
 

@@ -16,9 +16,10 @@ from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
 from kerashape_torch.weights import WeightSpec
 
-_ATTENTION = {"query": "query_dense", "key": "key_dense", "value": "value_dense", "attention_output": "output_dense"}
+_ATTENTION = {"query": "query_dense", "key": "key_dense", "value": "value_dense", "gate": "_gate_dense",
+              "attention_output": "output_dense"}
 _NAMED_PARTS = {"MultiHeadAttention": _ATTENTION,
-                "GroupQueryAttention": {part: f"_{attribute}" for part, attribute in _ATTENTION.items()},
+                "GroupQueryAttention": {part: f"_{attribute.lstrip('_')}" for part, attribute in _ATTENTION.items()},
                 **{f"ConvLSTM{rank}D": {"conv_lstm_cell": "cell"} for rank in (1, 2, 3)}}
 """Parts of a layer that are no layers here: the first step of a weight's path, and Keras' attribute for it."""
 
@@ -79,7 +80,7 @@ def _groups(layers: Iterable[Layer]) -> Iterator[tuple[Layer, str]]:
 def _kept(layer: Layer, group: str) -> list[Kept]:
     counts: Counter[str] = Counter()
     found = []
-    normalizes = type(layer).__name__ == "SpectralNormalization"
+    normalizes = type(layer).__name__ == "SpectralNormalization" and layer.weights[0].name != "vector_u"
     if normalizes:
         counts[f"{group}/vars"] = 1  # Keras keeps the wrapped kernel here once more, before its own vector
     for spec in layer.weights:

@@ -5,7 +5,6 @@ from typing import Any
 from kerashape_torch.activations import Activation as ActivationLike
 from kerashape_torch.config import Positive
 from kerashape_torch.constraints import ConstraintLike
-from kerashape_torch.errors import ShapeError
 from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layer import ANY, Layer
 from kerashape_torch.regularizers import RegularizerLike
@@ -86,11 +85,7 @@ class Activation(Layer):
     takes_integers = True  # as its function does
 
     def compute_output_shape(self, shape: Shape) -> Shape:
-        if self.activation != "glu":
-            return shape
-        if shape[-1] is not None and shape[-1] % 2:
-            raise ShapeError(f"last axis: 'glu' needs an even size to split, got {shape[-1]}")
-        return (*shape[:-1], None if shape[-1] is None else shape[-1] // 2)
+        return shape
 
     def layout(self, shape: Shape) -> str:
         return ANY

@@ -12,6 +12,7 @@ from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import number
 from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layer import Layer, channels_first_axis, channels_first_shape
+from kerashape_torch.layers.core import Activation as ActivationLayer
 from kerashape_torch.models import Model
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, Size, fixed, require_rank, to_text
@@ -41,7 +42,7 @@ class Holder(Layer, catalog=False):
 
     def hold(self) -> None:
         """Takes over naming the layers inside; a model inside names its own."""
-        members = inside(self)
+        members = _to_name(self)
         for layer in members:
             if layer._namer is None or layer._namer in members:
                 layer._namer = self
@@ -51,20 +52,28 @@ class Holder(Layer, catalog=False):
         return self if isinstance(first, Model) else first.computes_like()
 
     def assign_names(self) -> None:
-        for layer, name in number(inside(self)).items():
+        for layer, name in number(_to_name(self)).items():
             if layer._namer is self:
                 layer._auto_name = name
 
 
 def inside(layer: Layer, models_too: bool = False) -> list[Layer]:
     """Every layer inside a layer, however deep; also those of a model inside, if asked."""
+    return _walked(layer, lambda each: each.sublayers() if models_too or not isinstance(each, Model) else ())
+
+
+def _to_name(layer: Layer) -> list[Layer]:
+    """Every layer inside a layer that needs a name; a model inside names its own."""
+    return _walked(layer, lambda each: () if isinstance(each, Model) else each.layers_to_name())
+
+
+def _walked(layer: Layer, within: Callable[[Layer], Sequence[Layer]]) -> list[Layer]:
     found: list[Layer] = []
-    stack = list(layer.sublayers())
+    stack = list(within(layer))
     while stack:
         inner = stack.pop()
         found.append(inner)
-        if models_too or not isinstance(inner, Model):
-            stack.extend(inner.sublayers())
+        stack.extend(within(inner))
     return found
 
 
@@ -175,7 +184,11 @@ def activation_inside(layer: Layer, argument: str, shape: Shape, channels_first:
     ``shape`` is one step's in Keras' order; with ``channels_first`` the step itself runs in that order.
     """
     activation, rank = getattr(layer, argument), len(shape)
+    while isinstance(activation, ActivationLayer):
+        activation = activation.activation
     if not isinstance(activation, Layer):
+        if activations.shape_after(activation, shape) != shape:
+            raise ShapeError(f"{argument}={activation!r} makes another shape, and each step needs its own back")
         return activations.lowered(activation, partial(channels_first_axis, rank=rank) if channels_first else None)
     if activation.weight_specs(shape):
         raise ConfigError(f"{type(layer).__name__}({argument}={activation!r}): an activation inside a cell has no "

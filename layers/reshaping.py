@@ -398,15 +398,15 @@ class UpSampling2D(_UpSampling):
 
     def module(self, shape: Shape) -> Any:
         from torch import nn
-        from torch.nn.functional import interpolate
 
         from kerashape_torch.torch_modules import Function
+        from kerashape_torch.torch_modules.functions_images import interpolated
         from kerashape_torch.torch_modules.reshaping import LanczosUpsample
 
         if self.interpolation == "bilinear":
             return nn.Upsample(scale_factor=tuple(map(float, self._factors)), mode="bilinear")
         if self.interpolation == "bicubic":  # nn.Upsample has another kernel, and no way to ask for this one
-            return Function(interpolate, scale_factor=tuple(map(float, self._factors)), mode="bicubic", antialias=True)
+            return Function(interpolated, "bicubic", antialias=True, scale_factor=tuple(map(float, self._factors)))
         if self.interpolation.startswith("lanczos"):
             return LanczosUpsample((self._factors[0], self._factors[1]), radius=int(self.interpolation[-1]))
         return super().module(shape)

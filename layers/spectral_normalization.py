@@ -17,7 +17,7 @@ class SpectralNormalization(Wrapper):
     Keras says that it lets no masks through; when a model runs, the layer inside does, and so it is here.
 
     As in Keras the weight itself is changed, and the output has the dtype of the input: that of an ``Embedding`` is cut
-    to integers.
+    to integers. Around a layer with LoRA Keras cannot be trained; here the frozen kernel alone is divided.
 
     Input shape:  as the layer's
     Output shape: as the layer's
@@ -46,6 +46,8 @@ class SpectralNormalization(Wrapper):
         specs = part_specs(self.layer, shape, "layer")
         kernel = self._kernel(specs)
         vector = weight("vector_u", (1, kernel.shape[-1]), TruncatedNormal(stddev=0.02), trainable=False)
+        if getattr(self.layer, "lora_rank", None):  # the kernel is a sum then, and Keras' wrapper owns no part of it
+            return [vector, *specs]
         return [kernel, vector, *(spec for spec in specs if spec is not kernel)]
 
     def module(self, shape: Shape) -> Any:

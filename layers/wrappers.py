@@ -25,8 +25,8 @@ def _is_one_module(layer: Layer, shape: Any, order: str) -> bool:
     """Whether the layer's own module says all of it, in this order of axes."""
     if isinstance(layer, Model) or layer.layout(shape) not in (order, ANY):
         return False
-    activation = getattr(layer, "activation", None)
-    if layer.activation_is_inside or activation is None:
+    activation = layer.appended_activation
+    if activation is None:
         return True
     return not isinstance(activation, Layer) and activations.get(activation) is activations.linear
 
@@ -136,7 +136,6 @@ class Bidirectional(Holder):
     shape_arguments = ("sequences", "initial_state")
     supports_masking = True
     uses_mask = True
-    activation_is_inside = True
     _common: ClassVar[tuple[str, ...]] = ("stateful", "return_sequences", "return_state")
 
     layer: Any

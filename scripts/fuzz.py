@@ -28,6 +28,7 @@ def fuzz(kind: str, draws: int, seed: int) -> tuple[collections.Counter[str], li
     torch.set_num_threads(1)
     import fuzz_graphs
     import fuzz_layers
+    import fuzz_smaller
     import fuzzing
     from hypothesis import HealthCheck, Phase, given, settings
     from hypothesis import seed as seeded
@@ -48,7 +49,7 @@ def fuzz(kind: str, draws: int, seed: int) -> tuple[collections.Counter[str], li
         classes = tuple(sorted({each["object"] for each in program["layers"] if "object" in each}))
         what = (outcome.kind, classes) if kind == "layers" else (outcome.kind, outcome.text[:60])
         if what not in failures and len(failures) < 200:
-            small = fuzzing.minimised(program, outcome.kind)
+            small = fuzz_smaller.minimised(program, outcome.kind)
             failures[what] = {"kind": outcome.kind, "text": fuzzing.check(small).text, "program": small}
 
     run()

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import fuzzing
 from fuzz_layers import ALONG_THE_LAST, Source, a_cell, arguments, obj
+from fuzz_programs import made, result_of
+from fuzz_smaller import pruned
 from hypothesis import strategies as st
 
 import kerashape_torch as kt
@@ -75,7 +76,7 @@ class Drawn:
         self.program["steps"].append(step)
         step["gives"] = 1
         try:
-            given = flatten(fuzzing.result_of(kt, step, self.tensors, self.layers.__getitem__))
+            given = flatten(result_of(kt, step, self.tensors, self.layers.__getitem__))
             step["gives"] = len(given)
             self.tensors += given
         except Exception:  # of any class: the check says whether it is the right one
@@ -85,7 +86,7 @@ class Drawn:
         self.program["layers"].append(layer)
         self.layers.append(None)
         try:
-            self.layers[-1] = fuzzing.made(kt, layer)
+            self.layers[-1] = made(kt, layer)
         except Exception:
             self.refused = True
         return len(self.layers) - 1
@@ -122,10 +123,8 @@ def a_layer(d: Drawn) -> None:
         special(d, at, name)
         return
     args = arguments(s, name, shape, **_data_format(s, name, shape))
-    for argument in ("stateful", "lora_rank", "seed"):
+    for argument in ("stateful", "seed"):
         args.pop(argument, None)
-    if name.startswith("AveragePooling") and args.get("padding") == "same":
-        del args["padding"]
     if name in ("Flatten", "GlobalAveragePooling1D") and s.chance(80):
         args.pop("data_format", None)
     if args.get("activation") == "exponential":
@@ -167,7 +166,7 @@ def a_wrapped(d: Drawn, at: int, name: str) -> None:
         inner = s.pick({4: ["Conv2D", "Dense", "MaxPooling2D"], 3: ["LSTM", "Conv1D", "Dense", "Flatten"]}
                        .get(len(within), ["Dense", "Activation", "LayerNormalization"]))
     args = arguments(s, inner, within)
-    for argument in ("stateful", "seed", "lora_rank"):
+    for argument in ("stateful", "seed"):
         args.pop(argument, None)
     d.call(obj(name, layer={"object": f"layers.{inner}", "args": args}), [at])
 
@@ -320,14 +319,14 @@ def finished(d: Drawn) -> Json:
     """The program with its outputs: the last tensors, and now and then one from the middle."""
     s, count = d.s, len(d.program["inputs"])
     if d.refused:
-        return fuzzing.pruned(d.program)
+        return pruned(d.program)
     outputs = [len(d.tensors) - 1]
     made = range(count, len(d.tensors) - 1)
     for _ in range(s.int(0, 2)):
         if made and s.chance(60):
             outputs.append(s.pick(made))
     d.program["outputs"] = list(dict.fromkeys(outputs))
-    return fuzzing.pruned(d.program)
+    return pruned(d.program)
 
 
 def an_input(s: Source) -> Json:

@@ -25,9 +25,7 @@ NOT_DRAWN: dict[str, str] = {
     "InputLayer": "it has no module; every case has some",
     "Lambda": "its argument is a function",
     "MaxNumBoundingBoxes": "it takes a dict of boxes",
-    "RandomShear": "Keras cannot load the config that it writes",
     "StackedRNNCells": "drawn as the cell of an RNN",
-    "MelSpectrogram": "its numbers in decibels hang on the smallest of the input's; its recorded cases hold it",
     **dict.fromkeys(("CutMix", "MixUp"), "they take dicts; on images alone they do nothing"),
 }
 CLASSES = [name for name, cls in sorted(Layer.catalog().items()) if name == cls.__name__ and name not in NOT_DRAWN
@@ -36,6 +34,8 @@ ACTIVATIONS = ["relu", "tanh", "sigmoid", "linear", "elu", "selu", "gelu", "silu
                "hard_sigmoid", "hard_silu", "relu6", "mish", "celu", "log_sigmoid", "exponential", "tanh_shrink",
                "squareplus", "soft_shrink", "hard_shrink", "hard_tanh", "sparse_plus", "sparse_sigmoid"]
 ALONG_THE_LAST = ["softmax", "log_softmax", "sparsemax"]
+OBJECTS = [{"object": "layers.Activation", "args": {"activation": "tanh"}}, {"object": "layers.ReLU", "args": {}},
+           {"object": "layers.LeakyReLU", "args": {"negative_slope": 0.1}}]
 INITIALIZERS = ["zeros", "ones", "glorot_uniform", "he_normal", "lecun_normal", "random_normal", "truncated_normal",
                 {"object": "initializers.Constant", "args": {"value": 0.5}},
                 {"object": "initializers.HeUniform", "args": {"seed": 3}},
@@ -188,7 +188,7 @@ def _of(*options: Any) -> Callable[[Place], Any]:
 
 def _activation(p: Place) -> Any:
     inside = "LSTM" in p.cls.__name__ or "GRU" in p.cls.__name__ or "RNN" in p.cls.__name__
-    return p.source.pick([*ACTIVATIONS, *([] if inside else ALONG_THE_LAST)])
+    return p.source.pick([*ACTIVATIONS, *OBJECTS, "glu", *([] if inside else ALONG_THE_LAST)])
 
 
 def _values(p: Place) -> Any:
@@ -621,9 +621,24 @@ def spectrogram(s: Source, name: str) -> Json:
     return case_of(s, {"object": f"layers.{name}", "args": args}, "single", [shape], ["float32"])
 
 
+def mel(s: Source, name: str) -> Json:
+    length = s.pick([8, 16, 17])
+    args: dict[str, Any] = {"fft_length": length, "sequence_stride": s.pick([3, 4, 8]), "num_mel_bins": s.int(1, 5),
+                            "sampling_rate": s.pick([64, 100, 8000]), "min_freq": s.pick([0.0, 2.0, 20.0])}
+    if s.chance(40):
+        args["sequence_length"] = s.pick([8, length])
+    if s.chance(40):
+        args["power_to_db"] = False
+    if s.chance(40):
+        args |= {"top_db": s.pick([5.0, 80.0]), "mag_exp": s.pick([1.0, 2.0]), "ref_power": s.pick([1.0, 2.0])}
+    args["window"] = s.pick(["hann", "hamming", None])
+    shape = [None, *s.shape(s.pick([0, 0, 1]), free=0), s.int(10, 40)]
+    return case_of(s, {"object": f"layers.{name}", "args": args}, "single", [shape], ["float32"])
+
+
 def unary(s: Source, name: str) -> Json:
     shape = [None, *s.shape(s.int(1, 3))]
-    activation = s.pick([*ACTIVATIONS, *ALONG_THE_LAST, "glu"])
+    activation = s.pick([*ACTIVATIONS, *ALONG_THE_LAST, *OBJECTS, "glu"])
     if activation == "glu" and shape[-1] is not None and shape[-1] % 2:
         shape[-1] += 1
     return case_of(s, obj(name, activation=activation), "single", [shape])
@@ -636,7 +651,8 @@ FAMILIES: dict[str, Callable[[Source, str], Json]] = {
     "MultiHeadAttention": heads, "GroupQueryAttention": heads, **dict.fromkeys(CELLS, cell),
     **dict.fromkeys(("LSTM", "GRU", "SimpleRNN", "RNN"), recurrent), "Bidirectional": bidirectional,
     "TimeDistributed": wrapper, "SpectralNormalization": wrapper, "Pipeline": pipeline,
-    "Normalization": normalization, "STFTSpectrogram": spectrogram, "Activation": unary,
+    "Normalization": normalization, "STFTSpectrogram": spectrogram, "MelSpectrogram": mel,
+    "Activation": unary,
 }
 
 

@@ -211,6 +211,19 @@ def test_the_numbers_are_those_of_the_same_layer_in_keras() -> None:
     assert (again.name, again.units) == (theirs.name, 4)
 
 
+def test_a_layer_applies_its_own_activation() -> None:
+    """An attribute ``activation`` is a user's own: what is appended is that of Keras' layers alone."""
+    class Shifted(layers.Layer, catalog=False):
+        activation: Any = "tanh"
+
+        def call(self, x: Any) -> Any:
+            return kt.activations.get(self.activation)(x) + 2
+
+    x = torch.tensor([[-1.0, 2.0]])
+    torch.testing.assert_close(Shifted().to_torch((None, 2))(x), x.tanh() + 2)
+    torch.testing.assert_close(layers.TimeDistributed(Shifted()).to_torch((None, 1, 2))(x[None]), x[None].tanh() + 2)
+
+
 def test_several_tensors() -> None:
     x, y, z = kt.Input((3,)), kt.Input((3,)), kt.Input((3,))
     first, second = Pair()(x, y, scale=2.0)

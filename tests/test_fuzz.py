@@ -14,10 +14,6 @@ from harness import DATA
 
 KEPT = [json.loads(line) for line in (DATA / "fuzz_cases.jsonl").read_text().splitlines()]
 
-OPEN = {174: "Resizing with antialias and pad_to_aspect_ratio, to one column: cause not found"}
-"""Draws that fail, and what is known of them. One that begins to work must leave this table."""
-
-
 def hold(program: Any) -> None:
     outcome = fuzzing.check(program)
     assert outcome.kind in fuzzing.FINE, f"{outcome.kind}: {outcome.text}\n{json.dumps(program)}"
@@ -26,13 +22,8 @@ def hold(program: Any) -> None:
 @pytest.mark.parametrize("group", range(10))
 def test_layers(group: int) -> None:
     """The same draws on every machine; ``scripts/fuzz.py`` lets hypothesis draw others."""
-    for seed in set(range(30 * group, 30 * group + 30)) - set(OPEN):
+    for seed in range(30 * group, 30 * group + 30):
         hold(fuzz_layers.layer_case(fuzz_layers.Source(random.Random(seed).choice)))
-
-
-@pytest.mark.parametrize("seed", [pytest.param(seed, marks=pytest.mark.xfail(reason=OPEN[seed])) for seed in OPEN])
-def test_layers_that_differ(seed: int) -> None:
-    hold(fuzz_layers.layer_case(fuzz_layers.Source(random.Random(seed).choice)))
 
 
 @pytest.mark.parametrize("group", range(8))

@@ -112,6 +112,15 @@ def test_kernels_keep_a_constant_image(interpolation: str) -> None:
     torch.testing.assert_close(module(torch.ones(1, 4, 9, 2)), torch.ones(1, 8, 27, 2))
 
 
+@pytest.mark.parametrize("size", [(3, 1), (1, 3), (2, 2)])
+def test_a_kernel_does_not_mind_where_the_channels_lie(size: tuple[int, int]) -> None:
+    """torch 2.13 on a CPU computes an only column wrong with antialias where they lie last."""
+    x = numbers((2, *size, 3))
+    last, first = (layers.UpSampling2D((2, 1), data_format, "bicubic") for data_format in (None, "channels_first"))
+    expected = first.to_torch((None, 3, *size))(x.movedim(-1, 1).contiguous()).movedim(1, -1)
+    torch.testing.assert_close(last.to_torch((None, *size, 3))(x), expected)
+
+
 def test_area_is_nearest_at_whole_factors() -> None:
     x = numbers((1, 4, 5, 2))
     area, nearest = (layers.UpSampling2D(2, interpolation=name).to_torch((4, 5, 2))(x) for name in ("area", "nearest"))

@@ -310,8 +310,8 @@ class _Lowering:
         return path
 
     def _activate(self, layer: Layer, result: Any, order: str, specs: Any, prefix: str) -> Any:
-        activation = getattr(layer, "activation", None)
-        if activation is None or layer.activation_is_inside:
+        activation = layer.appended_activation
+        if activation is None:
             return result
         if isinstance(activation, Layer):
             return self._activation_layer(activation, result, order, specs, f"{prefix}{module_name(layer.name)}")
@@ -329,7 +329,8 @@ class _Lowering:
                           path: str) -> fx.Node:
         shape = channels_first_shape(specs.shape) if order == CHANNELS_FIRST else specs.shape
         working = activation.in_channels_first(len(shape)) if order == CHANNELS_FIRST else activation
-        return self._emit(activation, working, [shape], f"{path}_activation", (result,), {}, None)  # type: ignore[no-any-return]
+        result = self._emit(activation, working, [shape], f"{path}_activation", (result,), {}, None)
+        return self._activate(activation, result, order, specs, path)  # type: ignore[no-any-return]
 
     def _store(self, node: Node, result: Any, order: str, specs: Any) -> None:
         tensors = flatten(node.outputs)

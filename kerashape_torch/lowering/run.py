@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from kerashape_torch.lowering.weights import to_numpy
+from kerashape_torch.lowering.weights import to_numpy, to_tensor
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.torch_modules.recurrent import Recurrent
 from kerashape_torch.torch_modules.strings import gathered, is_text
@@ -47,7 +47,7 @@ def predict(module: nn.Module, inputs: Any, batch_size: int = 32) -> Any:
 def _tensor(x: Any, device: torch.device) -> Any:
     if is_text(x):
         return x
-    tensor = torch.as_tensor(np.asarray(x) if not isinstance(x, Tensor) else x)
+    tensor = to_tensor(x)
     if tensor.dtype == torch.float64:
         tensor = tensor.float()  # NumPy's default; Keras casts it to the model's float as well
     return tensor.to(device)

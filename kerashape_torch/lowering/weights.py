@@ -124,7 +124,7 @@ def converted(arrays: Sequence[Any], source: Layer, target: Layer) -> list[np.nd
     held: dict[str, Tensor] = {}
     for spec, array in zip(source.weight_specs(shape), arrays):
         for place in spec.places:
-            held[place.path] = to_place(torch.as_tensor(np.asarray(array)), place, len(spec.places))
+            held[place.path] = to_place(to_tensor(array), place, len(spec.places))
     specs = target.weight_specs(shape)
     if "bias_hh_l0" in held and not any(place.path == "bias_hh_l0" for spec in specs for place in spec.places):
         held["bias_ih_l0"] = held["bias_ih_l0"] + held["bias_hh_l0"]
@@ -210,7 +210,7 @@ def set_keras_weights(module: nn.Module, arrays: Iterable[Any] | Mapping[str, An
     given = _in_order(known, arrays)
     values = []
     for spec, layer, array in zip(known.specs, known.layers, given):
-        value = torch.as_tensor(np.asarray(array) if not isinstance(array, Tensor) else array)
+        value = to_tensor(array)
         if tuple(value.shape) != spec.shape:
             raise WeightsError(f"{layer}: {spec.full_path} is {to_text(spec.shape)}, got {to_text(tuple(value.shape))}")
         values.append(value)
@@ -237,6 +237,14 @@ def _in_order(known: KerasWeights, arrays: Iterable[Any] | Mapping[str, Any]) ->
 def get_keras_weights(module: nn.Module) -> list[np.ndarray[Any, Any]]:
     """Every weight as an array in Keras' order and layout: what ``keras_model.set_weights`` takes."""
     return [to_numpy(keras_value(module, spec)) for spec in keras_weights(module).specs]
+
+
+def to_tensor(array: Any) -> Tensor:
+    """A tensor of anything like an array, of the bfloat16 too that Keras' ``get_weights`` gives NumPy."""
+    if isinstance(array, Tensor):
+        return array
+    array = np.asarray(array)
+    return torch.as_tensor(array.astype(np.float32) if array.dtype.name == "bfloat16" else array)
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:

@@ -85,9 +85,16 @@ def resize(x: Tensor, size: tuple[int, int], interpolation: str, antialias: bool
                                antialias)
     else:
         smooth = interpolation != "nearest"
-        found = F.interpolate(wide, size, mode=interpolation if smooth else "nearest-exact",
-                              align_corners=False if smooth else None, antialias=antialias and smooth)
+        found = (interpolated(wide, interpolation, antialias, size=size) if smooth else
+                 F.interpolate(wide, size, mode="nearest-exact"))
     return in_dtype(found, x.dtype)
+
+
+def interpolated(x: Tensor, mode: str, antialias: bool, **sizes: Any) -> Tensor:
+    """``F.interpolate`` by a smooth kernel. Where the channels lie last in memory, torch 2.13 on a CPU computes an only
+    column wrong with antialias, so then they are put first."""
+    x = x.contiguous() if antialias else x
+    return F.interpolate(x, mode=mode, align_corners=False, antialias=antialias, **sizes)
 
 
 def window_of_aspect(height: int, width: int, target: tuple[int, int]) -> tuple[int, int, int, int]:

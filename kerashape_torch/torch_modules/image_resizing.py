@@ -12,6 +12,7 @@ from kerashape_torch.torch_modules.functions_images import (
     crop_to_aspect,
     cubic,
     in_dtype,
+    interpolated,
     pad_to_aspect,
     window_of_aspect,
 )
@@ -29,7 +30,7 @@ def resize(images: Tensor, size: tuple[int, int], interpolation: str = "bilinear
     if interpolation == "nearest":
         resized = functional.interpolate(values, size, mode="nearest-exact")
     elif interpolation == "bilinear":
-        resized = functional.interpolate(values, size, mode="bilinear", align_corners=False, antialias=antialias)
+        resized = interpolated(values, "bilinear", antialias, size=size)
     else:
         down = resizing_weights(images.shape[2], size[0], interpolation, antialias, images.device).to(values.dtype)
         across = resizing_weights(images.shape[3], size[1], interpolation, antialias, images.device).to(values.dtype)
