@@ -97,7 +97,7 @@ def upgraded_layer(name: str, config: Config, scope: Scope) -> tuple[str, Config
     """Class and config of a layer of Keras 1 in Keras 2's words; one of Keras 2 comes back as it is."""
     layer = str(config.get("name") or name.lower())
     if name in WITHOUT_EQUIVALENT and custom_object(name) is None:
-        refuse(layer, f"Keras 1's {name} has no equivalent today", _WITHOUT_EQUIVALENT[name])
+        refuse(layer, f"Keras 1's {name} has no equivalent today", WITHOUT_EQUIVALENT[name])
     is_old = next(old_forms({"class_name": name, "config": config}), None) is not None
     if name == "Merge":
         return _merge(config, layer)
@@ -239,9 +239,9 @@ def _merge(config: Config, layer: str) -> tuple[str, Config]:
     mode = config.get("mode", "sum")
     kept: Config = {key: config[key] for key in ("name", "trainable") if key in config}
     classes = {"sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum"}
-    if config.get("mode_type", "raw") != "raw" or not isinstance(mode, str):
+    if config.get("mode_type", "raw") != "raw":
         shape = config.get("output_shape") if config.get("output_shape_type", "raw") == "raw" else None
-        return "Lambda", {**kept, "function": objects.function(mode), "output_shape": shape,
+        return "Lambda", {**kept, "function": objects.function(mode, config["mode_type"]), "output_shape": shape,
                           "arguments": config.get("arguments") or {}}
     if mode in classes:
         return classes[mode], kept

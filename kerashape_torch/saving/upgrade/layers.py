@@ -143,11 +143,10 @@ def _slope(name: str, config: Config, scope: Scope, layer: str) -> tuple[str, Co
 
 @_rule("Lambda")
 def _lambda(name: str, config: Config, scope: Scope, layer: str) -> tuple[str, Config]:
-    for key in ("function", "mask"):
-        if config.get(f"{key}_type", "raw") != "raw" or isinstance(config.get(key), (list, str)):
-            config[key] = objects.function(config.get(key))
-    if config.get("output_shape_type", "raw") != "raw":
-        config["output_shape"] = objects.function(config.get("output_shape"))
+    for key in ("function", "mask", "output_shape"):
+        kind = config.get(f"{key}_type", "raw")
+        if kind != "raw" or (key != "output_shape" and isinstance(config.get(key), (list, str))):
+            config[key] = objects.function(config.get(key), kind)
     gone = ("function_type", "output_shape_type", "mask_type", "module", "output_shape_module", "mask_module")
     return name, {key: value for key, value in config.items() if key not in gone}
 
