@@ -74,7 +74,7 @@ def upgrade(config: Any, version: str | None = None, backend: str | None = None)
 
     >>> found = upgrade([{"class_name": "Dense", "config": {"output_dim": 3, "activation": "hard_sigmoid"}}])
     >>> found.config[0]["config"], found.version
-    ({'activation': 'keras2_hard_sigmoid', 'units': 3}, (1,))
+    ({'units': 3, 'activation': 'keras2_hard_sigmoid'}, (1,))
     >>> print(found.notes[0])
     dense: activation 'hard_sigmoid' is that of Keras 1 and 2: 0.2 * x + 0.5 between 0 and 1, not x / 6 + 0.5
     """

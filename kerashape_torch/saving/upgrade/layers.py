@@ -23,7 +23,8 @@ _CONV_RECURRENT = ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 _MEANINGLESS = {"implementation": ("SimpleRNN", "RNN", "SimpleRNNCell", "StackedRNNCells", *_RECURRENT),
                 "rng_type": (), "dynamic": (), "batch_input_shape": (), "input_dtype": (), "experimental_autocast": (),
                 "robust_masking": (), "softmax_robust_masking": (), "query_shape": (), "key_shape": (),
-                "value_shape": (), "noise_shape": ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
+                "value_shape": (), "causal": ("Attention", "AdditiveAttention"),  # which calls say today
+                "noise_shape": ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
                 **dict.fromkeys(("kernel_initializer", "kernel_regularizer", "kernel_constraint"), (
                     "SeparableConv1D", "SeparableConv2D", "DepthwiseConv1D", "DepthwiseConv2D"))}
 """Arguments that say how a layer once computed, and not what, or that it never used; for some classes, or for all."""
@@ -75,9 +76,9 @@ def _without_old_arguments(name: str, config: Config, layer: str) -> Config:
             continue
         if key in cls._fields:
             kept[key] = value
-        elif key in _NO_MORE and value not in (None, False, 1, []):
-            refuse(layer, f"{name}({key}={value!r}) is not taken: {_NO_MORE[key][0]}", _NO_MORE[key][1])
-        elif key not in _NO_MORE and value not in (None, False):
+        elif not (value is None or value is False or value == [] or (key == "groups" and value == 1)):
+            if key in _NO_MORE:
+                refuse(layer, f"{name}({key}={value!r}) is not taken: {_NO_MORE[key][0]}", _NO_MORE[key][1])
             kept[key] = value  # the layer says that it has no such argument
     return kept
 
