@@ -23,7 +23,7 @@ from kerashape_torch.saving.upgrade import RENAMED_CLASSES, to_keras3, upgrade
 Config = dict[str, Any]
 
 
-@pytest.mark.parametrize("name", ["", ".scope"])
+@pytest.mark.parametrize("name", ["", ".layers", ".scope"])
 def test_doctests(name: str) -> None:
     module = importlib.import_module(f"kerashape_torch.saving.upgrade{name}")
     done = doctest.testmod(module)
@@ -60,7 +60,8 @@ def test_the_backend_is_known() -> None:
 
 
 def test_configs_of_keras_3_come_back_as_they_are() -> None:
-    for layer in (layers.LSTM(4, recurrent_activation="hard_sigmoid", input_shape=(5, 3)), layers.CuDNNLSTM(3)):
+    for layer in (layers.LSTM(4, recurrent_activation="hard_sigmoid", input_shape=(5, 3)), layers.CuDNNLSTM(3),
+                  layers.RandomHeight(0.1), layers.MaxoutDense(3), layers.LocallyConnected1D(2, 2)):
         written = plain(Sequential([layer]).serialize())
         assert to_keras3(written) is written
         assert upgrade(written).notes == ()
@@ -158,6 +159,14 @@ def test_layers(name: str, config: Config, today: str, expected: Config) -> None
     made = plain(layer.get_config())
     assert type(layer).__name__ == today
     assert {key: made[key] for key in expected} == expected
+
+
+def test_open_sizes_of_einsum_dense_are_those_of_the_input_that_it_was_built_for() -> None:
+    old = {"class_name": "EinsumDense", "module": "keras.layers", "build_config": {"input_shape": [None, 5, 2]},
+           "config": {"name": "e", "equation": "abc,cd->abd", "output_shape": [None, 3], "bias_axes": "d"}}
+    for version, output in (("2.15.0", (None, 5, 3)), ("3.0.0", (None, None, 3))):
+        layer = deserialize_keras_object(to_keras3(sequential(old), version)["config"]["layers"][0])
+        assert layer.compute_output_shape((None, 5, 2)) == output
 
 
 def test_old_class_names_are_known() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -81,6 +82,21 @@ def _without_old_arguments(name: str, config: Config, layer: str) -> Config:
                 refuse(layer, f"{name}({key}={value!r}) is not taken: {_NO_MORE[key][0]}", _NO_MORE[key][1])
             kept[key] = value  # the layer says that it has no such argument
     return kept
+
+
+def einsum_sizes(config: Config, built_for: Any) -> Config:
+    """EinsumDense with the sizes that ``output_shape`` leaves open: Keras 2 has them from the input, Keras 3 has not.
+
+    >>> einsum_sizes({"equation": "abc,cd->abd", "output_shape": [None, 3]}, [None, 5, 2])["output_shape"]
+    [5, 3]
+    """
+    sides = re.fullmatch(r"(\w+),\w+->(\w+)", str(config.get("equation")))
+    wanted = config.get("output_shape")
+    if sides is None or not isinstance(wanted, list) or not isinstance(built_for, list):
+        return config
+    known = dict(zip(sides[1], built_for))
+    return {**config, "output_shape": [known.get(label) if size is None else size
+                                       for label, size in zip(sides[2][1:], wanted)]}
 
 
 # ---- classes with rules of their own ---------------------------------------------------------------------------------
