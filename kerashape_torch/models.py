@@ -566,17 +566,22 @@ def _in_keras3s_form(class_name: str, config: Any) -> Mapping[str, Any]:
 
 def model_from_json(text: str | bytes, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """A model from the text that ``to_json`` wrote, here or in any Keras."""
-    from kerashape_torch.saving import load_model
-
-    return load_model(json.loads(text), custom_objects=custom_objects)
+    return _model_from(json.loads(text), custom_objects)
 
 
 def model_from_yaml(text: str | bytes, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """A model from the text that ``to_yaml`` of Keras 1 or 2 wrote. It takes PyYAML to read."""
-    from kerashape_torch.saving import load_model
     from kerashape_torch.saving.upgrade.yaml_text import parse_yaml
 
-    return load_model(parse_yaml(text), custom_objects=custom_objects)
+    return _model_from(parse_yaml(text), custom_objects)
+
+
+def _model_from(config: Any, custom_objects: Mapping[str, Any] | None) -> Any:
+    from kerashape_torch.saving import load_model
+
+    if isinstance(config, (str, bytes)):  # which load_model would take for a path
+        raise ConfigError("the config of a model is a dict with 'class_name' and 'config'")
+    return load_model(config, custom_objects=custom_objects)
 
 
 def clone_model(model: Model) -> Model:

@@ -12,7 +12,7 @@ import numpy as np
 from kerashape_torch.models import Model
 
 FOLDER = harness.DATA / "legacy"
-FILES = ("models",)
+FILES = ("models", "tf_keras")
 
 
 def _read(file: str) -> dict[str, Any]:

@@ -74,12 +74,13 @@ def upgrade(config: Any, version: str | None = None, backend: str | None = None)
 
     >>> found = upgrade([{"class_name": "Dense", "config": {"output_dim": 3, "activation": "hard_sigmoid"}}])
     >>> found.config[0]["config"], found.version
-    ({'activation': 'keras2_hard_sigmoid', 'units': 3}, (1,))
+    ({'units': 3, 'activation': 'keras2_hard_sigmoid'}, (1,))
     >>> print(found.notes[0])
     dense: activation 'hard_sigmoid' is that of Keras 1 and 2: 0.2 * x + 0.5 between 0 and 1, not x / 6 + 0.5
     """
     origin = origin_of(config, version, backend)
-    is_new = origin.major >= 3 and next(old_forms(config), None) is None and _has_modules(config)
+    is_new = origin.major >= 3 and _has_modules(config) and (
+        _says_no_version(config, version) or next(old_forms(config), None) is None)
     scope = Scope(origin)
     made = config if is_new else upgraded_value(config, scope)
     return Upgraded(made, origin.version, tuple(scope.notes), origin, dict(scope.renamed))
@@ -88,6 +89,11 @@ def upgrade(config: Any, version: str | None = None, backend: str | None = None)
 def to_keras3(config: Any, version: str | None = None, backend: str | None = None) -> Any:
     """The config alone that :func:`upgrade` makes."""
     return upgrade(config, version, backend).config
+
+
+def _says_no_version(config: Any, version: str | None) -> bool:
+    """Then the forms have told the origin already."""
+    return version is None and not (isinstance(config, Mapping) and config.get("keras_version"))
 
 
 def _has_modules(config: Any) -> bool:

@@ -68,7 +68,7 @@ class _Graph:
             if _is_model(entry) and 0 not in used.get(name, {0}):
                 self.offsets[name] = 1
         self.split = op_layers.names_of_calls(entries, self.taken, scope)
-        self.sizes = sizes.Sizes(self.entries, self.structure)
+        self.sizes = sizes.Sizes({scope.name(name): entry for name, entry in self.entries.items()}, self.structure)
 
     def _references(self, value: Any) -> Iterator[list[Any]]:
         if self.is_reference(value):
@@ -105,7 +105,8 @@ class _Graph:
 
     def _tensor(self, name: str, call: int, index: int) -> Tensor:
         call -= self.offsets[name]
-        return self.split.get((name, call, index), Tensor(self.scope.name(name), call, index))
+        apart = self.split.get((name, call))
+        return Tensor(self.scope.name(name), call, index) if apart is None else Tensor(apart, 0, index)
 
     def call(self, written: Any) -> tuple[Any, Config]:
         """The first argument of a call, and the others by name."""
@@ -142,7 +143,7 @@ class _Graph:
 
     def op(self, entry: Config) -> list[Config]:
         """An op layer as ops, one chain of them for each call."""
-        if self.sizes.is_size(entry["name"]):
+        if self.sizes.is_size(self.scope.name(entry["name"])):
             return []
         made = []
         for number, written in enumerate(_calls(entry)):

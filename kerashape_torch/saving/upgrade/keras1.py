@@ -65,6 +65,10 @@ _MORE_ARGUMENTS: Mapping[str, frozenset[str]] = {
 }
 """Arguments of Keras 1 that are more than another name."""
 
+_ALL_ARGUMENTS: Mapping[str, frozenset[str]] = {
+    name: frozenset({*_ARGUMENTS.get(name, _ARGUMENTS.get(today, {})), *_MORE_ARGUMENTS.get(today, ())})
+    for name, today in {**{name: name for name in (*_ARGUMENTS, *_MORE_ARGUMENTS)}, **CLASSES}.items()}
+
 WITHOUT_EQUIVALENT = {
     "ParametricSoftplus": "a layer of your own: alpha * softplus(beta * x)",
     "SReLU": "a layer of your own with its four weights",
@@ -85,9 +89,7 @@ def old_forms(node: Mapping[str, Any]) -> Iterator[str]:
     name, config = node.get("class_name"), node.get("config")
     if not isinstance(name, str) or not isinstance(config, Mapping):
         return
-    today = CLASSES.get(name, name)
-    known = {*_ARGUMENTS.get(name, _ARGUMENTS.get(today, {})), *_MORE_ARGUMENTS.get(today, ())}
-    for argument in sorted(known & config.keys()):
+    for argument in sorted(_ALL_ARGUMENTS.get(name, frozenset()) & config.keys()):
         yield f"{config.get('name', name)!r} has {argument}"
     if name in WITHOUT_EQUIVALENT or (name == "Merge" and "mode" in config) or name == "TimeDistributedDense":
         yield f"there is a layer {name}"
@@ -239,9 +241,9 @@ def _merge(config: Config, layer: str) -> tuple[str, Config]:
     mode = config.get("mode", "sum")
     kept: Config = {key: config[key] for key in ("name", "trainable") if key in config}
     classes = {"sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum"}
-    if config.get("mode_type", "raw") != "raw" or not isinstance(mode, str):
+    if config.get("mode_type", "raw") != "raw":
         shape = config.get("output_shape") if config.get("output_shape_type", "raw") == "raw" else None
-        return "Lambda", {**kept, "function": objects.function(mode), "output_shape": shape,
+        return "Lambda", {**kept, "function": objects.function(mode, config["mode_type"]), "output_shape": shape,
                           "arguments": config.get("arguments") or {}}
     if mode in classes:
         return classes[mode], kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,7 +24,8 @@ _CONV_RECURRENT = ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 _MEANINGLESS = {"implementation": ("SimpleRNN", "RNN", "SimpleRNNCell", "StackedRNNCells", *_RECURRENT),
                 "rng_type": (), "dynamic": (), "batch_input_shape": (), "input_dtype": (), "experimental_autocast": (),
                 "robust_masking": (), "softmax_robust_masking": (), "query_shape": (), "key_shape": (),
-                "value_shape": (), "noise_shape": ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
+                "value_shape": (), "causal": ("Attention", "AdditiveAttention"),  # which calls say today
+                "noise_shape": ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
                 **dict.fromkeys(("kernel_initializer", "kernel_regularizer", "kernel_constraint"), (
                     "SeparableConv1D", "SeparableConv2D", "DepthwiseConv1D", "DepthwiseConv2D"))}
 """Arguments that say how a layer once computed, and not what, or that it never used; for some classes, or for all."""
@@ -75,11 +77,26 @@ def _without_old_arguments(name: str, config: Config, layer: str) -> Config:
             continue
         if key in cls._fields:
             kept[key] = value
-        elif key in _NO_MORE and value not in (None, False, 1, []):
-            refuse(layer, f"{name}({key}={value!r}) is not taken: {_NO_MORE[key][0]}", _NO_MORE[key][1])
-        elif key not in _NO_MORE and value not in (None, False):
+        elif not (value is None or value is False or value == [] or (key == "groups" and value == 1)):
+            if key in _NO_MORE:
+                refuse(layer, f"{name}({key}={value!r}) is not taken: {_NO_MORE[key][0]}", _NO_MORE[key][1])
             kept[key] = value  # the layer says that it has no such argument
     return kept
+
+
+def einsum_sizes(config: Config, built_for: Any) -> Config:
+    """EinsumDense with the sizes that ``output_shape`` leaves open: Keras 2 has them from the input, Keras 3 has not.
+
+    >>> einsum_sizes({"equation": "abc,cd->abd", "output_shape": [None, 3]}, [None, 5, 2])["output_shape"]
+    [5, 3]
+    """
+    sides = re.fullmatch(r"(\w+),\w+->(\w+)", str(config.get("equation")))
+    wanted = config.get("output_shape")
+    if sides is None or not isinstance(wanted, list) or not isinstance(built_for, list):
+        return config
+    known = dict(zip(sides[1], built_for))
+    return {**config, "output_shape": [known.get(label) if size is None else size
+                                       for label, size in zip(sides[2][1:], wanted)]}
 
 
 # ---- classes with rules of their own ---------------------------------------------------------------------------------
@@ -143,11 +160,10 @@ def _slope(name: str, config: Config, scope: Scope, layer: str) -> tuple[str, Co
 
 @_rule("Lambda")
 def _lambda(name: str, config: Config, scope: Scope, layer: str) -> tuple[str, Config]:
-    for key in ("function", "mask"):
-        if config.get(f"{key}_type", "raw") != "raw" or isinstance(config.get(key), (list, str)):
-            config[key] = objects.function(config.get(key))
-    if config.get("output_shape_type", "raw") != "raw":
-        config["output_shape"] = objects.function(config.get("output_shape"))
+    for key in ("function", "mask", "output_shape"):
+        kind = config.get(f"{key}_type", "raw")
+        if kind != "raw" or (key != "output_shape" and isinstance(config.get(key), (list, str))):
+            config[key] = objects.function(config.get(key), kind)
     gone = ("function_type", "output_shape_type", "mask_type", "module", "output_shape_module", "mask_module")
     return name, {key: value for key, value in config.items() if key not in gone}
 

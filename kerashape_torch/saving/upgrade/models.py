@@ -66,6 +66,8 @@ def _layer(written: Mapping[str, Any], scope: Scope) -> Config:
              for key, value in written["config"].items()}
     name, inner = keras1.upgraded_layer(name, inner, scope)
     name, inner = layers.upgraded_layer(name, inner, scope)
+    if name == "EinsumDense" and scope.origin.major < 3 and isinstance(written.get("build_config"), Mapping):
+        inner = layers.einsum_sizes(inner, written["build_config"].get("input_shape"))
     made = {**written, "class_name": name, "config": inner}
     if name in Layer.catalog():
         made.update(module="keras.layers", registered_name=None)

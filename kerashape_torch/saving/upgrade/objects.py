@@ -79,10 +79,16 @@ def dtype(value: Any) -> Any:
     return value
 
 
-def function(code: Any) -> Any:
-    """A function as Keras 3 writes it, from a name or from the bytecode of a lambda. Neither is ever run."""
-    if isinstance(code, str):
+def function(code: Any, kind: Any = None) -> Any:
+    """A function as Keras 3 writes it, from a name or from the bytecode of a lambda. Neither is ever run.
+
+    Args:
+        kind: ``"lambda"`` where the code is bytecode also as a string, as early versions of Keras 1 wrote it.
+    """
+    if isinstance(code, str) and kind != "lambda":
         return {"module": "builtins", "class_name": "function", "config": code, "registered_name": "function"}
+    if isinstance(code, str):
+        code = [code]
     if isinstance(code, (list, tuple)) and code:
         parts = [*code, None, None][:3]
         return {"class_name": "__lambda__", "config": dict(zip(("code", "defaults", "closure"), parts))}

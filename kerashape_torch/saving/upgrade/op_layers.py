@@ -8,7 +8,7 @@ from typing import Any
 
 from kerashape_torch.config import custom_object
 from kerashape_torch.saving.upgrade import objects
-from kerashape_torch.saving.upgrade.expressions import AsLayer, Tensor, layers_of, tensors_in, unused
+from kerashape_torch.saving.upgrade.expressions import AsLayer, layers_of, tensors_in, unused
 from kerashape_torch.saving.upgrade.scope import Scope, refuse
 from kerashape_torch.saving.upgrade.tensorflow import Untranslated, arguments_of_node, translated
 
@@ -26,15 +26,10 @@ def is_op_layer(entry: Mapping[str, Any]) -> bool:
     return name in _CLASSES
 
 
-def names_of_calls(entries: list[Config], taken: set[str], scope: Scope) -> dict[tuple[str, int, int], Tensor]:
+def names_of_calls(entries: list[Config], taken: set[str], scope: Scope) -> dict[tuple[str, int], str]:
     """An op is called once: the further calls of an op layer become layers with names of their own."""
-    found: dict[tuple[str, int, int], Tensor] = {}
-    for entry in entries:
-        if is_op_layer(entry):
-            for call in range(1, len(entry.get("inbound_nodes") or ())):
-                name = unused(f"{scope.name(entry['name'])}_{call}", taken)
-                found.update(((entry["name"], call, index), Tensor(name, 0, index)) for index in range(64))
-    return found
+    return {(entry["name"], call): unused(f"{scope.name(entry['name'])}_{call}", taken)
+            for entry in entries if is_op_layer(entry) for call in range(1, len(entry.get("inbound_nodes") or ()))}
 
 
 def as_layers(entry: Config, name: str, first: Any, kwargs: Config, taken: set[str]) -> list[Config]:

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from kerashape_torch.layer import Layer
 from kerashape_torch.saving.upgrade import keras1
 
 _OLD_MODULES = ("tf_keras", "tensorflow.python.keras", "keras.engine", "keras.src.engine", "keras.layers.core.",
                 "keras.src.layers.core.tf_op_layer", "keras.src.saving.legacy")
 _OLD_CLASSES = {"Policy", "PolicyV1", "TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"}
-_OLD_FIELDS = {"batch_input_shape", "time_major", "rng_type"}
+_OLD_FIELDS = ("batch_input_shape", "time_major", "rng_type")
 
 
 class Origin(NamedTuple):
@@ -33,9 +34,9 @@ def origin_of(config: Any, version: str | None = None, backend: str | None = Non
     text = version or stated.get("keras_version")
     backend = backend or stated.get("backend")
     found = _parsed(str(text)) if text else None
-    forms = {major for major, _ in old_forms(config)} if found is None else set()
-    return Origin(found or ((min(forms),) if forms else (3,)), str(backend) if backend else None,
-                  str(text).endswith("-tf") or bool(found and (2, 4) <= found < (3,)) or _names_tensorflow(config))
+    found = found or (min((major for major, _ in old_forms(config)), default=3),)
+    of_tensorflow = found[0] < 3 and (str(text).endswith("-tf") or found >= (2, 4) or _names_tensorflow(config))
+    return Origin(found, str(backend) if backend else None, of_tensorflow)
 
 
 def _parsed(text: str) -> tuple[int, ...] | None:
@@ -68,19 +69,28 @@ def old_forms(config: Any) -> Iterator[tuple[int, str]]:
 
 
 def _old_forms(node: Mapping[str, Any]) -> Iterator[str]:
-    module, calls, inner = node.get("module"), node.get("inbound_nodes"), node.get("config")
+    module, name = node.get("module"), node.get("class_name")
     if isinstance(module, str) and module.startswith(_OLD_MODULES):
         yield f"a class comes from {module}"
-    if node.get("class_name") in _OLD_CLASSES:
-        yield f"there is a {node['class_name']}"
+    if name is None:
+        return
+    calls, inner = node.get("inbound_nodes"), node.get("config")
+    if isinstance(name, str) and name in _OLD_CLASSES:
+        yield f"there is a {name}"
     if isinstance(calls, (list, tuple)) and any(not is_call_of_keras3(call) for call in calls):
         yield f"the calls of {node.get('name', 'a layer')!r} are written as lists"
-    if node.get("class_name") == "Sequential" and isinstance(inner, (list, tuple)):
+    if name == "Sequential" and isinstance(inner, (list, tuple)):
         yield "a Sequential model is written as a list"
     if isinstance(inner, Mapping):
-        own = ("time_major",) if str(node.get("class_name")).startswith("CuDNN") else ()
-        for field in sorted(_OLD_FIELDS & inner.keys() - set(own)):
-            yield f"{inner.get('name', 'a layer')!r} has {field}"
+        for field in _OLD_FIELDS:
+            if field in inner and not _has_argument(name, field):
+                yield f"{inner.get('name', 'a layer')!r} has {field}"
+
+
+def _has_argument(name: Any, argument: str) -> bool:
+    """Whether a layer that is here for the sake of old files has such an argument of its own, and writes it."""
+    cls = Layer.catalog().get(name) if isinstance(name, str) else None
+    return cls is not None and argument in cls._own_arguments()
 
 
 def is_call_of_keras3(call: Any) -> bool:
