@@ -15,7 +15,7 @@ from kerashape_torch.errors import KerashapeError, WeightsError
 from kerashape_torch.layer import Layer
 from kerashape_torch.lowering.lower import Binding
 from kerashape_torch.shape import to_text
-from kerashape_torch.weight_paths import Kept
+from kerashape_torch.weight_paths import Layout
 from kerashape_torch.weights import Place, WeightSpec
 
 _M = TypeVar("_M", bound=nn.Module)
@@ -27,7 +27,7 @@ class KerasWeights:
     def __init__(self, bindings: Sequence[Binding]) -> None:
         self.specs = [binding.spec for binding in bindings]
         self.layers = [binding.layer.describe() for binding in bindings]
-        self.kept: list[Kept] = []  # where a file keeps them, for :mod:`kerashape_torch.saving`
+        self.layout = Layout([], [])  # where a file keeps them, for :mod:`kerashape_torch.saving`
 
 
 def keras_weights(module: nn.Module) -> KerasWeights:
@@ -174,13 +174,13 @@ def restore(module: nn.Module, bindings: Sequence[Binding]) -> set[int]:
     filled = set()
     for binding in bindings:
         index = counts[binding.layer] = counts.get(binding.layer, -1) + 1
-        if binding.layer.saved_weights is not None:
-            value = torch.as_tensor(binding.layer.saved_weights[index])
-            if tuple(value.shape) != binding.spec.shape:
+        saved = None if binding.layer.saved_weights is None else binding.layer.saved_weights[index]
+        if saved is not None:
+            if tuple(saved.shape) != binding.spec.shape:
                 raise WeightsError(f"{binding.layer.describe()} came with a {binding.spec.name} of "
-                                   f"{to_text(tuple(value.shape))}, and this input asks for "
+                                   f"{to_text(tuple(saved.shape))}, and this input asks for "
                                    f"{to_text(binding.spec.shape)}")
-            assign(module, binding.spec, value)
+            assign(module, binding.spec, torch.as_tensor(np.asarray(saved)))
             filled.add(id(binding.spec))
     return filled
 
