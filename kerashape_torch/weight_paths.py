@@ -116,13 +116,13 @@ def _groups(layers: Iterable[Layer]) -> Iterator[tuple[Layer, str]]:
 def _kept(layer: Layer, group: str) -> list[Kept]:
     counts: Counter[str] = Counter()
     found = []
-    normalizes = type(layer).__name__ == "SpectralNormalization"
+    owner, name, normalizes = layer.describe(), layer.name, type(layer).__name__ == "SpectralNormalization"
     if normalizes:
         counts[f"{group}/vars"] = 1  # Keras keeps the wrapped kernel here once more, before its own vector
     for spec in layer.weights:
         attributes, inner = _attributes(layer, spec.full_path.split("/")[:-1])
         where = "/".join((group, *attributes, "vars"))
-        place = Kept(layer.describe(), spec, "", (), layer.name, where, type(inner).__name__,
+        place = Kept(owner, spec, "", (), name, where, type(inner).__name__,
                      getattr(inner, "data_format", None) == "channels_first")
         if spec.factor is None:
             is_kernel = normalizes and spec.name in ("kernel", "embeddings")

@@ -13,7 +13,14 @@ from kerashape_torch.lowering.fusion import fuse
 from kerashape_torch.lowering.lazy import LazyModel
 from kerashape_torch.lowering.lower import Lowered, lower
 from kerashape_torch.lowering.signature import KerasSignature
-from kerashape_torch.lowering.weights import KerasWeights, initialize, keras_weights, materialize, restore
+from kerashape_torch.lowering.weights import (
+    KerasWeights,
+    initialize,
+    keras_weights,
+    materialize,
+    restore,
+    weight_dtypes,
+)
 from kerashape_torch.models import Model
 from kerashape_torch.standalone import alone, twin, with_batch
 from kerashape_torch.weight_paths import weight_layout
@@ -55,12 +62,13 @@ def _compile(model: Model, device: Any, dtype: Any, layout: str, weights: bool) 
     module = assemble(lowered, model.name)
     known = keras_weights(module)
     known.layout = weight_layout(model)
+    drawn_in = weight_dtypes(module)
+    if dtype is not None:
+        module.to(dtype)  # while it has no memory
     materialize(module, device or torch.device("cpu"))
     if weights and (device is None or device.type != "meta"):
         saved = restore(module, lowered.bindings)
-        initialize(module, only=lambda spec: id(spec) not in saved)
-    if dtype is not None:
-        module.to(dtype)
+        initialize(module, only=lambda spec: id(spec) not in saved, dtypes=drawn_in)
     return module.eval()
 
 

@@ -126,7 +126,7 @@ def _single_layers(kept: Sequence[Kept]) -> list[list[int]]:
 def is_by_layer(file: H5File) -> bool:
     """Whether a file, at its root, is laid out layer by layer."""
     with file.refusing_damage():
-        return any(name in file.root.attrs for name in ("layer_names", "layer_names0", "nb_layers")) \
+        return any(map(file.has_attribute, ("layer_names", "layer_names0", "nb_layers"))) \
             or file.child(file.root, "model_weights") is not None
 
 
@@ -135,7 +135,7 @@ def by_layer(file: H5File, names_are_known: bool = False) -> ByLayer:
     with file.refusing_damage():
         group = file.child(file.root, "model_weights")
         group = file.root if group is None else group
-        if "nb_layers" in group.attrs:
+        if file.has_attribute("nb_layers", group):
             layers, version = _numbered(file, group), "0"
         else:
             layers = [(name, _arrays(file, group, name)) for name in file.texts("layer_names", group)]
@@ -148,7 +148,7 @@ def by_layer(file: H5File, names_are_known: bool = False) -> ByLayer:
 
 def _arrays(file: H5File, group: Any, name: str) -> list[Stored]:
     layer = file.at(name, group)
-    if layer is None or not hasattr(layer, "keys"):
+    if not file.is_group(layer):
         raise WeightsError(f"{file.name} names a layer {name}, and has no group for it")
     return [_array(file, layer, path) for path in file.texts("weight_names", layer)]
 
@@ -156,19 +156,19 @@ def _arrays(file: H5File, group: Any, name: str) -> list[Stored]:
 def _numbered(file: H5File, group: Any) -> list[tuple[str, list[Stored]]]:
     """The first of all layouts: ``layer_0/param_0``."""
     found = []
-    for i in range(min(int(group.attrs["nb_layers"]), len(group))):
+    for i in range(min(file.integer("nb_layers", group), len(group))):
         layer = file.child(group, f"layer_{i}")
-        if layer is None:
+        if not file.is_group(layer):
             raise WeightsError(f"{file.name} has no layer_{i}")
-        found.append((f"layer_{i}", [_array(file, layer, f"param_{j}")
-                                     for j in range(min(int(layer.attrs["nb_params"]), len(layer)))]))
+        count = min(file.integer("nb_params", layer), len(layer))
+        found.append((f"layer_{i}", [_array(file, layer, f"param_{j}") for j in range(count)]))
     return found
 
 
 def _array(file: H5File, layer: Any, path: str) -> Stored:
     above, _, name = path.rpartition("/")
     group = file.at(above, layer) if above else layer
-    found = None if group is None or not hasattr(group, "keys") else file.array(group, name)
+    found = file.array(group, name) if file.is_group(group) else None
     if found is None:
-        raise WeightsError(f"{file.name} names an array {path} of {layer.name}, and has none there")
+        raise WeightsError(f"{file.name} names an array {path} of {file.path_of(layer)}, and has none there")
     return found

@@ -195,16 +195,14 @@ def load_weights(target: Any, filepath: Any, by_name: bool = False, skip_mismatc
             raise WeightsError("by_name and skip_mismatch are for files of Keras, not for .safetensors")
         _load_safetensors(target, where)
     else:
-        import torch
-
         from kerashape_torch.lowering import keras_weights
-        from kerashape_torch.lowering.weights import assign
+        from kerashape_torch.lowering.weights import fill
 
         known = keras_weights(target)
         found = read_weights(where).find(known.layout, by_name, skip_mismatch)
         for spec, array in zip(known.specs, found, strict=True):
             if array is not None:
-                assign(target, spec, torch.as_tensor(array.read()))
+                fill(target, spec, array)
 
 
 def save_weights(module: nn.Module, filepath: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ class Stored(ABC):
         Raises:
             WeightsError: the file is damaged, or has changed.
         """
+
+    def blocks(self) -> Iterator[tuple[Any, np.ndarray[Any, Any]]]:
+        """The numbers in one piece or several, each with the index of its place, so that few are in memory at once."""
+        yield ..., self.read()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         array = self.read()
