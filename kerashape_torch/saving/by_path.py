@@ -92,7 +92,7 @@ class ByPath:
                     raise
                 problems.append((wanted[0], error))
         if problems:
-            _warn_of(problems)
+            warn_of(problems)
         elif not skip_mismatch:
             self._check_for_others(layout.kept)
         return [found.get(kept.path) if kept.path else zeros(kept.spec.shape) for kept in layout.kept]
@@ -155,7 +155,7 @@ def _of(kept: Kept) -> str:
     return f"{kept.owner}: {kept.spec.full_path}"
 
 
-def _warn_of(problems: Sequence[tuple[Kept, WeightsError]]) -> None:
+def warn_of(problems: Sequence[tuple[Kept, WeightsError]]) -> None:
     """As Keras does: once, with the first cause and the list."""
     owners = ", ".join(dict.fromkeys(kept.owner.split(" = ")[0] for kept, _ in problems))
     warnings.warn(f"{len(problems)} objects could not be loaded and were skipped: {owners}. The first: "

@@ -39,22 +39,33 @@ class Stretch(io.RawIOBase):
     """A stretch of a file on disk, as a file for reading. It stays open: the path may go, the contents may not change.
 
     Args:
-        path: the file on disk.
+        file: the file on disk, open.
+        name: how errors speak of it.
         start, size: the stretch; all of the file if not given.
         checksum: the CRC-32 of the contents, where it is known; :meth:`check` holds the contents against it.
+        within: the stretch that this one is a part of.
     """
 
-    def __init__(self, path: Path | IO[bytes], start: int = 0, size: int | None = None,
-                 checksum: int | None = None, name: str = "") -> None:
+    def __init__(self, file: IO[bytes], name: str, start: int = 0, size: int | None = None,
+                 checksum: int | None = None, within: Stretch | None = None) -> None:
         super().__init__()
-        self._file: IO[bytes] = path.open("rb", buffering=0) if isinstance(path, Path) else path
-        weakref.finalize(self, self._file.close)
-        self.name = name or (path.name if isinstance(path, Path) else "the file")
-        self._state = self._now()
+        self.name, self._file, self._within = name, file, within
+        if within is None:
+            weakref.finalize(self, file.close)
+        self._lock = threading.RLock() if within is None else within._lock
+        self._state = self._now() if within is None else within._state
         self._start, self._size = start, self._state[0] - start if size is None else size
         self._at = 0
         self._checksum = checksum
-        self._lock = threading.RLock()
+
+    @classmethod
+    def of(cls, path: Path) -> Stretch:
+        """All of a file."""
+        return cls(path.open("rb", buffering=0), path.name)
+
+    def part(self, start: int, size: int, checksum: int | None = None) -> Stretch:
+        """A stretch of this one."""
+        return Stretch(self._file, self.name, self._start + start, size, checksum, self)
 
     def _now(self) -> tuple[int, int]:
         state = os.fstat(self._file.fileno())
@@ -128,7 +139,7 @@ class Directory:
         return limited(self._inside(name))
 
     def open(self, name: str) -> Stretch:
-        return Stretch(self._inside(name))
+        return Stretch.of(self._inside(name))
 
     def _inside(self, name: str) -> Path:
         if not _is_inside(name):
@@ -147,10 +158,10 @@ def _is_inside(name: str) -> bool:
 class Zip:
     """A zip archive. Members that lie in it uncompressed, as Keras writes them, are read where they lie."""
 
-    def __init__(self, path: Path | Stretch) -> None:
-        self.path, self.name = path, path.name
+    def __init__(self, file: Stretch) -> None:
+        self._file, self.name = file, file.name
         try:
-            with zipfile.ZipFile(path) as archive:
+            with zipfile.ZipFile(file) as archive:  # type: ignore[arg-type]  # it takes any file, whatever its stub says
                 self._members: dict[str, list[zipfile.ZipInfo]] = {}
                 for info in archive.infolist():
                     self._members.setdefault(info.filename.replace("\\", "/"), []).append(info)
@@ -167,7 +178,7 @@ class Zip:
         """The contents of a small member, such as a config."""
         info = self._member(name, CONFIG_LIMIT)
         try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(info) as member:
+            with zipfile.ZipFile(self._file) as archive, archive.open(info) as member:
                 return member.read()  # zipfile gives no more than the size that was checked
         except _DAMAGE as error:
             raise ConfigError(f"{self.name} is a damaged archive: {error}") from error
@@ -176,32 +187,31 @@ class Zip:
         """A member as a file: where it lies in the archive or, if it is compressed, unpacked to a nameless one."""
         info = self._member(name)
         try:
-            if info.compress_type != zipfile.ZIP_STORED or not isinstance(self.path, Path):
+            if info.compress_type != zipfile.ZIP_STORED:
                 return self._unpacked(info)
-            with self.path.open("rb") as file:
-                file.seek(info.header_offset)
-                header = file.read(30)
+            self._file.seek(info.header_offset)
+            header = self._file.read(30) or b""
             if header[:4] != b"PK\x03\x04" or info.compress_size != info.file_size:
                 raise ConfigError(f"{self.name} is a damaged archive: the header of {name} is not sound")
             # the lengths of the name and the extra field stand before the data, and may differ from the directory's
             start = info.header_offset + 30 + int.from_bytes(header[26:28], "little") \
                 + int.from_bytes(header[28:30], "little")
-            if start + info.file_size > self.path.stat().st_size:
+            if start + info.file_size > len(self._file):
                 raise ConfigError(f"{self.name} is a damaged archive: it ends within {name}")
-            return Stretch(self.path, start, info.file_size, info.CRC, self.name)
+            return self._file.part(start, info.file_size, info.CRC)
         except _DAMAGE as error:
             raise ConfigError(f"{self.name} is a damaged archive: {error}") from error
 
     def _unpacked(self, info: zipfile.ZipInfo) -> Stretch:
         file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # the stretch closes it
         try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(info) as member:
+            with zipfile.ZipFile(self._file) as archive, archive.open(info) as member:
                 while block := member.read(_BLOCK):
                     file.write(block)
         except BaseException:
             file.close()
             raise
-        return Stretch(file, 0, info.file_size, name=self.name)
+        return Stretch(file, self.name)
 
     def _member(self, name: str, limit: int | None = None) -> zipfile.ZipInfo:
         found = self._members.get(name, [])

@@ -12,11 +12,15 @@ from kerashape_torch.saving.by_path import ByPath, groups_of
 from kerashape_torch.saving.containers import Directory, Stretch, Zip, first_bytes, limited, local_path
 from kerashape_torch.saving.h5 import H5File
 from kerashape_torch.saving.legacy_h5 import by_layer, is_by_layer
+from kerashape_torch.saving.npz import npz_weights
+from kerashape_torch.saving.sharded import is_shard_map, sharded_weights
 from kerashape_torch.saving.stored import Stored
+from kerashape_torch.saving.tfjs import is_tfjs, tfjs_config, tfjs_weights
 from kerashape_torch.saving.upgrade.yaml_text import parse_yaml
 from kerashape_torch.weight_paths import Kept, Layout
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+SHARD_MAP = "model.weights.json"
 
 
 class Weights(Protocol):
@@ -60,10 +64,10 @@ def read(path: Any, weights: bool = True) -> Contents:
         return _of_container(Directory(where), weights)
     start = first_bytes(where)
     if start.startswith(b"PK"):
-        return _of_container(Zip(where), weights)
+        return _of_container(Zip(Stretch.of(where)), weights)
     if start.startswith(b"\x89HDF"):
         return _of_h5(where, weights)
-    return _of_json(where, (parse_yaml if where.suffix in (".yaml", ".yml") else parse_json)(limited(where), where.name))
+    return _of_json(where, weights)
 
 
 def read_weights(path: Any) -> Weights:
@@ -73,9 +77,11 @@ def read_weights(path: Any) -> Weights:
     if where.is_dir():
         found = _weights_of_container(Directory(where))
     elif first_bytes(where).startswith(b"PK"):
-        found = _weights_of_container(Zip(where))
+        found = _weights_of_container(Zip(Stretch.of(where)))
+    elif first_bytes(where).lstrip().startswith(b"{"):
+        found = _weights_of_json(where)
     else:
-        found = _weights_of_h5(H5File(Stretch(where), where.name))
+        found = _weights_of_h5(H5File(Stretch.of(where), where.name))
     if found is None:
         raise WeightsError(f"{where.name} holds no weights")
     return found
@@ -99,10 +105,13 @@ def _of_container(container: Directory | Zip, weights: bool) -> Contents:
 def _weights_of_container(container: Directory | Zip) -> Weights | None:
     if container.has(WEIGHTS):
         return _weights_of_h5(H5File(container.open(WEIGHTS), container.name))
-    for name in ("model.weights.npz", "model.weights.json"):
-        if container.has(name):
-            raise ConfigError(f"{container.name} keeps its weights in {name}, which is not read. "
-                              "Save it in Keras as HDF5, in one file")
+    if container.has(SHARD_MAP):
+        found = parse_json(container.text(SHARD_MAP), SHARD_MAP)
+        if not is_shard_map(found):
+            raise WeightsError(f"{container.name}: {SHARD_MAP} is no map of weights")
+        return sharded_weights(found, container, container.name)
+    if container.has("model.weights.npz"):
+        return npz_weights(Zip(container.open("model.weights.npz")))
     return None
 
 
@@ -111,7 +120,7 @@ def _weights_of_h5(file: H5File) -> Weights:
 
 
 def _of_h5(where: Path, weights: bool) -> Contents:
-    file = H5File(Stretch(where), where.name)
+    file = H5File(Stretch.of(where), where.name)
     with file.refusing_damage():
         text = file.text("model_config")
         training = file.text("training_config")
@@ -123,5 +132,24 @@ def _of_h5(where: Path, weights: bool) -> Contents:
                     version, backend, None if training is None else parse_json(training, "training_config"))
 
 
-def _of_json(where: Path, config: Any) -> Contents:
-    return Contents(config)
+def _of_json(where: Path, weights: bool) -> Contents:
+    parse = parse_yaml if where.suffix in (".yaml", ".yml") else parse_json
+    found = parse(limited(where), where.name)
+    if is_shard_map(found):
+        raise ConfigError(f"{where.name} holds weights only, and no model. Make the model and use "
+                          "kerashape_torch.saving.load_weights(model, path)")
+    if not is_tfjs(found):
+        return Contents(found)
+    topology = found["modelTopology"]
+    config = tfjs_config(found, where.name)
+    version, backend = (str(topology.get(key) or config.get(key) or "") for key in ("keras_version", "backend"))
+    return Contents(config, tfjs_weights(found, Directory(where.parent), where.name) if weights else None,
+                    version if version[:1].isdigit() else None, backend or None,
+                    found.get("trainingConfig", topology.get("training_config")))
+
+
+def _weights_of_json(where: Path) -> Weights | None:
+    found = parse_json(limited(where), where.name)
+    if is_shard_map(found):
+        return sharded_weights(found, Directory(where.parent), where.name)
+    return tfjs_weights(found, Directory(where.parent), where.name) if is_tfjs(found) else None
