@@ -335,11 +335,12 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_other_extensions_are_refused(tmp_path: Path) -> None:
     model = Sequential([Dense(2, input_shape=(3,))])
-    for name in ("model.h5", "model", "model.txt"):
-        with pytest.raises(ConfigError, match=r"saved as \.keras or \.json"):
+    for name in ("model", "model.txt"):
+        with pytest.raises(ConfigError, match=r"saved as \.keras, \.h5 or \.json"):
             model.save(tmp_path / name)
-    with pytest.raises(KerashapeError, match=r"saved as \.weights\.h5 or \.safetensors"):
-        saving.save_weights(model.to_torch(), tmp_path / "model.pt")
+    for source, name in ((model.to_torch(), "model.pt"), (model, "model.safetensors")):
+        with pytest.raises(KerashapeError, match=r"saved as \.weights\.h5, or those of a module as \.safetensors"):
+            saving.save_weights(source, tmp_path / name)
     with pytest.raises(ConfigError, match="holds no weights"):
         saving.save_model(model, tmp_path / "model.json", weights=model.to_torch())
 

@@ -52,8 +52,8 @@ class Stretch(io.RawIOBase):
         self.name, self._file, self._within = name, file, within
         if within is None:
             weakref.finalize(self, file.close)
-        self._lock = threading.RLock() if within is None else within._lock
-        self._state = self._now() if within is None else within._state
+        self._lock: Any = threading.RLock() if within is None else within._lock
+        self._state: tuple[int, int] = self._now() if within is None else within._state
         self._start, self._size = start, self._state[0] - start if size is None else size
         self._at = 0
         self._checksum = checksum
@@ -161,7 +161,7 @@ class Zip:
     def __init__(self, file: Stretch) -> None:
         self._file, self.name = file, file.name
         try:
-            with zipfile.ZipFile(file) as archive:  # type: ignore[arg-type]  # it takes any file, whatever its stub says
+            with zipfile.ZipFile(file) as archive:
                 self._members: dict[str, list[zipfile.ZipInfo]] = {}
                 for info in archive.infolist():
                     self._members.setdefault(info.filename.replace("\\", "/"), []).append(info)

@@ -6,7 +6,8 @@ The layers of a model inside a model are one list: all that is trainable, then a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kerashape_torch.errors import WeightsError
@@ -172,3 +173,59 @@ def _array(file: H5File, layer: Any, path: str) -> Stored:
     if found is None:
         raise WeightsError(f"{file.name} names an array {path} of {file.path_of(layer)}, and has none there")
     return found
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------------
+
+_HEADER_LIMIT = 64_512
+"""What Keras puts into one attribute; HDF5 takes no more than 64 KiB."""
+
+
+def write_by_layer(path: Any, names: Sequence[str], layout: Layout, arrays: Sequence[Any],
+                   attributes: Mapping[str, str]) -> None:
+    """A whole model's ``.h5``, which Keras 2 and 3 load; each array is read only when it is written.
+
+    Args:
+        path: of the file.
+        names: all layers of the model, in Keras' order.
+        layout: of its weights.
+        arrays: for each weight.
+        attributes: of the file: the config and the version of Keras.
+    """
+    import h5py
+    import numpy as np
+
+    own = dict(layout.layers)
+    with h5py.File(path, "w") as file:
+        file.attrs.update(attributes)
+        group = file.create_group("model_weights")
+        group.attrs["keras_version"], group.attrs["backend"] = attributes["keras_version"], attributes["backend"]
+        _write_texts(group, "layer_names", names)
+        for name in [*sorted(names), TOP]:  # sorted, as Keras does, so that no name is in the way of a longer one
+            layer = group.create_group(name)
+            numbers = own.get(name, [])
+            paths = _unique(f"{layout.kept[i].layer}/{layout.kept[i].spec.full_path}" for i in numbers)
+            _write_texts(layer, "weight_names", paths)
+            for number, place in zip(numbers, paths):
+                layer.create_dataset(place, data=np.asarray(arrays[number]))
+
+
+def _unique(paths: Iterable[str]) -> list[str]:
+    counts: Counter[str] = Counter()
+    found = []
+    for path in paths:
+        found.append(f"{path}_{counts[path]}" if counts[path] else path)
+        counts[path] += 1
+    return found
+
+
+def _write_texts(group: Any, name: str, texts: Sequence[str]) -> None:
+    """An attribute of several texts, in parts where it would be too long, as Keras parts it."""
+    import numpy as np
+
+    data = np.array([text.encode() for text in texts], dtype="S") if texts else np.zeros(0, "S1")
+    parts = 1
+    while any(part.nbytes > _HEADER_LIMIT for part in np.array_split(data, parts)):
+        parts += 1
+    for i, part in enumerate(np.array_split(data, parts)):
+        group.attrs[f"{name}{i}" if parts > 1 else name] = part

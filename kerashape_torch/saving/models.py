@@ -16,11 +16,12 @@ from kerashape_torch.models import Model
 from kerashape_torch.saving import archive
 from kerashape_torch.saving.by_path import write_by_path
 from kerashape_torch.saving.containers import local_path
+from kerashape_torch.saving.legacy_h5 import write_by_layer
 from kerashape_torch.saving.reading import CONFIG, METADATA, WEIGHTS, Weights, read, read_weights
 from kerashape_torch.saving.upgrade import to_keras3
 from kerashape_torch.saving.vocabularies import give_vocabularies, idf_weights
 from kerashape_torch.shape import to_text
-from kerashape_torch.weight_paths import Kept, kept_weights, weight_layout
+from kerashape_torch.weight_paths import Kept, Layout, kept_weights, weight_layout
 from kerashape_torch.weights import WeightSpec
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _model(config: Any, custom_objects: Mapping[str, Any] | None, version: str |
 
 
 def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) -> None:
-    """Writes a model to ``.keras``, which Keras loads, or its architecture alone to ``.json``.
+    """Writes a model to ``.keras`` or ``.h5``, which Keras loads, or its architecture alone to ``.json``.
 
     Args:
         model: the description.
@@ -118,16 +119,28 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) ->
         text = model.to_json()
         archive.write(filepath, lambda path: path.write_text(text))
     elif suffix == ".keras":
-        layers = kept_weights(model) if model.built else []
-        kept = [place for _, places in layers for place in places]
-        arrays = _arrays_of_module(weights, kept) if weights is not None else _arrays(layers)
+        kept, arrays = _numbers(model, weights)
         for mine, others in zip((kept, arrays), idf_weights(model)):
             mine.extend(others)
-        members = {METADATA: json.dumps({"keras_version": KERAS_VERSION, "date_saved": _now()}).encode(),
-                   CONFIG: model.to_json().encode(), WEIGHTS: lambda file: write_by_path(file, kept, arrays)}
+        members: dict[str, Any] = {METADATA: json.dumps({"keras_version": KERAS_VERSION, "date_saved": _now()}).encode(),
+                                   CONFIG: model.to_json().encode(),
+                                   WEIGHTS: lambda file: write_by_path(file, kept, arrays)}
         archive.write(filepath, lambda path: archive.write_zip(path, members))
+    elif suffix in (".h5", ".hdf5"):
+        _, arrays = _numbers(model, weights)
+        layout = weight_layout(model) if model.built else Layout([], [])
+        attributes = {"model_config": model.to_json(), "keras_version": KERAS_VERSION, "backend": "torch"}
+        archive.write(filepath, lambda path: write_by_layer(path, [layer.name for layer in model.layers], layout,
+                                                            arrays, attributes))
     else:
-        raise ConfigError(f"a model is saved as .keras or .json, got {os.fspath(filepath)!r}")
+        raise ConfigError(f"a model is saved as .keras, .h5 or .json, got {os.fspath(filepath)!r}")
+
+
+def _numbers(model: Model, module: nn.Module | None) -> tuple[list[Kept], list[Any]]:
+    """The places of all weights, and the numbers for each: a module's, or what :func:`_arrays` finds."""
+    layers = kept_weights(model) if model.built else []
+    kept = [place for _, places in layers for place in places]
+    return kept, _arrays(layers) if module is None else _arrays_of_module(module, kept)
 
 
 def _now() -> str:
@@ -205,20 +218,29 @@ def load_weights(target: Any, filepath: Any, by_name: bool = False, skip_mismatc
                 fill(target, spec, array)
 
 
-def save_weights(module: nn.Module, filepath: Any) -> None:
-    """A compiled module's weights as ``.weights.h5``, which Keras loads, or its state dict as ``.safetensors``."""
+def save_weights(source: Model | nn.Module, filepath: Any) -> None:
+    """Weights as ``.weights.h5``, which Keras loads, or a module's state dict as ``.safetensors``.
+
+    Args:
+        source: what ``to_torch()`` gave, or a description, whose numbers are those of the file that it came from.
+        filepath: the extension says the form. The file is replaced only once the new one is whole.
+    """
     name = os.fsdecode(os.fspath(filepath))
     if name.endswith(".weights.h5"):
-        from kerashape_torch.lowering import get_keras_weights, keras_weights
-
-        kept, arrays = keras_weights(module).layout.kept, get_keras_weights(module)
+        kept, arrays = _numbers(source, None) if isinstance(source, Model) else _numbers_of_module(source)
         archive.write(filepath, lambda path: write_by_path(path, kept, arrays))
-    elif name.endswith(".safetensors"):
+    elif name.endswith(".safetensors") and not isinstance(source, Model):
         from safetensors.torch import save_model as save_tensors
 
-        archive.write(filepath, lambda path: save_tensors(module, str(path), metadata={"format": "pt"}))
+        archive.write(filepath, lambda path: save_tensors(source, str(path), metadata={"format": "pt"}))
     else:
-        raise KerashapeError(f"weights are saved as .weights.h5 or .safetensors, got {name!r}")
+        raise KerashapeError(f"weights are saved as .weights.h5, or those of a module as .safetensors, got {name!r}")
+
+
+def _numbers_of_module(module: nn.Module) -> tuple[list[Kept], list[Any]]:
+    from kerashape_torch.lowering import get_keras_weights, keras_weights
+
+    return keras_weights(module).layout.kept, get_keras_weights(module)
 
 
 def _load_safetensors(module: nn.Module, path: Path) -> None:

@@ -64,7 +64,9 @@ class Made(Stored):
         self.where = parts[0].where if parts else "nowhere"
 
     def read(self) -> np.ndarray[Any, Any]:
-        return self._make(*(part.read() for part in self.parts))
+        import numpy as np
+
+        return np.asarray(self._make(*(part.read() for part in self.parts)), order="C")  # torch takes no negative steps
 
 
 def zeros(shape: Sequence[int]) -> Stored:
