@@ -122,8 +122,8 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) ->
         kept, arrays = _numbers(model, weights)
         for mine, others in zip((kept, arrays), idf_weights(model)):
             mine.extend(others)
-        members: dict[str, Any] = {METADATA: json.dumps({"keras_version": KERAS_VERSION, "date_saved": _now()}).encode(),
-                                   CONFIG: model.to_json().encode(),
+        metadata = {"keras_version": KERAS_VERSION, "date_saved": _now()}
+        members: dict[str, Any] = {METADATA: json.dumps(metadata).encode(), CONFIG: model.to_json().encode(),
                                    WEIGHTS: lambda file: write_by_path(file, kept, arrays)}
         archive.write(filepath, lambda path: archive.write_zip(path, members))
     elif suffix in (".h5", ".hdf5"):

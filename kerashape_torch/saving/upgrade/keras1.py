@@ -97,7 +97,7 @@ def upgraded_layer(name: str, config: Config, scope: Scope) -> tuple[str, Config
     """Class and config of a layer of Keras 1 in Keras 2's words; one of Keras 2 comes back as it is."""
     layer = str(config.get("name") or name.lower())
     if name in WITHOUT_EQUIVALENT and custom_object(name) is None:
-        refuse(layer, f"Keras 1's {name} has no equivalent today", _WITHOUT_EQUIVALENT[name])
+        refuse(layer, f"Keras 1's {name} has no equivalent today", WITHOUT_EQUIVALENT[name])
     is_old = next(old_forms({"class_name": name, "config": config}), None) is not None
     if name == "Merge":
         return _merge(config, layer)
