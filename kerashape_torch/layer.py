@@ -279,7 +279,7 @@ class Layer(UserDefined, _Arguments, catalog=False):
         self.nodes: list[Node] = []
         self._namer: Any = None
         self._auto_name: str | None = None
-        self.saved_weights: list[Any] | None = None  # the arrays of the file that the layer came from, in Keras' order
+        self.saved_weights: list[Any] | None = None  # from the file that the layer came from, in Keras' order, unread
         kwargs.pop("autocast", None)  # Keras writes it for layers of a user's own
         super().__init__(*args, **kwargs)
         if self.given_name is not None and (not isinstance(self.given_name, str) or "/" in self.given_name):

@@ -35,17 +35,54 @@ class Kept(NamedTuple):
         spec: as that layer states it.
         path: of the dataset in the file; empty where the numbers are part of another weight's.
         copies: paths of datasets with the same numbers.
+        layer: the name of its layer.
+        part: what of the layer it belongs to: the group of its path, which LoRA's weights have too.
+        kind: the class of the innermost layer that has it, such as the ``LSTM`` in a ``Bidirectional``.
+        channels_first: whether that layer has images channels first.
     """
 
     owner: str
     spec: WeightSpec
     path: str
     copies: tuple[str, ...] = ()
+    layer: str = ""
+    part: str = ""
+    kind: str = ""
+    channels_first: bool = False
 
     @property
     def group(self) -> str:
         """The group of the dataset."""
         return self.path.rpartition("/")[0]
+
+
+class Layout(NamedTuple):
+    """Where a file keeps the weights of a model, whichever way it is laid out.
+
+    Attributes:
+        kept: every weight once, in Keras' order.
+        layers: for each layer of the model that has weights, its name and which of ``kept`` are its own: those of a
+            model inside it all together, the trainable ones first.
+    """
+
+    kept: list[Kept]
+    layers: list[tuple[str, list[int]]]
+
+
+def weight_layout(model: Model) -> Layout:
+    """The layout of a model whose input shape is known."""
+    numbers: dict[Layer, list[int]] = {}
+    kept: list[Kept] = []
+    for layer, places in kept_weights(model):
+        numbers[layer] = list(range(len(kept), len(kept) + len(places)))
+        kept += places
+    layers = []
+    for top in model.layers:
+        inner = dict.fromkeys(layer for layer, _ in layer_groups(top, "")) if isinstance(top, Model) else [top]
+        own = [number for layer in inner for number in numbers.get(layer, ())]
+        if own:
+            layers.append((top.name, sorted(own, key=lambda number: not kept[number].spec.trainable)))
+    return Layout(kept, layers)
 
 
 def kept_weights(model: Model) -> list[tuple[Layer, list[Kept]]]:
@@ -80,29 +117,32 @@ def _groups(layers: Iterable[Layer]) -> Iterator[tuple[Layer, str]]:
 def _kept(layer: Layer, group: str) -> list[Kept]:
     counts: Counter[str] = Counter()
     found = []
+    owner, name = layer.describe(), layer.name
     normalizes = type(layer).__name__ == "SpectralNormalization" and layer.weights[0].name != "vector_u"
     if normalizes:
         counts[f"{group}/vars"] = 1  # Keras keeps the wrapped kernel here once more, before its own vector
     for spec in layer.weights:
-        where = "/".join((group, *_attributes(layer, spec.full_path.split("/")[:-1]), "vars"))
-        if spec.factor is not None:
-            found.append(Kept(layer.describe(), spec, ""))
-            continue
-        is_kernel = normalizes and spec.name in ("kernel", "embeddings")
-        found.append(Kept(layer.describe(), spec, f"{where}/{counts[where]}",
-                          (f"{group}/vars/0",) if is_kernel else ()))
-        counts[where] += 1
+        attributes, inner = _attributes(layer, spec.full_path.split("/")[:-1])
+        where = "/".join((group, *attributes, "vars"))
+        place = Kept(owner, spec, "", (), name, where, type(inner).__name__,
+                     getattr(inner, "data_format", None) == "channels_first")
+        if spec.factor is None:
+            is_kernel = normalizes and spec.name in ("kernel", "embeddings")
+            place = place._replace(path=f"{where}/{counts[where]}", copies=(f"{group}/vars/0",) if is_kernel else ())
+            counts[where] += 1
+        found.append(place)
     return found
 
 
-def _attributes(owner: Layer, parts: list[str]) -> list[str]:
-    """Keras' attributes on the way from a layer to the part of it that has a weight."""
+def _attributes(owner: Layer, parts: list[str]) -> tuple[list[str], Layer]:
+    """Keras' attributes on the way from a layer to the part of it that has a weight, and the last layer on that way."""
     found: list[str] = []
     inner: Any = owner
     for part in parts:
         attribute, inner = _step(inner, part)
         found.append(attribute)
-    return found
+        owner = inner if isinstance(inner, Layer) else owner
+    return found, owner
 
 
 def _step(owner: Any, part: str) -> tuple[str, Any]:

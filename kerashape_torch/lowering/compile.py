@@ -13,10 +13,17 @@ from kerashape_torch.lowering.fusion import fuse
 from kerashape_torch.lowering.lazy import LazyModel
 from kerashape_torch.lowering.lower import Lowered, lower
 from kerashape_torch.lowering.signature import KerasSignature
-from kerashape_torch.lowering.weights import KerasWeights, initialize, keras_weights, materialize, restore
+from kerashape_torch.lowering.weights import (
+    KerasWeights,
+    initialize,
+    keras_weights,
+    materialize,
+    restore,
+    weight_dtypes,
+)
 from kerashape_torch.models import Model
 from kerashape_torch.standalone import alone, twin, with_batch
-from kerashape_torch.weight_paths import kept_weights
+from kerashape_torch.weight_paths import weight_layout
 
 
 def model_to_torch(model: Model, device: Any = None, dtype: Any = None, layout: str = "keras",
@@ -54,13 +61,14 @@ def _compile(model: Model, device: Any, dtype: Any, layout: str, weights: bool) 
     lowered = lower(model.graph, model.layers, layout)
     module = assemble(lowered, model.name)
     known = keras_weights(module)
-    known.kept = [place for _, kept in kept_weights(model) for place in kept]
+    known.layout = weight_layout(model)
+    drawn_in = weight_dtypes(module)
+    if dtype is not None:
+        module.to(dtype)  # while it has no memory
     materialize(module, device or torch.device("cpu"))
     if weights and (device is None or device.type != "meta"):
         saved = restore(module, lowered.bindings)
-        initialize(module, only=lambda spec: id(spec) not in saved)
-    if dtype is not None:
-        module.to(dtype)
+        initialize(module, only=lambda spec: id(spec) not in saved, dtypes=drawn_in)
     return module.eval()
 
 

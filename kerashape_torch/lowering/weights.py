@@ -15,7 +15,7 @@ from kerashape_torch.errors import KerashapeError, WeightsError
 from kerashape_torch.layer import Layer
 from kerashape_torch.lowering.lower import Binding
 from kerashape_torch.shape import to_text
-from kerashape_torch.weight_paths import Kept
+from kerashape_torch.weight_paths import Layout
 from kerashape_torch.weights import Place, WeightSpec
 
 _M = TypeVar("_M", bound=nn.Module)
@@ -26,8 +26,9 @@ class KerasWeights:
 
     def __init__(self, bindings: Sequence[Binding]) -> None:
         self.specs = [binding.spec for binding in bindings]
-        self.layers = [binding.layer.describe() for binding in bindings]
-        self.kept: list[Kept] = []  # where a file keeps them, for :mod:`kerashape_torch.saving`
+        described = {layer: layer.describe() for layer in dict.fromkeys(binding.layer for binding in bindings)}
+        self.layers = [described[binding.layer] for binding in bindings]
+        self.layout = Layout([], [])  # where a file keeps them, for :mod:`kerashape_torch.saving`
 
 
 def keras_weights(module: nn.Module) -> KerasWeights:
@@ -107,7 +108,20 @@ def assign(module: nn.Module, spec: WeightSpec, value: Tensor) -> None:
     with torch.no_grad():
         for place in spec.places:
             target = tensor_at(module, place.path)
+            value = value.to(target.device)  # first: axes are permuted faster there
             target.copy_(to_place(value, place, len(spec.places)).to(target.dtype).reshape(target.shape))
+
+
+def fill(module: nn.Module, spec: WeightSpec, saved: Any) -> None:
+    """Copies a weight from a file to where it lives: in pieces if it is large, so that it is not in memory twice."""
+    if len(spec.places) == 1 and hasattr(saved, "blocks"):
+        target = tensor_at(module, spec.places[0].path).detach()
+        view = from_place(target, spec.places[0])
+        if view.untyped_storage().data_ptr() == target.untyped_storage().data_ptr() and view.shape == spec.shape:
+            for index, block in saved.blocks():
+                view[index].copy_(torch.as_tensor(block).to(view.device))
+            return
+    assign(module, spec, torch.as_tensor(np.asarray(saved)))
 
 
 def converted(arrays: Sequence[Any], source: Layer, target: Layer) -> list[np.ndarray[Any, Any]]:
@@ -137,12 +151,21 @@ def converted(arrays: Sequence[Any], source: Layer, target: Layer) -> list[np.nd
 
 
 def materialize(module: _M, device: torch.device) -> _M:
-    """Gives memory to what was made on the meta device, and puts constants beside it."""
+    """Gives memory to what was made on the meta device, and puts constants beside it.
+
+    A Keras weight is left as the memory comes, for :func:`restore` or :func:`initialize` to fill; the rest is zero.
+    """
+    filled = {id(tensor_at(module, place.path)) for spec in keras_weights(module).specs for place in spec.places}
+
+    def on_device(tensor: Tensor) -> Tensor:
+        if not tensor.is_meta or device.type == "meta":
+            return tensor.to(device)
+        return (torch.empty_like if id(tensor) in filled else torch.zeros_like)(tensor, device=device)
+
     shared: dict[int, list[str]] = {}
     for path, parameter in module.named_parameters(remove_duplicate=False):
         shared.setdefault(id(parameter), []).append(path)
-    module._apply(  # type: ignore[no-untyped-call]  # torch has no types for it
-        lambda t: torch.zeros_like(t, device=device) if t.is_meta and device.type != "meta" else t.to(device))
+    module._apply(on_device)  # type: ignore[no-untyped-call]  # torch has no types for it
     for first, *others in shared.values():  # leaving the meta device makes a parameter anew for each module that has it
         for path in others:
             above, _, last = path.rpartition(".")
@@ -155,13 +178,21 @@ def materialize(module: _M, device: torch.device) -> _M:
     return module
 
 
-def initialize(module: nn.Module, only: Callable[[WeightSpec], bool] | None = None) -> None:
-    """Fills the weights by their Keras initializers."""
+def weight_dtypes(module: nn.Module) -> dict[int, str]:
+    """The dtype of each Keras weight, by the id of its spec."""
+    return {id(spec): _dtype_name(tensor_at(module, spec.places[0].path)) for spec in keras_weights(module).specs}
+
+
+def initialize(module: nn.Module, only: Callable[[WeightSpec], bool] | None = None,
+               dtypes: Mapping[int, str] | None = None) -> None:
+    """Fills the weights by their Keras initializers; ``dtypes`` says what they are drawn in, where it is not their own.
+    """
     for spec in keras_weights(module).specs:
         if only is None or only(spec):
             target = tensor_at(module, spec.places[0].path)
             made = initializers.get(spec.initializer)
-            assign(module, spec, made(spec.shape, dtype=_dtype_name(target), device=target.device))
+            dtype = (dtypes or {}).get(id(spec), _dtype_name(target))
+            assign(module, spec, made(spec.shape, dtype=dtype, device=target.device))
 
 
 def restore(module: nn.Module, bindings: Sequence[Binding]) -> set[int]:
@@ -174,13 +205,13 @@ def restore(module: nn.Module, bindings: Sequence[Binding]) -> set[int]:
     filled = set()
     for binding in bindings:
         index = counts[binding.layer] = counts.get(binding.layer, -1) + 1
-        if binding.layer.saved_weights is not None:
-            value = torch.as_tensor(binding.layer.saved_weights[index])
-            if tuple(value.shape) != binding.spec.shape:
+        saved = None if binding.layer.saved_weights is None else binding.layer.saved_weights[index]
+        if saved is not None:
+            if tuple(saved.shape) != binding.spec.shape:
                 raise WeightsError(f"{binding.layer.describe()} came with a {binding.spec.name} of "
-                                   f"{to_text(tuple(value.shape))}, and this input asks for "
+                                   f"{to_text(tuple(saved.shape))}, and this input asks for "
                                    f"{to_text(binding.spec.shape)}")
-            assign(module, binding.spec, value)
+            fill(module, binding.spec, saved)
             filled.add(id(binding.spec))
     return filled
 

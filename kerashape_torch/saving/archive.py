@@ -1,7 +1,4 @@
-"""Files as bytes: what a path holds, read within limits, and written so that a failure leaves the old file alone.
-
-Nothing is ever extracted: the members of a ``.keras`` archive that matter are read in memory, by exact names.
-"""
+"""JSON within limits, and files written so that a failure leaves the old one alone."""
 
 from __future__ import annotations
 
@@ -9,140 +6,17 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
+import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any
 
 from kerashape_torch.errors import ConfigError, KerashapeError
-from kerashape_torch.saving.upgrade.yaml_text import parse_yaml
 
-CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-CONFIG_LIMIT = 64 << 20
-"""A config may have 64 MiB; that of a model of a thousand layers has two or three."""
-RATIO_LIMIT, RATIO_FLOOR = 200, 64 << 20
-"""Above 64 MiB a member may be at most 200 times as large as it is in the archive: weights hardly compress."""
 DEPTH_LIMIT, NODE_LIMIT = 256, 2_000_000
 """How deep JSON may be nested, and how many nodes a model may come to once models in models are written out."""
-
-
-class Contents(NamedTuple):
-    """What a path holds: the model's config as parsed JSON, and the bytes of its weights, if it has them."""
-
-    config: Any
-    weights: bytes | None
-
-
-def read(path: Any, weights: bool = True) -> Contents:
-    """A model file of any kind, told by its content and not by its name.
-
-    Raises:
-        ConfigError: it is no model file, or one that goes beyond the limits.
-    """
-    where = local_path(path)
-    if where.is_dir():
-        return _read_directory(where, weights)
-    start = first_bytes(where)
-    if start.startswith(b"PK"):
-        return _read_zip(where, weights)
-    if start.startswith(b"\x89HDF"):
-        raise ConfigError(f"{where.name} is an HDF5 file. If it holds weights only, make the model and use "
-                          "kerashape_torch.saving.load_weights(model, path); "
-                          "whole models of Keras 1 and 2 in HDF5 are not read")
-    parse = parse_yaml if where.suffix in (".yaml", ".yml") else parse_json
-    return Contents(parse(_limited(where), where.name), None)
-
-
-def weight_bytes(path: Any) -> bytes:
-    """The HDF5 bytes of a ``.weights.h5`` file, or of the weights inside a ``.keras`` archive or directory."""
-    where = local_path(path)
-    if not where.is_dir() and not first_bytes(where).startswith(b"PK"):
-        return where.read_bytes()
-    found = _read_directory(where, True, config=False) if where.is_dir() else _read_zip(where, True, config=False)
-    if found.weights is None:
-        raise ConfigError(f"{where.name} holds no {WEIGHTS}")
-    return found.weights
-
-
-def members(path: Any, names: Iterable[str]) -> dict[str, bytes]:
-    """Those of some members that an archive or directory has; each at most as large as a config may be."""
-    where = local_path(path)
-    if where.is_dir():
-        return {name: _limited(where / name) for name in names if (where / name).is_file()}
-    if not first_bytes(where).startswith(b"PK"):
-        return {}
-    with zipfile.ZipFile(where) as archive:
-        there = set(archive.namelist())
-        return {name: _member(archive, name, CONFIG_LIMIT) for name in names if name in there}
-
-
-def local_path(path: Any) -> Path:
-    """A path that exists on this machine."""
-    text = os.fspath(path)
-    if isinstance(text, str) and "://" in text:
-        raise ConfigError(f"{text} is not a path on this machine: download it first")
-    where = Path(os.fsdecode(text))
-    if not where.exists():
-        raise ConfigError(f"there is no file {where}")
-    return where
-
-
-def first_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(8)
-
-
-def _limited(path: Path) -> bytes:
-    with path.open("rb") as file:
-        found = file.read(CONFIG_LIMIT + 1)
-    if len(found) > CONFIG_LIMIT:
-        raise ConfigError(f"{path.name} is larger than {CONFIG_LIMIT >> 20} MiB: it is no model config")
-    return found
-
-
-def _read_directory(where: Path, weights: bool, config: bool = True) -> Contents:
-    if config and not (where / CONFIG).is_file():
-        raise ConfigError(f"the directory {where.name} has no {CONFIG}")
-    parsed = parse_json(_limited(where / CONFIG), CONFIG) if config else None
-    _refuse_other_weights(where.name, [p.name for p in where.iterdir()], weights)
-    found = (where / WEIGHTS).read_bytes() if weights and (where / WEIGHTS).is_file() else None
-    return Contents(parsed, found)
-
-
-def _read_zip(where: Path, weights: bool, config: bool = True) -> Contents:
-    try:
-        with zipfile.ZipFile(where) as archive:
-            names = archive.namelist()
-            _refuse_other_weights(where.name, names, weights)
-            if config and CONFIG not in names:
-                raise ConfigError(f"{where.name} is a zip archive without {CONFIG}: it is no .keras file")
-            parsed = parse_json(_member(archive, CONFIG, CONFIG_LIMIT), CONFIG) if config else None
-            found = _member(archive, WEIGHTS) if weights and WEIGHTS in names else None
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, zipfile.LargeZipFile) as error:
-        raise ConfigError(f"{where.name} is a damaged archive: {error}") from error
-    return Contents(parsed, found)
-
-
-def _refuse_other_weights(where: str, names: list[str], weights: bool) -> None:
-    for name in ("model.weights.npz", "model.weights.json"):
-        if weights and name in names and WEIGHTS not in names:
-            raise ConfigError(f"{where} keeps its weights in {name}, which is not read. "
-                              "Save it in Keras as HDF5, in one file")
-
-
-def _member(archive: zipfile.ZipFile, name: str, limit: int | None = None) -> bytes:
-    found = [info for info in archive.infolist() if info.filename == name]
-    if len(found) > 1:
-        raise ConfigError(f"the archive has {len(found)} members named {name}")
-    info = found[0]
-    if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ConfigError(f"{name} is encrypted or compressed in a way that Keras does not use")
-    if limit is not None and info.file_size > limit:
-        raise ConfigError(f"{name} is larger than {limit >> 20} MiB")
-    if info.file_size > RATIO_FLOOR and info.file_size > RATIO_LIMIT * max(info.compress_size, 1):
-        raise ConfigError(f"{name} unpacks to {info.file_size} bytes from {info.compress_size}: this is a zip bomb")
-    with archive.open(info) as member:
-        return member.read()  # zipfile gives no more than the size that was checked
 
 
 # ---- JSON ------------------------------------------------------------------------------------------------------------
@@ -208,8 +82,15 @@ def write(path: Any, fill: Callable[[Path], object]) -> None:
         beside.unlink(missing_ok=True)
 
 
-def write_zip(path: Path, members: Mapping[str, bytes]) -> None:
-    """The members as they are: Keras does not compress either."""
+def write_zip(path: Path, members: Mapping[str, bytes | Callable[[IO[bytes]], object]]) -> None:
+    """The members as they are: Keras does not compress either. A large one is written by a function, to a file."""
     with zipfile.ZipFile(path, "x") as archive:
         for name, data in members.items():
-            archive.writestr(name, data)
+            if isinstance(data, bytes):
+                archive.writestr(name, data)
+                continue
+            with tempfile.TemporaryFile(dir=path.parent) as file:
+                data(file)
+                file.seek(0)
+                with archive.open(name, "w", force_zip64=True) as member:
+                    shutil.copyfileobj(file, member, 1 << 20)

@@ -14,11 +14,14 @@ from kerashape_torch.errors import ConfigError, KerashapeError, WeightsError
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
 from kerashape_torch.saving import archive
-from kerashape_torch.saving.upgrade import upgrade
+from kerashape_torch.saving.by_path import write_by_path
+from kerashape_torch.saving.containers import local_path
+from kerashape_torch.saving.legacy_h5 import write_by_layer
+from kerashape_torch.saving.reading import CONFIG, METADATA, WEIGHTS, Weights, read, read_weights
+from kerashape_torch.saving.upgrade import to_keras3
 from kerashape_torch.saving.vocabularies import give_vocabularies, idf_weights
-from kerashape_torch.saving.weights_file import WeightsFile, weights_bytes
 from kerashape_torch.shape import to_text
-from kerashape_torch.weight_paths import Kept, kept_weights
+from kerashape_torch.weight_paths import Kept, Layout, kept_weights, weight_layout
 from kerashape_torch.weights import WeightSpec
 
 if TYPE_CHECKING:
@@ -48,13 +51,14 @@ def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | No
     Names are looked up in the catalog and in ``custom_objects``, and nowhere else: nothing is imported or evaluated,
     whatever ``safe_mode`` says.
     """
-    return _deserialized(config, custom_objects)
+    return _deserialize(config, custom_objects, None, None)
 
 
-def _deserialized(config: Any, custom_objects: Mapping[str, Any] | None, version: str | None = None) -> Any:
+def _deserialize(config: Any, custom_objects: Mapping[str, Any] | None, version: str | None,
+                 backend: str | None) -> Any:
     archive.check_config(config)
     with configs.custom_object_scope(custom_objects), archive.refusing_nonsense():
-        return configs.from_config_value(upgrade(config, version).config)
+        return configs.from_config_value(to_keras3(config, version, backend))
 
 
 # ---- models ----------------------------------------------------------------------------------------------------------
@@ -81,34 +85,26 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
     """
     if not isinstance(filepath, (str, bytes, os.PathLike)):
         return _model(filepath, custom_objects)
-    contents = archive.read(filepath, weights)
-    model = _model(contents.config, custom_objects, _stated_version(filepath))
-    give_vocabularies(model, filepath, contents.weights)
+    contents = read(filepath, weights)
+    model = _model(contents.config, custom_objects, contents.version, contents.backend)
+    give_vocabularies(model, contents)
     if contents.weights is not None:
-        _attach(model, contents.weights, Path(os.fsdecode(os.fspath(filepath))).name)
+        _attach(model, contents.weights)
     return model
 
 
-def _stated_version(filepath: Any) -> str | None:
-    """The ``keras_version`` that stands beside the config: tf_keras, too, writes ``.keras`` files."""
-    for name, data in archive.members(filepath, [archive.METADATA]).items():
-        found = archive.parse_json(data, name)
-        version = found.get("keras_version") if isinstance(found, Mapping) else None
-        return version if isinstance(version, str) else None
-    return None
-
-
-def _model(config: Any, custom_objects: Mapping[str, Any] | None, version: str | None = None) -> Any:
+def _model(config: Any, custom_objects: Mapping[str, Any] | None, version: str | None = None,
+           backend: str | None = None) -> Any:
     if not isinstance(config, Mapping) or "class_name" not in config:
         raise ConfigError("the config of a model is a dict with 'class_name' and 'config'")
-    model = _deserialized(config, custom_objects, version)
+    model = _deserialize(config, custom_objects, version, backend)
     if not isinstance(model, Model):
         raise ConfigError(f"the config describes a {type(model).__name__}, which is no model")
     return model
 
 
 def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) -> None:
-    """Writes a model to ``.keras``, which Keras loads, or its architecture alone to ``.json``.
+    """Writes a model to ``.keras`` or ``.h5``, which Keras loads, or its architecture alone to ``.json``.
 
     Args:
         model: the description.
@@ -123,16 +119,28 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) ->
         text = model.to_json()
         archive.write(filepath, lambda path: path.write_text(text))
     elif suffix == ".keras":
-        layers = kept_weights(model) if model.built else []
-        kept = [place for _, places in layers for place in places]
-        arrays = _arrays_of_module(weights, kept) if weights is not None else _arrays(layers)
+        kept, arrays = _numbers(model, weights)
         for mine, others in zip((kept, arrays), idf_weights(model)):
             mine.extend(others)
-        members = {archive.METADATA: json.dumps({"keras_version": KERAS_VERSION, "date_saved": _now()}).encode(),
-                   archive.CONFIG: model.to_json().encode(), archive.WEIGHTS: weights_bytes(kept, arrays)}
+        metadata = {"keras_version": KERAS_VERSION, "date_saved": _now()}
+        members: dict[str, Any] = {METADATA: json.dumps(metadata).encode(), CONFIG: model.to_json().encode(),
+                                   WEIGHTS: lambda file: write_by_path(file, kept, arrays)}
         archive.write(filepath, lambda path: archive.write_zip(path, members))
+    elif suffix in (".h5", ".hdf5"):
+        _, arrays = _numbers(model, weights)
+        layout = weight_layout(model) if model.built else Layout([], [])
+        attributes = {"model_config": model.to_json(), "keras_version": KERAS_VERSION, "backend": "torch"}
+        archive.write(filepath, lambda path: write_by_layer(path, [layer.name for layer in model.layers], layout,
+                                                            arrays, attributes))
     else:
-        raise ConfigError(f"a model is saved as .keras or .json, got {os.fspath(filepath)!r}")
+        raise ConfigError(f"a model is saved as .keras, .h5 or .json, got {os.fspath(filepath)!r}")
+
+
+def _numbers(model: Model, module: nn.Module | None) -> tuple[list[Kept], list[Any]]:
+    """The places of all weights, and the numbers for each: a module's, or what :func:`_arrays` finds."""
+    layers = kept_weights(model) if model.built else []
+    kept = [place for _, places in layers for place in places]
+    return kept, _arrays(layers) if module is None else _arrays_of_module(module, kept)
 
 
 def _now() -> str:
@@ -142,15 +150,15 @@ def _now() -> str:
 # ---- weights ---------------------------------------------------------------------------------------------------------
 
 
-def _attach(model: Model, data: bytes, name: str) -> None:
-    """Reads all arrays, and lets each layer know its own."""
+def _attach(model: Model, weights: Weights, by_name: bool = False, skip_mismatch: bool = False) -> None:
+    """Checks all arrays, and lets each layer know its own."""
     if not model.built:
         return
-    layers = kept_weights(model)
-    with WeightsFile(data, name) as file:
-        arrays = iter(file.read([place for _, kept in layers for place in kept]))
-    for layer, kept in layers:
-        layer.saved_weights = [next(arrays) for _ in kept]
+    arrays = iter(weights.find(weight_layout(model), by_name, skip_mismatch))
+    for layer, kept in kept_weights(model):
+        found, before = [next(arrays) for _ in kept], layer.saved_weights or [None] * len(kept)
+        if any(array is not None for array in found):
+            layer.saved_weights = [new if new is not None else old for new, old in zip(found, before)]
 
 
 def _arrays(layers: Sequence[tuple[Layer, list[Kept]]]) -> list[Any]:
@@ -160,7 +168,8 @@ def _arrays(layers: Sequence[tuple[Layer, list[Kept]]]) -> list[Any]:
     def fresh(spec: WeightSpec) -> Any:
         return initializers.get(spec.initializer)(spec.shape, dtype=spec.dtype or "float32").numpy()
 
-    return [array for layer, kept in layers for array in layer.saved_weights or [fresh(place.spec) for place in kept]]
+    return [fresh(place.spec) if array is None else array for layer, kept in layers
+            for array, place in zip(layer.saved_weights or [None] * len(kept), kept)]
 
 
 def _arrays_of_module(module: nn.Module, kept: Sequence[Kept]) -> list[Any]:
@@ -174,40 +183,64 @@ def _arrays_of_module(module: nn.Module, kept: Sequence[Kept]) -> list[Any]:
     return arrays
 
 
-def load_weights(target: Any, filepath: Any) -> None:
-    """Weights from ``.weights.h5`` or ``.keras`` into a model's description or a compiled module, or from
-    ``.safetensors`` into a module. All are checked before any is set.
+def load_weights(target: Any, filepath: Any, by_name: bool = False, skip_mismatch: bool = False) -> None:
+    """Weights from a file into a model's description or a compiled module. All are checked before any is set.
 
-    A description keeps the arrays for ``to_torch()``.
+    A description keeps them for ``to_torch()``, which reads them from the file.
+
+    Args:
+        target: a model, or what ``to_torch()`` gave.
+        filepath: ``.weights.h5``, a whole model's ``.keras`` or ``.h5``, or weights that Keras 1 or 2 saved, told by
+            the content; or ``.safetensors`` for a module.
+        by_name: only layers whose names are in the file, as Keras 2 does; others keep what they have.
+        skip_mismatch: what does not fit keeps what it has, and is warned about.
+
+    Raises:
+        WeightsError: what is in the file does not fit; nothing has been changed.
     """
-    where = archive.local_path(filepath)
+    where = local_path(filepath)
     if isinstance(target, Model):
         if not target.built:
             raise WeightsError(f"{target.name} has no weights before its input shape is known; call build(shape) first")
-        _attach(target, archive.weight_bytes(where), where.name)
+        _attach(target, read_weights(where), by_name, skip_mismatch)
     elif where.suffix == ".safetensors":
+        if by_name or skip_mismatch:
+            raise WeightsError("by_name and skip_mismatch are for files of Keras, not for .safetensors")
         _load_safetensors(target, where)
     else:
-        from kerashape_torch.lowering import keras_weights, set_keras_weights
+        from kerashape_torch.lowering import keras_weights
+        from kerashape_torch.lowering.weights import fill
 
-        with WeightsFile(archive.weight_bytes(where), where.name) as file:
-            set_keras_weights(target, file.read(keras_weights(target).kept))
+        known = keras_weights(target)
+        found = read_weights(where).find(known.layout, by_name, skip_mismatch)
+        for spec, array in zip(known.specs, found, strict=True):
+            if array is not None:
+                fill(target, spec, array)
 
 
-def save_weights(module: nn.Module, filepath: Any) -> None:
-    """A compiled module's weights as ``.weights.h5``, which Keras loads, or its state dict as ``.safetensors``."""
+def save_weights(source: Model | nn.Module, filepath: Any) -> None:
+    """Weights as ``.weights.h5``, which Keras loads, or a module's state dict as ``.safetensors``.
+
+    Args:
+        source: what ``to_torch()`` gave, or a description, whose numbers are those of the file that it came from.
+        filepath: the extension says the form. The file is replaced only once the new one is whole.
+    """
     name = os.fsdecode(os.fspath(filepath))
     if name.endswith(".weights.h5"):
-        from kerashape_torch.lowering import get_keras_weights, keras_weights
-
-        data = weights_bytes(keras_weights(module).kept, get_keras_weights(module))
-        archive.write(filepath, lambda path: path.write_bytes(data))
-    elif name.endswith(".safetensors"):
+        kept, arrays = _numbers(source, None) if isinstance(source, Model) else _numbers_of_module(source)
+        archive.write(filepath, lambda path: write_by_path(path, kept, arrays))
+    elif name.endswith(".safetensors") and not isinstance(source, Model):
         from safetensors.torch import save_model as save_tensors
 
-        archive.write(filepath, lambda path: save_tensors(module, str(path), metadata={"format": "pt"}))
+        archive.write(filepath, lambda path: save_tensors(source, str(path), metadata={"format": "pt"}))
     else:
-        raise KerashapeError(f"weights are saved as .weights.h5 or .safetensors, got {name!r}")
+        raise KerashapeError(f"weights are saved as .weights.h5, or those of a module as .safetensors, got {name!r}")
+
+
+def _numbers_of_module(module: nn.Module) -> tuple[list[Kept], list[Any]]:
+    from kerashape_torch.lowering import get_keras_weights, keras_weights
+
+    return keras_weights(module).layout.kept, get_keras_weights(module)
 
 
 def _load_safetensors(module: nn.Module, path: Path) -> None:

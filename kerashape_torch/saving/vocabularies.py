@@ -9,25 +9,26 @@ from typing import Any
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
-from kerashape_torch.saving import archive
-from kerashape_torch.saving.weights_file import WeightsFile
+from kerashape_torch.saving.reading import Contents
 from kerashape_torch.weight_paths import Kept, layer_groups
 from kerashape_torch.weights import WeightSpec
 
 
-def give_vocabularies(model: Model, filepath: Any, weights: bytes | None) -> None:
+def give_vocabularies(model: Model, contents: Contents) -> None:
     """Lets each layer whose config has no vocabulary know the one that lies beside it, if one does.
 
     Raises:
         ConfigError: it is no text of tokens, or not one that the layer can have.
         WeightsError: the weights of ``tf_idf`` do not fit it.
     """
+    beside = contents.beside
     wanted = {f"assets/{group}/vocabulary.txt": (layer, group) for layer, group in _lookups(model)
               if layer.vocabulary is None}
-    for name, data in archive.members(filepath, wanted).items() if wanted else ():
-        layer, group = wanted[name]
+    for name, (layer, group) in wanted.items():
+        if beside is None or not beside.has(name):
+            continue
         try:
-            lines: list[Any] = data.decode().replace("\r\n", "\n").split("\n")
+            lines: list[Any] = beside.text(name).decode().replace("\r\n", "\n").split("\n")
         except UnicodeDecodeError:
             raise ConfigError(f"{name} is not UTF-8") from None
         while lines and not lines[-1]:
@@ -36,9 +37,8 @@ def give_vocabularies(model: Model, filepath: Any, weights: bytes | None) -> Non
         tokens = lines if lookup._token is str else [_integer(line, name) for line in lines]
         if lookup.output_mode != "tf_idf":
             lookup.set_vocabulary(tokens)
-        elif weights is not None:
-            with WeightsFile(weights) as file:
-                idf = file.vector(_kept_idf(layer, group, lookup._depth() or len(tokens)))
+        elif contents.weights is not None:
+            idf = contents.weights.vector(_kept_idf(layer, group, lookup._depth() or len(tokens)))
             lookup.set_vocabulary(tokens, idf[:len(tokens)])
 
 

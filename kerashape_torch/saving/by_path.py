@@ -1,0 +1,198 @@
+"""Weights as Keras 3 lays them out: an array ``layers/dense_1/vars/0`` for each, in whatever kind of file.
+
+tf_keras writes the same layout with slips of its own: attributes with an underscore, the ``layers`` of 2.13 under the
+name of another attribute, and on Windows whole paths as one name.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from kerashape_torch.errors import WeightsError
+from kerashape_torch.saving.h5 import H5File
+from kerashape_torch.saving.stored import Stored, zeros
+from kerashape_torch.shape import to_text
+from kerashape_torch.weight_paths import Kept, Layout
+
+
+class Group(Protocol):
+    """Arrays by name."""
+
+    def __len__(self) -> int: ...
+
+    def array(self, name: str) -> Stored | None: ...
+
+
+class H5Group:
+    """A group of one HDF5 file, or of several that have parts of it."""
+
+    def __init__(self, held: Sequence[tuple[H5File, Any]]) -> None:
+        self._held = held
+
+    def __len__(self) -> int:
+        return sum(len(group) for _, group in self._held)
+
+    def array(self, name: str) -> Stored | None:
+        for file, group in self._held:
+            with file.refusing_damage():
+                found = file.array(group, name)
+            if found is not None:
+                return found
+        return None
+
+
+def groups_of(files: Iterable[H5File]) -> dict[str, Group]:
+    """The groups of all files together, by path."""
+    held: dict[str, list[tuple[H5File, Any]]] = {}
+    for file in files:
+        with file.refusing_damage():
+            for path, group in file.groups():
+                held.setdefault(path, []).append((file, group))
+    return {path: H5Group(parts) for path, parts in held.items()}
+
+
+class ByPath:
+    """The weights of a file in Keras 3's layout.
+
+    Args:
+        name: how errors speak of the file.
+        groups: its groups by path.
+    """
+
+    def __init__(self, name: str, groups: Mapping[str, Group]) -> None:
+        self.name, self._groups = name, groups
+        self._plain: dict[str, list[str]] = {}
+        for path in groups:
+            self._plain.setdefault(_plain(path), []).append(path)
+
+    def find(self, layout: Layout, by_name: bool = False, skip_mismatch: bool = False) -> list[Stored | None]:
+        """The arrays of a model's weights, in their order; None for those that are passed over.
+
+        Raises:
+            WeightsError: one is missing or has another shape, or the file holds weights that nobody asked for.
+        """
+        if by_name:
+            raise WeightsError(f"{self.name} keeps weights by their place in the model: by_name=True is for files that "
+                               "keep them by the layer's name, as Keras 2 wrote them")
+        found: dict[str, Stored] = {}
+        problems: list[tuple[Kept, WeightsError]] = []
+        parts: dict[str, list[Kept]] = {}
+        for kept in layout.kept:
+            if kept.path:
+                parts.setdefault(kept.group, []).append(kept)
+        expected = Counter(path.rpartition("/")[0] for kept in layout.kept for path in (kept.path, *kept.copies))
+        for group, wanted in parts.items():
+            try:
+                self._find_part(group, wanted, expected[group], found)
+            except WeightsError as error:  # as in Keras, what came before it in its group has been taken
+                if not skip_mismatch:
+                    raise
+                problems.append((wanted[0], error))
+        if problems:
+            warn_of(problems)
+        elif not skip_mismatch:
+            self._check_for_others(layout.kept)
+        return [found.get(kept.path) if kept.path else zeros(kept.spec.shape) for kept in layout.kept]
+
+    def vector(self, wanted: Kept) -> list[float]:
+        """The numbers of one array that has one axis, and that is no weight of the model's."""
+        return self._array(self._group(wanted.group, wanted), wanted).read().tolist()  # type: ignore[no-any-return]
+
+    def _find_part(self, path: str, wanted: Sequence[Kept], count: int, found: dict[str, Stored]) -> None:
+        group = self._group(path, wanted[0])
+        if len(group) != count:
+            raise WeightsError(f"{_of(wanted[0])}: the layer has {count} weights in {path}, and {self.name} has "
+                               f"{len(group)}")
+        for kept in wanted:
+            found[kept.path] = self._array(group, kept)
+
+    def _group(self, path: str, kept: Kept) -> Group:
+        if path in self._groups:
+            return self._groups[path]
+        near = self._plain.get(_plain(path), [])
+        if len(near) != 1:
+            raise WeightsError(f"{_of(kept)}: {self.name} has {'two ways to' if near else 'no'} {path}")
+        return self._groups[near[0]]
+
+    def _array(self, group: Group, kept: Kept) -> Stored:
+        array = group.array(kept.path.rpartition("/")[2])
+        if array is None:
+            raise WeightsError(f"{_of(kept)}: {self.name} has no array {kept.path}")
+        return fitting(array, kept, self.name)
+
+    def _check_for_others(self, wanted: Sequence[Kept]) -> None:
+        paths = [path for kept in wanted for path in (kept.path, *kept.copies)]
+        known = {_plain(path.rpartition("/")[0]) for path in paths}
+        for plain, (path, *_) in self._plain.items():
+            is_other = plain.startswith("layers/") and plain not in known and "generator" not in plain
+            group = self._groups[path]
+            if is_other and not (len(group) == 1 and group.array("idf_weights")):  # of a vocabulary: not trained
+                raise WeightsError(f"{self.name} has weights in {path}, and the model has no layer for them")
+
+
+def fitting(array: Stored, kept: Kept, name: str) -> Stored:
+    """The array, if it is one that may be read as this weight."""
+    if array.shape != kept.spec.shape:
+        raise WeightsError(f"{_of(kept)} is {to_text(kept.spec.shape)}, and {name} has {to_text(array.shape)} in "
+                           f"{array.where}")
+    try:
+        array.check()
+    except WeightsError as error:
+        raise WeightsError(f"{_of(kept)}: {error}") from None
+    return array
+
+
+def _plain(path: str) -> str:
+    """A path without what writers have varied."""
+    steps = [step.lstrip("_") for step in path.replace("\\", "/").split("/")]
+    return "/".join("layers" if step == "layer_checkpoint_dependencies" else step for step in steps)
+
+
+def _of(kept: Kept) -> str:
+    return f"{kept.owner}: {kept.spec.full_path}"
+
+
+def warn_of(problems: Sequence[tuple[Kept, WeightsError]]) -> None:
+    """As Keras does: once, with the first cause and the list."""
+    owners = ", ".join(dict.fromkeys(kept.owner.split(" = ")[0] for kept, _ in problems))
+    warnings.warn(f"{len(problems)} objects could not be loaded and were skipped: {owners}. The first: "
+                  f"{problems[0][1]}", stacklevel=5)
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------------
+
+
+def write_by_path(file: Any, kept: Sequence[Kept], arrays: Sequence[Any]) -> None:
+    """A weights file in Keras 3's layout, which Keras loads; each array is read only when it is written."""
+    import h5py
+    import numpy as np
+
+    with h5py.File(file, "w") as out:
+        for place, array in zip(kept, _folded(kept, arrays)):
+            numbers = np.asarray(array)
+            for path in (place.path, *place.copies):
+                if path:
+                    out.create_dataset(path, data=numbers)
+
+
+def _folded(kept: Sequence[Kept], arrays: Sequence[Any]) -> list[Any]:
+    """The arrays, where LoRA's product is added to its kernel, as Keras does when it saves."""
+    import numpy as np
+
+    folded = list(arrays)
+    names = [place.spec.name for place in kept]
+    for i, place in enumerate(kept):
+        if place.spec.factor is not None and names[i].endswith("_a"):
+            kernel = names.index(names[i].removeprefix("lora_").removesuffix("_a"), _start_of_layer(kept, i))
+            folded[kernel] = np.asarray(folded[kernel]) + place.spec.factor * (
+                np.asarray(folded[i]) @ np.asarray(folded[i + 1]))
+    return folded
+
+
+def _start_of_layer(kept: Sequence[Kept], i: int) -> int:
+    while i and kept[i - 1].owner == kept[i].owner:
+        i -= 1
+    return i
