@@ -111,6 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--dtype", help="of the weights: float32, bfloat16, float16; default: the model's own")
     made.add_argument("--repeat", type=int, default=10, metavar="N", help="timed runs; default: 10")
 
+    made = command(check, "Says what of a file can be had, layer by layer, before any weight is read.",
+                   "Exit status: 0 where all is exact, 1 where a layer needs something of yours or is refused.")
+    takes_file(made)
+
     made = command(verify, "Compares shapes and numbers with real Keras, layer by layer.",
                    "Exit status: 0 where all agree, 1 where a layer departs, 2 where nothing can be compared.")
     takes_file(made)
@@ -178,6 +182,18 @@ def run(options: argparse.Namespace) -> Report:
 
     found = trial(model, options.batch, options.device, options.dtype, options.repeat, options.input_shape)
     return Report(found.to_dict(), str(found), lambda: _print_table(found.cells(), box=True))
+
+
+def check(options: argparse.Namespace) -> Report:
+    from kerashape_torch.saving import check
+
+    found = check(options.file)
+
+    def on_terminal() -> None:
+        _print_table(found.cells(), box=False)
+        print(f"\n{found.remarks()}")
+
+    return Report(found.to_dict(), str(found), on_terminal, int(not found.is_exact))
 
 
 def verify(options: argparse.Namespace) -> Report:

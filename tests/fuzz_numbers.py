@@ -71,8 +71,8 @@ def same_numbers(program: Json, ours: Any, theirs: Any, inputs: list[torch.Tenso
             return  # Keras cannot put the states of several cells back to zero
     exact = not differs_by_choice(program)
     dtypes = [x.dtype for x in ours.graph.flat_outputs]
-    # On torch Keras lowers masked scores by 1e9, past the range of float16, and a query that may look nowhere gives NaN;
-    # it means to lower them by 65504 there, and does so on TensorFlow.
+    # On torch Keras lowers masked scores by 1e9, past the range of float16, and a query that may look nowhere gives
+    # NaN; it means to lower them by 65504 there, and does so on TensorFlow.
     nan_by_masks = half and "Attention" in text
     _same_outputs(module, run_keras(theirs, inputs), inputs, dtypes, exact, half, nan_by_masks)
     if exact and not half and not stateful:

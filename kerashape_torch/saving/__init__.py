@@ -7,6 +7,7 @@ from kerashape_torch.config import (
     get_registered_object,
     register_keras_serializable,
 )
+from kerashape_torch.saving.checked import Checked, check
 from kerashape_torch.saving.models import (
     deserialize_keras_object,
     load_model,
@@ -17,6 +18,6 @@ from kerashape_torch.saving.models import (
 )
 
 CustomObjectScope = custom_object_scope
-__all__ = ["CustomObjectScope", "custom_object_scope", "deserialize_keras_object", "get_custom_objects",
-           "get_registered_name", "get_registered_object", "load_model", "load_weights", "register_keras_serializable",
-           "save_model", "save_weights", "serialize_keras_object"]
+__all__ = ["Checked", "CustomObjectScope", "check", "custom_object_scope", "deserialize_keras_object",
+           "get_custom_objects", "get_registered_name", "get_registered_object", "load_model", "load_weights",
+           "register_keras_serializable", "save_model", "save_weights", "serialize_keras_object"]

@@ -123,7 +123,7 @@ class Stretch(io.RawIOBase):
 
 
 class Directory:
-    """A directory on disk; only files that lie in it itself are seen."""
+    """A directory on disk; only files that lie in it itself are seen, and no link that leads out of it is followed."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, path.name
@@ -147,6 +147,9 @@ class Directory:
         where = self.path / name
         if not where.is_file():
             raise ConfigError(f"{self.name} has no file {name!r}")
+        if not where.resolve().is_relative_to(self.path.resolve()):
+            raise ConfigError(f"{name!r} in {self.name} is a link that leads out of it, which is never followed. "
+                              "Way out: a copy of the directory that has the files themselves (cp -rL)")
         return where
 
 

@@ -17,7 +17,8 @@ from kerashape_torch.saving import archive
 from kerashape_torch.saving.by_path import write_by_path
 from kerashape_torch.saving.containers import local_path
 from kerashape_torch.saving.legacy_h5 import write_by_layer
-from kerashape_torch.saving.reading import CONFIG, METADATA, WEIGHTS, Weights, read, read_weights
+from kerashape_torch.saving.preflight import explained
+from kerashape_torch.saving.reading import CONFIG, METADATA, WEIGHTS, Contents, Weights, read, read_weights
 from kerashape_torch.saving.upgrade import to_keras3
 from kerashape_torch.saving.vocabularies import give_vocabularies, idf_weights
 from kerashape_torch.shape import to_text
@@ -85,7 +86,11 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
     """
     if not isinstance(filepath, (str, bytes, os.PathLike)):
         return _model(filepath, custom_objects)
-    contents = read(filepath, weights)
+    return model_of(read(filepath, weights), custom_objects)
+
+
+def model_of(contents: Contents, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The model that a file holds. Its weights are checked, and read when they are asked for."""
     model = _model(contents.config, custom_objects, contents.version, contents.backend)
     give_vocabularies(model, contents)
     if contents.weights is not None:
@@ -97,7 +102,10 @@ def _model(config: Any, custom_objects: Mapping[str, Any] | None, version: str |
            backend: str | None = None) -> Any:
     if not isinstance(config, Mapping) or "class_name" not in config:
         raise ConfigError("the config of a model is a dict with 'class_name' and 'config'")
-    model = _deserialize(config, custom_objects, version, backend)
+    try:
+        model = _deserialize(config, custom_objects, version, backend)
+    except ConfigError as error:
+        raise explained(error, config, custom_objects, version, backend) from error
     if not isinstance(model, Model):
         raise ConfigError(f"the config describes a {type(model).__name__}, which is no model")
     return model

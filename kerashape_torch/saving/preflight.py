@@ -111,7 +111,8 @@ def _finding(path: str, entry: Mapping[str, Any], version: str | None, backend: 
         if key is None:
             return Finding(path, class_name, REFUSED, *_split(str(error)))
         is_class = isinstance(error, UnknownLayerError)
-        return Finding(path, class_name, NEEDS, _split(str(error))[0], _lines(key, is_class, entry))
+        why = re.split(r" (?:Pass the function|If it is your own|Way out:)", str(error))[0]
+        return Finding(path, class_name, NEEDS, why, _lines(key, is_class, entry))
     return Finding(path, class_name, EXACT)
 
 

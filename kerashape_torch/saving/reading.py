@@ -37,6 +37,7 @@ class Contents(NamedTuple):
     """What a path holds.
 
     Attributes:
+        form: what sort of file it is, in words.
         config: of the model, as parsed JSON.
         weights: checked and read later; None where there are none, or none were asked for.
         version, backend: of the Keras that wrote it, where the file says so.
@@ -44,6 +45,7 @@ class Contents(NamedTuple):
         beside: the directory or archive that holds the file's assets.
     """
 
+    form: str
     config: Any
     weights: Weights | None = None
     version: str | None = None
@@ -96,7 +98,8 @@ def _of_container(container: Directory | Zip, weights: bool) -> Contents:
     config = parse_json(container.text(CONFIG), CONFIG)
     metadata = parse_json(container.text(METADATA), METADATA) if container.has(METADATA) else {}
     version = metadata.get("keras_version") if isinstance(metadata, Mapping) else None
-    return Contents(config, _weights_of_container(container) if weights else None,
+    form = "a .keras archive" if isinstance(container, Zip) else "the directory of a .keras archive"
+    return Contents(form, config, _weights_of_container(container) if weights else None,
                     version if isinstance(version, str) else None,
                     compile_config=config.get("compile_config") if isinstance(config, Mapping) else None,
                     beside=container)
@@ -128,7 +131,8 @@ def _of_h5(where: Path, weights: bool) -> Contents:
     if text is None:
         raise ConfigError(f"{where.name} holds weights only, and no model. Make the model and use "
                           "kerashape_torch.saving.load_weights(model, path)")
-    return Contents(parse_json(text, "model_config"), by_layer(file, names_are_known=True) if weights else None,
+    stored = by_layer(file, names_are_known=True) if weights else None
+    return Contents("a whole model in HDF5", parse_json(text, "model_config"), stored,
                     version, backend, None if training is None else parse_json(training, "training_config"))
 
 
@@ -139,11 +143,12 @@ def _of_json(where: Path, weights: bool) -> Contents:
         raise ConfigError(f"{where.name} holds weights only, and no model. Make the model and use "
                           "kerashape_torch.saving.load_weights(model, path)")
     if not is_tfjs(found):
-        return Contents(found)
+        return Contents("a config", found)
     topology = found["modelTopology"]
     config = tfjs_config(found, where.name)
     version, backend = (str(topology.get(key) or config.get(key) or "") for key in ("keras_version", "backend"))
-    return Contents(config, tfjs_weights(found, Directory(where.parent), where.name) if weights else None,
+    stored = tfjs_weights(found, Directory(where.parent), where.name) if weights else None
+    return Contents("a model of TensorFlow.js", config, stored,
                     version if version[:1].isdigit() else None, backend or None,
                     found.get("trainingConfig", topology.get("training_config")))
 
