@@ -91,10 +91,10 @@ def _used(pattern: str, sizes: Mapping[str, int]) -> dict[str, int]:
 
 def keras_value(module: nn.Module, spec: WeightSpec) -> Tensor:
     """A weight's tensor in Keras' layout; a view where einops can give one."""
-    return _joined(spec, {place.path: tensor_at(module, place.path) for place in spec.places})
+    return joined(spec, {place.path: tensor_at(module, place.path) for place in spec.places})
 
 
-def _joined(spec: WeightSpec, held: Mapping[str, Tensor]) -> Tensor:
+def joined(spec: WeightSpec, held: Mapping[str, Tensor]) -> Tensor:
     parts = [from_place(held[place.path], place) for place in spec.places]
     indexed = [place.entry for place in spec.places]
     if all(index is not None for index in indexed):
@@ -144,7 +144,7 @@ def converted(arrays: Sequence[Any], source: Layer, target: Layer) -> list[np.nd
         held["bias_ih_l0"] = held["bias_ih_l0"] + held["bias_hh_l0"]
     elif "bias_ih_l0" in held:
         held.setdefault("bias_hh_l0", torch.zeros_like(held["bias_ih_l0"]))
-    return [to_numpy(_joined(spec, held)) for spec in specs]
+    return [to_numpy(joined(spec, held)) for spec in specs]
 
 
 # ---- all weights -----------------------------------------------------------------------------------------------------
