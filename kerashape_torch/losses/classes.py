@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from kerashape_torch.config import ChoiceOrNone, Record
+from kerashape_torch.dtypes import DTypeName
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.graph import snake_case
 from kerashape_torch.losses import functions
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none")
+DType = Annotated[str | None, DTypeName()]
 Reduction = Annotated[str | None, ChoiceOrNone(*REDUCTIONS)]
 
 
@@ -23,7 +25,7 @@ class Loss(Record, family=True):
     """Base of all losses. Your own overrides ``call(y_true, y_pred)``, as in Keras.
 
     >>> import torch
-    >>> class Largest(Loss):
+    >>> class Largest(Loss, catalog=False):
     ...     def call(self, y_true, y_pred):
     ...         return (y_true - y_pred).abs().amax(-1)
     >>> Largest(reduction="sum")(torch.zeros(2, 2), torch.tensor([[1.0, 2.0], [3.0, 0.0]]))
@@ -38,7 +40,7 @@ class Loss(Record, family=True):
 
     name: str | None = None
     reduction: Reduction = "sum_over_batch_size"
-    dtype: Any = None
+    dtype: DType = None
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None, mask: Tensor | None = None) -> Tensor:
         """The loss of targets and predictions, tensors or arrays with the batch axis first.
@@ -92,7 +94,7 @@ class Loss(Record, family=True):
 class _Function(Loss, catalog=False):
     reduction: Reduction = "sum_over_batch_size"
     name: str | None = None
-    dtype: Any = None
+    dtype: DType = None
 
 
 class MeanSquaredError(_Function):

@@ -8,7 +8,7 @@ tensor([1.])
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kerashape_torch.errors import ShapeError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Function = Callable[..., Any]
-Axes = int | Sequence[int] | None
+Axes = int | list[int] | tuple[int, ...] | None
 
 FUNCTIONS: dict[str, Function] = {}
 """Every loss function, by name."""

@@ -29,6 +29,7 @@ class KerasWeights:
         described = {layer: layer.describe() for layer in dict.fromkeys(binding.layer for binding in bindings)}
         self.layers = [described[binding.layer] for binding in bindings]
         self.layout = Layout([], [])  # where a file keeps them, for :mod:`kerashape_torch.saving`
+        self.order = "keras"  # of the axes that the module takes and gives: or "torch"
 
 
 def keras_weights(module: nn.Module) -> KerasWeights:
@@ -289,7 +290,8 @@ def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
 
 
 def regularization_loss(module: nn.Module) -> Tensor:
-    """The sum of all weight regularizers, to be added to a loss; differentiable. Activity regularizers add nothing.
+    """The sum of all weight regularizers, to be added to a loss; differentiable. Activity regularizers look at a batch:
+    :mod:`kerashape_torch.training` adds them.
 
     >>> from kerashape_torch.layers import Dense
     >>> module = Dense(2, input_shape=(3,), kernel_initializer="ones", kernel_regularizer="l1").to_torch()

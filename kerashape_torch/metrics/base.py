@@ -12,22 +12,21 @@ from kerashape_torch import config
 from kerashape_torch.config import Record
 from kerashape_torch.errors import ConfigError, did_you_mean
 from kerashape_torch.graph import snake_case
+from kerashape_torch.losses.classes import DType
 from kerashape_torch.losses.reduction import divided, masked_weight, same_rank
 from kerashape_torch.metrics.functions import FUNCTIONS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from kerashape_torch.training.metrics import MetricState
-
 Sums = dict[str, Any]
 
 
-class Metric(Record, family=True):
+class Metric(Record, family=True, kw_only=True):
     """Base of all metrics. Your own states :meth:`sums` of a batch, and :meth:`result` of the sums of all batches.
 
     >>> import torch
-    >>> class Largest(Metric):
+    >>> class Largest(Metric, catalog=False):
     ...     def sums(self, y_true, y_pred, sample_weight, mask):
     ...         return {"total": (y_true - y_pred).abs().amax(-1).sum(), "count": len(y_true)}
     ...     def result(self, sums):
@@ -42,7 +41,7 @@ class Metric(Record, family=True):
     keras_dtype: ClassVar[str] = "float32"
 
     name: str | None = None
-    dtype: Any = None
+    dtype: DType = None
 
     def sums(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, mask: Tensor | None) -> Sums:
         """What one batch adds, by name: tensors or numbers.
@@ -57,7 +56,7 @@ class Metric(Record, family=True):
         """The metric, of the sums over all batches."""
         raise NotImplementedError(f"{type(self).__name__} must implement result(sums)")
 
-    def to_torch(self) -> MetricState:
+    def to_torch(self) -> Any:
         """The metric with its state: ``update(outputs, targets, sample_weight=None)``, ``compute()``, ``reset()``."""
         from kerashape_torch.training.metrics import MetricState
 
@@ -142,9 +141,9 @@ class MeanMetricWrapper(Metric):
     tensor(2.)
     """
 
-    fn: Any
+    fn: Any  # type: ignore[misc]
     name: str | None = None
-    dtype: Any = None
+    dtype: DType = None
 
     def __init__(self, fn: Any, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
         if isinstance(fn, str):
@@ -153,7 +152,7 @@ class MeanMetricWrapper(Metric):
                 raise ConfigError(f"{fn!r} is not one of the functions of keras.metrics.{did_you_mean(fn, FUNCTIONS)} "
                                   f"If it is your own, pass custom_objects={{{fn!r}: your_function}}")
             fn = found
-        super().__init__(fn, name=name, dtype=dtype)
+        super().__init__(fn, name=name, dtype=dtype)  # type: ignore[misc]
         self.arguments = kwargs
 
     def sums(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, mask: Tensor | None) -> Sums:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from kerashape_torch.config import Choice
 from kerashape_torch.errors import ConfigError, ShapeError
+from kerashape_torch.losses.classes import DType
 from kerashape_torch.losses.reduction import divided, same_rank
 from kerashape_torch.metrics.base import Metric, Sums
 from kerashape_torch.shape import to_text
@@ -42,6 +43,9 @@ def counts(thresholds: Sequence[float], y_true: Tensor, y_pred: Tensor, sample_w
     import torch
 
     y_pred, y_true = same_rank(y_pred.float(), y_true.float())
+    if y_pred.shape != y_true.shape:
+        raise ShapeError(f"there must be as many targets as predictions, got {to_text(tuple(y_true.shape))} and "
+                         f"{to_text(tuple(y_pred.shape))}")
     if top_k is not None:
         best = y_pred >= y_pred.topk(top_k).values[..., -1:]
         y_pred = y_pred.where(best, _LOWEST)
@@ -83,7 +87,7 @@ def _are_even(thresholds: Sequence[float]) -> bool:
 
 class _Counting(Metric, catalog=False):
     name: str | None = None
-    dtype: Any = None
+    dtype: DType = None
 
     def _used(self, sums: Sums) -> Tensor:
         raise NotImplementedError
@@ -182,7 +186,7 @@ def specificity(sums: Sums) -> Tensor:
 # ---- one ratio where another is given --------------------------------------------------------------------------------
 
 
-class _At(Metric, catalog=False):
+class _At(Metric, catalog=False, kw_only=True):
     """The best of one ratio over all thresholds at which another ratio is at least as large as asked."""
 
     ratios: ClassVar[tuple[Callable[[Sums], Any], Callable[[Sums], Any]]]
@@ -191,7 +195,7 @@ class _At(Metric, catalog=False):
     num_thresholds: int = 200
     class_id: int | None = None
     name: str | None = None
-    dtype: Any = None
+    dtype: DType = None
 
     def __post_init__(self) -> None:
         if not 0 <= getattr(self, self.wanted) <= 1:
@@ -208,7 +212,7 @@ class _At(Metric, catalog=False):
 
     def result(self, sums: Sums) -> Tensor:
         asked, given = (ratio(sums) for ratio in type(self).ratios)
-        return given.where(asked >= getattr(self, self.wanted), 0).amax()
+        return given.where(asked >= getattr(self, self.wanted), 0).amax()  # type: ignore[no-any-return]
 
 
 class SensitivityAtSpecificity(_At):
@@ -216,7 +220,7 @@ class SensitivityAtSpecificity(_At):
 
     ratios = (specificity, recall)
     wanted = "specificity"
-    specificity: float
+    specificity: float  # type: ignore[misc]
     num_thresholds: int = 200
     class_id: int | None = None
 
@@ -226,7 +230,7 @@ class SpecificityAtSensitivity(_At):
 
     ratios = (recall, specificity)
     wanted = "sensitivity"
-    sensitivity: float
+    sensitivity: float  # type: ignore[misc]
     num_thresholds: int = 200
     class_id: int | None = None
 
@@ -236,7 +240,7 @@ class PrecisionAtRecall(_At):
 
     ratios = (recall, precision)
     wanted = "recall"
-    recall: float
+    recall: float  # type: ignore[misc]
     num_thresholds: int = 200
     class_id: int | None = None
 
@@ -246,7 +250,7 @@ class RecallAtPrecision(_At):
 
     ratios = (precision, recall)
     wanted = "precision"
-    precision: float
+    precision: float  # type: ignore[misc]
     num_thresholds: int = 200
     class_id: int | None = None
 
@@ -268,7 +272,7 @@ class AUC(Metric):
     curve: Annotated[str, Choice("roc", "pr", "prgain")] = "ROC"
     summation_method: Annotated[str, Choice("interpolation", "majoring", "minoring")] = "interpolation"
     name: str | None = None
-    dtype: Any = None
+    dtype: DType = None
     thresholds: Sequence[float] | None = None
     multi_label: bool = False
     num_labels: int | None = None

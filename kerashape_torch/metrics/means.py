@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kerashape_torch.losses import functions as losses
+from kerashape_torch.losses.classes import DType
 from kerashape_torch.losses.reduction import same_rank
 from kerashape_torch.metrics import functions
 from kerashape_torch.metrics.base import Mean, MeanOfFunction, Sums, mean_sums
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 class _Mean(MeanOfFunction, catalog=False):
     name: str | None = None
-    dtype: Any = None
+    dtype: DType = None
 
 
 class Accuracy(_Mean):
@@ -30,7 +31,7 @@ class BinaryAccuracy(_Mean):
 
     function = functions.binary_accuracy
     name: str | None = "binary_accuracy"
-    dtype: Any = None
+    dtype: DType = None
     threshold: float = 0.5
 
 
@@ -62,7 +63,7 @@ class SparseTopKCategoricalAccuracy(_Mean):
     function = functions.sparse_top_k_categorical_accuracy
     k: int = 5
     name: str | None = "sparse_top_k_categorical_accuracy"
-    dtype: Any = None
+    dtype: DType = None
     from_sorted_ids: bool = False
 
     def get_config(self) -> dict[str, Any]:
@@ -118,7 +119,7 @@ class CosineSimilarity(_Mean):
 
     function = functions.cosine_similarity
     name: str | None = "cosine_similarity"
-    dtype: Any = None
+    dtype: DType = None
     axis: int = -1
 
     def get_config(self) -> dict[str, Any]:
@@ -175,7 +176,7 @@ class BinaryCrossentropy(_Mean):
 
     function = losses.binary_crossentropy
     name: str | None = "binary_crossentropy"
-    dtype: Any = None
+    dtype: DType = None
     from_logits: bool = False
     label_smoothing: float = 0
 
@@ -185,7 +186,7 @@ class CategoricalCrossentropy(_Mean):
 
     function = losses.categorical_crossentropy
     name: str | None = "categorical_crossentropy"
-    dtype: Any = None
+    dtype: DType = None
     from_logits: bool = False
     label_smoothing: float = 0
     axis: int = -1
@@ -196,7 +197,7 @@ class SparseCategoricalCrossentropy(_Mean):
 
     function = losses.sparse_categorical_crossentropy
     name: str | None = "sparse_categorical_crossentropy"
-    dtype: Any = None
+    dtype: DType = None
     from_logits: bool = False
     ignore_class: int | None = None
     axis: int = -1
@@ -210,7 +211,7 @@ class PearsonCorrelation(_Mean):
 
     function = functions.pearson_correlation
     name: str | None = "pearson_correlation"
-    dtype: Any = None
+    dtype: DType = None
     axis: int = -1
 
 
@@ -219,5 +220,5 @@ class ConcordanceCorrelation(_Mean):
 
     function = functions.concordance_correlation
     name: str | None = "concordance_correlation"
-    dtype: Any = None
+    dtype: DType = None
     axis: int = -1

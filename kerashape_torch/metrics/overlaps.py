@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from kerashape_torch.config import ChoiceOrNone
 from kerashape_torch.errors import ConfigError, ShapeError
+from kerashape_torch.losses.classes import DType
 from kerashape_torch.losses.reduction import same_rank
 from kerashape_torch.metrics.base import Metric, Sums
 from kerashape_torch.shape import to_text
@@ -31,10 +32,10 @@ class IoU(Metric):
     """
 
     keras_dtype = "int32"
-    num_classes: int
-    target_class_ids: Sequence[int]
+    num_classes: int  # type: ignore[misc]
+    target_class_ids: Sequence[int]  # type: ignore[misc]
     name: str | None = None
-    dtype: Any = None
+    dtype: DType = None
     ignore_class: int | None = None
     sparse_y_true: bool = True
     sparse_y_pred: bool = True
@@ -73,9 +74,9 @@ class IoU(Metric):
 class MeanIoU(IoU):
     """Intersection over union, the mean over all classes."""
 
-    num_classes: int
+    num_classes: int  # type: ignore[misc]
     name: str | None = None
-    dtype: Any = None
+    dtype: DType = None
     ignore_class: int | None = None
     sparse_y_true: bool = True
     sparse_y_pred: bool = True
@@ -92,10 +93,10 @@ class MeanIoU(IoU):
 class OneHotIoU(IoU):
     """Intersection over union, the mean over some classes; targets are one-hot."""
 
-    num_classes: int
-    target_class_ids: Sequence[int]
+    num_classes: int  # type: ignore[misc]
+    target_class_ids: Sequence[int]  # type: ignore[misc]
     name: str | None = None
-    dtype: Any = None
+    dtype: DType = None
     ignore_class: int | None = None
     sparse_y_pred: bool = False
     axis: int = -1
@@ -108,9 +109,9 @@ class OneHotIoU(IoU):
 class OneHotMeanIoU(MeanIoU):
     """Intersection over union, the mean over all classes; targets are one-hot."""
 
-    num_classes: int
+    num_classes: int  # type: ignore[misc]
     name: str | None = None
-    dtype: Any = None
+    dtype: DType = None
     ignore_class: int | None = None
     sparse_y_pred: bool = False
     axis: int = -1
@@ -126,7 +127,7 @@ class BinaryIoU(IoU):
     target_class_ids: Sequence[int] = (0, 1)
     threshold: float = 0.5
     name: str | None = None
-    dtype: Any = None
+    dtype: DType = None
     num_classes: int = 2
 
     def sums(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, mask: Tensor | None) -> Sums:
@@ -160,7 +161,7 @@ class FBetaScore(Metric):
     beta: float = 1.0
     threshold: float | None = None
     name: str | None = "fbeta_score"
-    dtype: Any = None
+    dtype: DType = None
 
     def __post_init__(self) -> None:
         if self.beta <= 0:
@@ -200,7 +201,7 @@ class F1Score(FBetaScore):
     average: Annotated[str | None, ChoiceOrNone("micro", "macro", "weighted")] = None
     threshold: float | None = None
     name: str | None = "f1_score"
-    dtype: Any = None
+    dtype: DType = None
     beta: float = 1.0
 
     def get_config(self) -> dict[str, Any]:
@@ -214,7 +215,7 @@ class R2Score(Metric):
         "uniform_average")
     num_regressors: int = 0
     name: str | None = "r2_score"
-    dtype: Any = None
+    dtype: DType = None
 
     def __post_init__(self) -> None:
         if self.num_regressors < 0:

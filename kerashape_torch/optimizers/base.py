@@ -72,7 +72,7 @@ class Optimizer(Record, family=True):
 
     Your own is a subclass that states :meth:`slots`, what is kept for each variable, and :meth:`update`.
 
-    >>> class SignDescent(Optimizer):
+    >>> class SignDescent(Optimizer, catalog=False):
     ...     def update(self, x, gradient, slots, now):
     ...         x.sub_(now.rate * gradient.sign())
     >>> SignDescent(0.1, clipnorm=1.0)

@@ -18,7 +18,7 @@ class LossScaleOptimizer(Optimizer, aliases=("lossscaleoptimizer",)):
     32768.0
     """
 
-    inner_optimizer: OptimizerLike
+    inner_optimizer: OptimizerLike  # type: ignore[misc]  # no default, after those of the base class
     initial_scale: float = 2.0**15
     dynamic_growth_steps: int = 2000
     name: str | None = None

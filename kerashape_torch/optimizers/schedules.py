@@ -36,7 +36,7 @@ class _Decay(LearningRateSchedule, catalog=False):
     decay_steps: float
     decay_rate: float
     staircase: bool = False
-    name: str = ""
+    name: str | None = ""
 
     def __post_init__(self) -> None:
         self._needs_steps()
@@ -51,7 +51,7 @@ class ExponentialDecay(_Decay):
     name = "ExponentialDecay"
 
     def __call__(self, step: int) -> float:
-        return self.initial_learning_rate * self.decay_rate ** self._periods(step)
+        return float(self.initial_learning_rate * self.decay_rate ** self._periods(step))
 
 
 class InverseTimeDecay(_Decay):
@@ -73,7 +73,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     boundaries: Sequence[float]
     values: Sequence[float]
-    name: str = "PiecewiseConstant"
+    name: str | None = "PiecewiseConstant"
 
     def __post_init__(self) -> None:
         if len(self.boundaries) != len(self.values) - 1:
@@ -93,7 +93,7 @@ class PolynomialDecay(LearningRateSchedule):
     end_learning_rate: float = 0.0001
     power: float = 1.0
     cycle: bool = False
-    name: str = "PolynomialDecay"
+    name: str | None = "PolynomialDecay"
 
     def __post_init__(self) -> None:
         self._needs_steps()
@@ -101,7 +101,8 @@ class PolynomialDecay(LearningRateSchedule):
     def __call__(self, step: int) -> float:
         cycles = max(math.ceil(step / self.decay_steps), 1) if self.cycle else 1
         done = min(step / (self.decay_steps * cycles), 1)
-        return (self.initial_learning_rate - self.end_learning_rate) * (1 - done) ** self.power + self.end_learning_rate
+        way = (1 - done) ** self.power
+        return float((self.initial_learning_rate - self.end_learning_rate) * way + self.end_learning_rate)
 
 
 class CosineDecay(LearningRateSchedule):
@@ -110,7 +111,7 @@ class CosineDecay(LearningRateSchedule):
     initial_learning_rate: float
     decay_steps: float
     alpha: float = 0.0
-    name: str = "CosineDecay"
+    name: str | None = "CosineDecay"
     warmup_target: float | None = None
     warmup_steps: float = 0
 
@@ -135,7 +136,7 @@ class CosineDecayRestarts(LearningRateSchedule):
     t_mul: float = 2.0
     m_mul: float = 1.0
     alpha: float = 0.0
-    name: str = "SGDRDecay"
+    name: str | None = "SGDRDecay"
 
     def __post_init__(self) -> None:
         self._needs_steps("first_decay_steps")

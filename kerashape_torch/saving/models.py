@@ -75,7 +75,7 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
     Args:
         filepath: a path, or the dict itself.
         custom_objects: classes and functions of yours that the file names.
-        compile: taken for Keras' sake; optimizers and losses are not read.
+        compile: False leaves unread how the file says to train the model: see :meth:`Model.compile`.
         safe_mode: taken for Keras' sake; there is no unsafe mode.
         weights: False leaves the weights unread: shapes and counts need none.
 
@@ -84,22 +84,25 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
         WeightsError: an array does not fit its layer.
     """
     if not isinstance(filepath, (str, bytes, os.PathLike)):
-        return _model(filepath, custom_objects)
+        return _model(filepath, custom_objects, compile)
     contents = read(filepath, weights)
-    model = _model(contents.config, custom_objects, contents.version, contents.backend)
+    model = _model(contents.config, custom_objects, compile, contents.version, contents.backend)
     give_vocabularies(model, contents)
     if contents.weights is not None:
         _attach(model, contents.weights)
     return model
 
 
-def _model(config: Any, custom_objects: Mapping[str, Any] | None, version: str | None = None,
-           backend: str | None = None) -> Any:
+def _model(config: Any, custom_objects: Mapping[str, Any] | None, compile: bool,
+           version: str | None = None, backend: str | None = None) -> Any:
     if not isinstance(config, Mapping) or "class_name" not in config:
         raise ConfigError("the config of a model is a dict with 'class_name' and 'config'")
     model = _deserialize(config, custom_objects, version, backend)
     if not isinstance(model, Model):
         raise ConfigError(f"the config describes a {type(model).__name__}, which is no model")
+    if compile:
+        with configs.custom_object_scope(custom_objects):
+            model.compile_from_config(config.get("compile_config"))
     return model
 
 

@@ -139,7 +139,7 @@ class KerasOptimizer(torch.optim.Optimizer):
             return gradients * Tensors([spec.clipnorm / norm.clamp(min=spec.clipnorm) for norm in norms])
         if spec.global_clipnorm:
             norm = torch.linalg.vector_norm(torch.stack(gradients.norm().list))
-            return gradients * (spec.global_clipnorm * (1 / norm).clamp(max=1 / spec.global_clipnorm))
+            return gradients.mul(spec.global_clipnorm * (1 / norm).clamp(max=1 / spec.global_clipnorm))
         if spec.clipvalue:
             return gradients.clamp_min(-spec.clipvalue).clamp_max(spec.clipvalue)
         return gradients
@@ -160,7 +160,7 @@ class KerasOptimizer(torch.optim.Optimizer):
         for variable in ready:
             decay = self.spec.decay_of(variable.spec.name, variable.spec.full_path, len(variable.spec.shape))
             if decay is not None:
-                torch._foreach_mul_(variable.parameters, 1 - decay * rate)
+                Tensors(variable.parameters).mul_(1 - decay * rate)
 
     def _update(self, ready: list[Variable], gradients: Tensors, slots: list[dict[str, Any]]) -> None:
         group = self.param_groups[0]
