@@ -68,6 +68,7 @@ model = kt.Sequential([Conv2D(8, 3, input_shape=(28, 28, 1)), Flatten(), Dense(1
 model.input_shape, model.output_shape, [layer.output_shape for layer in model.layers], model.count_params()
 with contextlib.redirect_stdout(io.StringIO()):
     model.summary()
+model.compile(kt.optimizers.Adam(0.01), loss=kt.losses.CategoricalCrossentropy(), metrics=["accuracy", "auc"])
 model.get_config(), model.to_json(), str(kt.shape_table(model))
 loaded = [name for name in ("torch", "numpy", "keras", "tensorflow", "h5py") if name in sys.modules]
 assert not loaded, loaded
