@@ -71,17 +71,18 @@ class Compilable:
         return self.compile_config.optimizer
 
     def get_compile_config(self) -> dict[str, Any]:
-        """What ``compile`` said as Keras writes it; empty if nothing was said."""
+        """What ``compile`` said as Keras writes it; empty if nothing was said, or was said in a way of Keras 1 or 2
+        that cannot be read."""
         if isinstance(self._compiled, _Unread):
-            return dict(self._compiled.config)
+            return dict(self._compiled.config) if "optimizer" in self._compiled.config else {}
         return {} if self._compiled is None else self._compiled.get_config()
 
-    def compile_from_config(self, config: Mapping[str, Any] | None) -> None:
+    def compile_from_config(self, config: Any) -> None:
         """Takes over what a file says: ``compile_config`` of Keras 3 or ``training_config`` of Keras 1 and 2.
 
         What cannot be read is kept, and refused when it is asked for: the model itself needs none of it.
         """
-        if not config:
+        if not isinstance(config, Mapping) or not config:
             return
         from kerashape_torch.compiling import CompileConfig
 

@@ -302,32 +302,36 @@ def full(k: Any) -> dict[str, Any]:
     return {"optimizer": k.optimizers.AdamW(k.optimizers.schedules.CosineDecay(0.1, 10), clipnorm=1.0),
             "loss": {"one": k.losses.MeanSquaredError(reduction="sum"), "two": "binary_crossentropy"},
             "loss_weights": {"one": 1.0, "two": 0.5},
-            "metrics": {"one": ["mae"], "two": ["accuracy", k.metrics.AUC(num_thresholds=50)]},
+            "metrics": {"one": [k.metrics.MeanAbsoluteError(name="mae")],
+                        "two": ["accuracy", k.metrics.AUC(num_thresholds=50)]},
             "weighted_metrics": None}
 
 
-def test_keras_reads_how_our_file_says_to_train(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_keras_reads_how_our_file_says_to_train(tmp_path: Path, suffix: str) -> None:
     model = forked(kt)
     model.compile(**full(kt))
-    model.save(tmp_path / "model.keras")
+    model.save(tmp_path / f"model.{suffix}")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")  # a model here has no such state
-        theirs = keras.saving.load_model(tmp_path / "model.keras")
+        theirs = keras.saving.load_model(tmp_path / f"model.{suffix}")
     assert theirs.compiled and type(theirs.optimizer).__name__ == "AdamW"
     training = kt.training.of(model, model.to_torch())
     theirs.set_weights(kt.get_keras_weights(training.module))
     steps(theirs, training, lambda i: (two(i)[0], dict(zip(["one", "two"], two(i)[1:]))), 2)
 
 
-def test_our_model_trains_as_a_file_of_keras_says(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_our_model_trains_as_a_file_of_keras_says(tmp_path: Path, suffix: str) -> None:
     keras.utils.clear_session()
     theirs = forked(keras)
     theirs.compile(**full(keras))
-    theirs.save(tmp_path / "model.keras")
-    model = kt.load_model(tmp_path / "model.keras")
+    theirs.save(tmp_path / f"model.{suffix}")
+    model = kt.load_model(tmp_path / f"model.{suffix}")
     assert model.compiled and isinstance(model.optimizer.learning_rate, kt.optimizers.schedules.CosineDecay)
     steps(theirs, kt.training.of(model), lambda i: (two(i)[0], list(two(i)[1:])), 2)
-    assert not kt.load_model(tmp_path / "model.keras", compile=False).compiled
+    assert not kt.load_model(tmp_path / f"model.{suffix}", compile=False).compiled
     again = json.loads(json.dumps(model.get_compile_config()))
     assert repr(kt.load_model(json.loads(model.to_json())).compile_config) == repr(model.compile_config)
     assert again["loss"]["two"] == "binary_crossentropy"

@@ -84,25 +84,29 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
         WeightsError: an array does not fit its layer.
     """
     if not isinstance(filepath, (str, bytes, os.PathLike)):
-        return _model(filepath, custom_objects, compile)
+        model = _model(filepath, custom_objects)
+        return _compiled(model, filepath.get("compile_config"), custom_objects) if compile else model
     contents = read(filepath, weights)
-    model = _model(contents.config, custom_objects, compile, contents.version, contents.backend)
+    model = _model(contents.config, custom_objects, contents.version, contents.backend)
     give_vocabularies(model, contents)
     if contents.weights is not None:
         _attach(model, contents.weights)
+    return _compiled(model, contents.compile_config, custom_objects) if compile else model
+
+
+def _compiled(model: Model, config: Any, custom_objects: Mapping[str, Any] | None) -> Model:
+    with configs.custom_object_scope(custom_objects):
+        model.compile_from_config(config)
     return model
 
 
-def _model(config: Any, custom_objects: Mapping[str, Any] | None, compile: bool,
-           version: str | None = None, backend: str | None = None) -> Any:
+def _model(config: Any, custom_objects: Mapping[str, Any] | None, version: str | None = None,
+           backend: str | None = None) -> Any:
     if not isinstance(config, Mapping) or "class_name" not in config:
         raise ConfigError("the config of a model is a dict with 'class_name' and 'config'")
     model = _deserialize(config, custom_objects, version, backend)
     if not isinstance(model, Model):
         raise ConfigError(f"the config describes a {type(model).__name__}, which is no model")
-    if compile:
-        with configs.custom_object_scope(custom_objects):
-            model.compile_from_config(config.get("compile_config"))
     return model
 
 
@@ -133,6 +137,9 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) ->
         _, arrays = _numbers(model, weights)
         layout = weight_layout(model) if model.built else Layout([], [])
         attributes = {"model_config": model.to_json(), "keras_version": KERAS_VERSION, "backend": "torch"}
+        said = model.get_compile_config()
+        if said:
+            attributes["training_config"] = json.dumps({"optimizer_config": said.pop("optimizer"), **said})
         archive.write(filepath, lambda path: write_by_layer(path, [layer.name for layer in model.layers], layout,
                                                             arrays, attributes))
     else:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from kerashape_torch import regularizers
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.lowering.observe import observe
-from kerashape_torch.lowering.run import to_tensor
+from kerashape_torch.lowering.run import as_input
 from kerashape_torch.lowering.weights import keras_weights, regularization_loss
 from kerashape_torch.metrics import Mean
 from kerashape_torch.models import Model
@@ -123,7 +123,7 @@ class Training:
         return total
 
     def _tensor(self, x: Any) -> Any:
-        return x if x is None or is_text(x) else to_tensor(x, self._device)
+        return x if x is None or is_text(x) else as_input(x, self._device)
 
     def _penalties(self, seen: list[Tensor]) -> list[Tensor]:
         """Those of weights, and those of what layers gave, by the size of the batch."""
