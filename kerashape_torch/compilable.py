@@ -88,7 +88,7 @@ class Compilable:
 
         try:
             self._compiled = CompileConfig.from_config(config)
-        except (ConfigError, TypeError, ValueError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError) as error:
             self._compiled = _Unread(config, error)
 
 

@@ -365,6 +365,23 @@ def test_what_a_file_says_and_nobody_knows_is_refused_only_when_asked_for() -> N
     assert kt.training.of(known).step(np.ones((2, 4)), np.ones((2, 3))).ndim == 0
 
 
+@pytest.mark.parametrize("said", [
+    {"optimizer": "adam", "metrics": [{"class_name": "MeanIoU", "config": {"num_classes": 10**15}}]},
+    {"optimizer": {"class_name": "SGD", "config": {"learning_rate": "os.system"}}},
+    {"optimizer": {"class_name": "__lambda__", "config": {"value": "code"}}},
+    {"optimizer": {"class_name": ["SGD"], "config": {}}}, {"optimizer": 3}, {"optimizer": "sgd", "loss": 3},
+    {"optimizer": "sgd", "loss": {"class_name": "Loss", "config": "os.system"}}, ["sgd"],
+    {"optimizer": "sgd", "loss": {"class_name": "MeanSquaredError", "config": {"dtype": "load"}}}])
+def test_nonsense_in_a_file_costs_nothing_and_runs_nothing(said: Any) -> None:
+    model = mlp()(kt)
+    written = {**json.loads(model.to_json()), "compile_config": said}
+    read = kt.load_model(written)
+    assert read.output_shape == model.output_shape
+    if "metrics" not in said:
+        with pytest.raises(ConfigError):
+            kt.training.of(read)
+
+
 CONFIGS = json.loads((Path(__file__).parent / "data" / "training_configs.json").read_text())
 
 

@@ -65,9 +65,10 @@ class IoU(Metric):
     def result(self, sums: Sums) -> Tensor:
         matrix = sums["matrix"]
         both = matrix.diagonal()
-        union = (matrix.sum(0) + matrix.sum(1) - both)[self.target_class_ids].float()
+        chosen = slice(None) if self.target_class_ids is None else self.target_class_ids
+        union = (matrix.sum(0) + matrix.sum(1) - both)[chosen].float()
         there = union > 1e-9
-        shares = (both[self.target_class_ids].float() / (union + _EPSILON)).where(there, 0)
+        shares = (both[chosen].float() / (union + _EPSILON)).where(there, 0)
         return shares.sum() / (there.sum() + _EPSILON)  # type: ignore[no-any-return]
 
 
@@ -84,7 +85,7 @@ class MeanIoU(IoU):
     target_class_ids: Any = None
 
     def __post_init__(self) -> None:
-        self.target_class_ids = list(range(self.num_classes))
+        """Nothing: it means all classes."""
 
     def get_config(self) -> dict[str, Any]:
         return _without(super().get_config(), "target_class_ids")
