@@ -79,3 +79,24 @@ def test_images_draw_on_the_device(layer: Layer) -> None:
     first, again = (layer.to_torch((16, 16, 3)).train()(x) for _ in range(2))
     assert first.is_cuda and first.isfinite().all()
     assert torch.equal(first, again)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "muon", "adafactor"])
+def test_training_steps_are_those_on_the_cpu(optimizer: str) -> None:
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(3, 8, 6, 6, 2)).astype("float32"), random.integers(0, 3, (3, 8))
+    made = []
+    for device in ("cpu", "cuda"):
+        model = kt.Sequential([kt.Input((6, 6, 2)), layers.Conv2D(4, 3, activity_regularizer="l2"),
+                               layers.GlobalAveragePooling2D(), layers.Dense(3, activation="softmax")])
+        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["acc"])
+        module = model.to_torch(device=device)
+        kt.set_keras_weights(module, made[0][0] if made else [w * 0 + 0.1 for w in kt.get_keras_weights(module)])
+        start = kt.get_keras_weights(module)
+        training = kt.training.of(model, module)
+        for step in range(3):
+            training.step(x[step], y[step])
+        made.append((start, kt.get_keras_weights(module), training.results()))
+    for cpu, cuda in zip(made[0][1], made[1][1], strict=True):
+        np.testing.assert_allclose(cuda, cpu, rtol=1e-3, atol=1e-4)
+    assert made[1][2] == pytest.approx(made[0][2], rel=1e-3)

@@ -16,7 +16,7 @@ from kerashape_torch.models import Input, Model, Sequential
 from kerashape_torch.shape_table import shape_table
 
 if TYPE_CHECKING:
-    from kerashape_torch import saving
+    from kerashape_torch import losses, metrics, optimizers, saving, training
     from kerashape_torch.lowering import (
         constraint_hook,
         get_keras_weights,
@@ -31,8 +31,9 @@ __version__ = "0.1.0"
 
 _ON_FIRST_USE = {"saving": ("saving", "load_model"),
                  "lowering": ("constraint_hook", "get_keras_weights", "predict", "regularization_loss",
-                              "reset_states", "set_keras_weights")}
-"""Rooms that describing a model does without, one of which needs torch, and the names that come from them."""
+                              "reset_states", "set_keras_weights"),
+                 **{name: (name,) for name in ("losses", "metrics", "optimizers", "training")}}
+"""Rooms that describing a model does without, two of which need torch, and the names that come from them."""
 
 
 def __getattr__(name: str) -> Any:
@@ -44,5 +45,6 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = ["Input", "Layer", "Model", "Sequential", "activations", "constraint_hook", "constraints", "errors",
-           "get_keras_weights", "initializers", "layers", "load_model", "models", "ops", "predict",
-           "regularization_loss", "regularizers", "reset_states", "saving", "set_keras_weights", "shape_table", "utils"]
+           "get_keras_weights", "initializers", "layers", "load_model", "losses", "metrics", "models", "ops",
+           "optimizers", "predict", "regularization_loss", "regularizers", "reset_states", "saving",
+           "set_keras_weights", "shape_table", "training", "utils"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from kerashape_torch.config import Kind
 from kerashape_torch.errors import ConfigError
 
 _NEXT = {
@@ -23,6 +24,19 @@ _NARROW = {"int": "int32", "float": "float32", "int64": "int32", "uint64": "uint
            "complex128": "complex64"}
 
 DTYPES = tuple(name for name in _NEXT if name not in ("int", "float"))
+
+
+class DTypeName(Kind):
+    """The name of a dtype; ``int`` and ``float`` mean 32 bits."""
+
+    def read(self, value: Any, where: str) -> Any:
+        if value is None:
+            return None
+        name = str(value).removeprefix("torch.")
+        name = {"int": "int32", "float": "float32"}.get(name, name)
+        if name not in DTYPES:
+            raise ConfigError(f"{where} must be the name of a dtype, got {value!r}")
+        return name
 
 
 def result_type(*kinds: Any) -> str:

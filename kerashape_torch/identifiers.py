@@ -79,7 +79,7 @@ class FamilyIdentifiers(Identifiers):
         found = self._look_up(identifier)
         if inspect.isclass(found):
             found = found()
-        if not callable(found) or (isinstance(found, config.Record) and not isinstance(found, self.family)):
+        if not isinstance(found, self.family) and (not callable(found) or isinstance(found, config.Record)):
             raise ConfigError(f"{found!r} is not one of {self.module}")
         return found
 

@@ -501,6 +501,10 @@ class Layer(UserDefined, _Arguments, catalog=False):
         """The shapes that Keras' ``build`` is told."""
         return self.call_shapes()
 
+    def output_regularizer(self) -> Any:
+        """What is added to a training loss for the outputs: a name, a regularizer or a function, or None."""
+        return self.__dict__.get("activity_regularizer")
+
     # ---- doors to the rooms below ------------------------------------------------------------------------------------
 
     def to_torch(self, input_shape: Any = None, device: Any = None, dtype: Any = None) -> "torch.nn.Module":

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kerashape_torch.compilable import Compilable
 from kerashape_torch.config import argument, custom_object_scope, deserialize
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, did_you_mean
 from kerashape_torch.functional_config import GraphReader, write_graph
@@ -76,7 +77,7 @@ def Input(shape: Any = None, batch_size: int | None = None, dtype: str | None = 
                       batch_shape=batch_shape, name=name, optional=optional).output
 
 
-class Model(Layer, aliases=("Functional",)):
+class Model(Compilable, Layer, aliases=("Functional",)):
     """Everything between some inputs and some outputs: a tensor, a list or a dict of tensors each.
 
     >>> from kerashape_torch.layers import Dense
@@ -291,7 +292,8 @@ class Model(Layer, aliases=("Functional",)):
     def serialize(self) -> dict[str, Any]:
         # a functional model is built by its calls: Keras writes no input shape
         return {"module": self.keras_module, "class_name": self.keras_class_name, "config": self.get_config(),
-                "registered_name": "Functional", "build_config": {"input_shape": None}, "compile_config": {}}
+                "registered_name": "Functional", "build_config": {"input_shape": None},
+                "compile_config": self.get_compile_config()}
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON text, as Keras writes it; :func:`model_from_json` reads it."""

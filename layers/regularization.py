@@ -11,6 +11,7 @@ from kerashape_torch.errors import ConfigError
 from kerashape_torch.initializers import Seed
 from kerashape_torch.layer import ANY, KERAS, Layer
 from kerashape_torch.layers._spatial import Spatial
+from kerashape_torch.regularizers import L1L2
 from kerashape_torch.shape import Shape
 
 
@@ -193,8 +194,8 @@ class SpatialDropout3D(_SpatialDropout):
 class ActivityRegularization(_Noise):
     """Passes its input on.
 
-    Its penalty, ``l1 * sum(abs(x)) + l2 * sum(x ** 2)``, is a matter of Keras' training loss; a compiled module does
-    not add it.
+    Its penalty, ``(l1 * sum(abs(x)) + l2 * sum(x ** 2)) / batch``, is a part of the training loss:
+    :mod:`kerashape_torch.training` adds it.
 
     Input shape:  any
     Output shape: the same
@@ -205,6 +206,9 @@ class ActivityRegularization(_Noise):
 
     l1: float = 0.0
     l2: float = 0.0
+
+    def output_regularizer(self) -> Any:
+        return L1L2(self.l1, self.l2)
 
     def module(self, shape: Shape) -> Any:
         from torch import nn

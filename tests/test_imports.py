@@ -16,14 +16,16 @@ LAYERS = Path(kerashape_torch.layers.__file__).parent
 
 # From the top of the house down: a room may import from rooms above it, and from its own files.
 ROOMS = ["errors", "structure", "text", "shape", "config", "dtypes", "identifiers", "activations", "initializers",
-         "regularizers", "constraints", "masks", "graph", "meta_rule", "weights", "user_layers", "layer",
-         "lambda_source", "functional_config", "models", "standalone", "torch_modules", "ops", "layers", "weight_paths",
-         "shape_table", "lowering", "saving", "reports", "utils", "testing", "cli"]
+         "regularizers", "constraints", "masks", "graph", "losses", "metrics", "optimizers", "compiling", "compilable",
+         "meta_rule", "weights", "user_layers", "layer", "lambda_source", "functional_config", "models", "standalone",
+         "torch_modules", "ops", "layers", "weight_paths", "shape_table", "lowering", "training", "saving", "reports",
+         "utils", "testing", "cli"]
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
 # doors, inside a function.
 DOORS = {"layer": {"lowering", "reports", "torch_modules"}, "models": {"lowering", "reports", "saving"},
-         "shape_table": {"saving", "lowering"}}
+         "shape_table": {"saving", "lowering"}, "optimizers": {"training"}, "losses": {"training"},
+         "metrics": {"training"}}
 
 
 def sources() -> list[tuple[str, Path]]:
@@ -66,6 +68,7 @@ model = kt.Sequential([Conv2D(8, 3, input_shape=(28, 28, 1)), Flatten(), Dense(1
 model.input_shape, model.output_shape, [layer.output_shape for layer in model.layers], model.count_params()
 with contextlib.redirect_stdout(io.StringIO()):
     model.summary()
+model.compile(kt.optimizers.Adam(0.01), loss=kt.losses.CategoricalCrossentropy(), metrics=["accuracy", "auc"])
 model.get_config(), model.to_json(), str(kt.shape_table(model))
 loaded = [name for name in ("torch", "numpy", "keras", "tensorflow", "h5py") if name in sys.modules]
 assert not loaded, loaded

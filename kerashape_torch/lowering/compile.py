@@ -61,7 +61,7 @@ def _compile(model: Model, device: Any, dtype: Any, layout: str, weights: bool) 
     lowered = lower(model.graph, model.layers, layout)
     module = assemble(lowered, model.name)
     known = keras_weights(module)
-    known.layout = weight_layout(model)
+    known.layout, known.order = weight_layout(model), layout
     drawn_in = weight_dtypes(module)
     if dtype is not None:
         module.to(dtype)  # while it has no memory

@@ -60,19 +60,24 @@ class Lowered(NamedTuple):
     optional: list[bool]
     structure: Any
     strings: list[bool]
+    activity_regularizers: list[Any]
 
 
-def lower(graph: Graph, layers: list[Layer], layout: str) -> Lowered:
-    """Lowers the calls of a model. ``layers`` are its layers in Keras' order, by which the weights are listed."""
+def lower(graph: Graph, layers: list[Layer], layout: str, observed: bool = False) -> Lowered:
+    """Lowers the calls of a model. ``layers`` are its layers in Keras' order, by which the weights are listed.
+
+    If ``observed``, it gives more than its outputs: their masks, and what activity regularizers look at.
+    """
     lowering = _Lowering(graph, layout)
     lowering.inputs()
     lowering.calls(graph.nodes, "", None)
-    lowering.outputs()
+    lowering.outputs(observed)
     tensors = graph.flat_inputs
     places = {id(x): i for i, x in enumerate(tensors)}
     return Lowered(lowering.root, lowering.fx, lowering.bindings(layers), [x.node.layer.name for x in tensors],
                    lowering.input_shapes, [getattr(x.node.layer, "optional", False) for x in tensors],
-                   map_structure(lambda x: places[id(x)], graph.inputs), [x.dtype == "string" for x in tensors])
+                   map_structure(lambda x: places[id(x)], graph.inputs), [x.dtype == "string" for x in tensors],
+                   [regularizer for regularizer, _ in lowering.activities])
 
 
 class _Lowering:
@@ -89,6 +94,7 @@ class _Lowering:
         self.specs: dict[Layer, list[WeightSpec]] = {}
         self.input_shapes: list[Shape] = []
         self.constants: list[Constant] = []
+        self.activities: list[tuple[Any, Value]] = []
 
     # ---- inputs and outputs ------------------------------------------------------------------------------------------
 
@@ -124,12 +130,17 @@ class _Lowering:
                 queue.extend(fresh)
         return False
 
-    def outputs(self) -> None:
+    def outputs(self, observed: bool) -> None:
         def given(tensor: SymbolicTensor) -> fx.Node:
             value = self.value(tensor)
             return value.node if self.torch_layout else self.in_order(value, KERAS)
 
-        self.fx.output(map_structure(given, self.graph.outputs))
+        outputs = map_structure(given, self.graph.outputs)
+        if observed:
+            masks = [self._mask_value(self.masks.get(id(x))) for x in self.graph.flat_outputs]
+            outputs = (outputs, [None if mask is None else mask.node for mask in masks],
+                       [self.in_order(value, KERAS) for _, value in self.activities])
+        self.fx.output(outputs)
 
     # ---- calls -------------------------------------------------------------------------------------------------------
 
@@ -196,6 +207,9 @@ class _Lowering:
         output_specs = layer.output_spec(*specs[0], **specs[1])
         result = self._activate(working, result, order, output_specs, prefix)
         self._store(node, result, order, output_specs)
+        regularizer = layer.output_regularizer()
+        if regularizer is not None:
+            self.activities += [(regularizer, self.value(x)) for x in flatten(node.outputs)]
         self._pass_masks_on(node, bound)
 
     def _masks_for(self, layer: Layer, bound: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def predict(module: nn.Module, inputs: Any, batch_size: int = 32) -> Any:
     (5, 2)
     """
     device = next((t.device for t in (*module.parameters(), *module.buffers())), torch.device("cpu"))
-    tensors = map_structure(lambda x: _tensor(x, device), gathered(inputs))
+    tensors = map_structure(lambda x: as_input(x, device), gathered(inputs))
     total = max((len(x) for x in flatten(tensors)), default=0)
     was_training = module.training
     module.eval()
@@ -44,7 +44,7 @@ def predict(module: nn.Module, inputs: Any, batch_size: int = 32) -> Any:
     return _joined(parts)
 
 
-def _tensor(x: Any, device: torch.device) -> Any:
+def as_input(x: Any, device: torch.device) -> Any:
     if is_text(x):
         return x
     tensor = to_tensor(x)

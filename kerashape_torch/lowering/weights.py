@@ -29,6 +29,7 @@ class KerasWeights:
         described = {layer: layer.describe() for layer in dict.fromkeys(binding.layer for binding in bindings)}
         self.layers = [described[binding.layer] for binding in bindings]
         self.layout = Layout([], [])  # where a file keeps them, for :mod:`kerashape_torch.saving`
+        self.order = "keras"  # of the axes that the module takes and gives: or "torch"
 
 
 def keras_weights(module: nn.Module) -> KerasWeights:
@@ -91,10 +92,10 @@ def _used(pattern: str, sizes: Mapping[str, int]) -> dict[str, int]:
 
 def keras_value(module: nn.Module, spec: WeightSpec) -> Tensor:
     """A weight's tensor in Keras' layout; a view where einops can give one."""
-    return _joined(spec, {place.path: tensor_at(module, place.path) for place in spec.places})
+    return joined(spec, {place.path: tensor_at(module, place.path) for place in spec.places})
 
 
-def _joined(spec: WeightSpec, held: Mapping[str, Tensor]) -> Tensor:
+def joined(spec: WeightSpec, held: Mapping[str, Tensor]) -> Tensor:
     parts = [from_place(held[place.path], place) for place in spec.places]
     indexed = [place.entry for place in spec.places]
     if all(index is not None for index in indexed):
@@ -144,7 +145,7 @@ def converted(arrays: Sequence[Any], source: Layer, target: Layer) -> list[np.nd
         held["bias_ih_l0"] = held["bias_ih_l0"] + held["bias_hh_l0"]
     elif "bias_ih_l0" in held:
         held.setdefault("bias_hh_l0", torch.zeros_like(held["bias_ih_l0"]))
-    return [to_numpy(_joined(spec, held)) for spec in specs]
+    return [to_numpy(joined(spec, held)) for spec in specs]
 
 
 # ---- all weights -----------------------------------------------------------------------------------------------------
@@ -289,7 +290,8 @@ def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
 
 
 def regularization_loss(module: nn.Module) -> Tensor:
-    """The sum of all weight regularizers, to be added to a loss; differentiable. Activity regularizers add nothing.
+    """The sum of all weight regularizers, to be added to a loss; differentiable. Activity regularizers look at a batch:
+    :mod:`kerashape_torch.training` adds them.
 
     >>> from kerashape_torch.layers import Dense
     >>> module = Dense(2, input_shape=(3,), kernel_initializer="ones", kernel_regularizer="l1").to_torch()

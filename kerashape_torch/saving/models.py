@@ -76,7 +76,7 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
     Args:
         filepath: a path, or the dict itself.
         custom_objects: classes and functions of yours that the file names.
-        compile: taken for Keras' sake; optimizers and losses are not read.
+        compile: False leaves unread how the file says to train the model: see :meth:`Model.compile`.
         safe_mode: taken for Keras' sake; there is no unsafe mode.
         weights: False leaves the weights unread: shapes and counts need none.
 
@@ -84,9 +84,13 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
         ConfigError: it is no model, or beyond reason in size. UnsafeConfigError: it asks for code to be run.
         WeightsError: an array does not fit its layer.
     """
-    if not isinstance(filepath, (str, bytes, os.PathLike)):
-        return _model(filepath, custom_objects)
-    return model_of(read(filepath, weights), custom_objects)
+    if isinstance(filepath, (str, bytes, os.PathLike)):
+        contents = read(filepath, weights)
+    else:
+        contents = Contents("a dict", filepath, compile_config=filepath.get("compile_config")
+                            if isinstance(filepath, Mapping) else None)
+    model = model_of(contents, custom_objects)
+    return _compiled(model, contents.compile_config, custom_objects) if compile else model
 
 
 def model_of(contents: Contents, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -95,6 +99,12 @@ def model_of(contents: Contents, custom_objects: Mapping[str, Any] | None = None
     give_vocabularies(model, contents)
     if contents.weights is not None:
         _attach(model, contents.weights)
+    return model
+
+
+def _compiled(model: Model, config: Any, custom_objects: Mapping[str, Any] | None) -> Model:
+    with configs.custom_object_scope(custom_objects):
+        model.compile_from_config(config)
     return model
 
 
@@ -138,6 +148,9 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) ->
         _, arrays = _numbers(model, weights)
         layout = weight_layout(model) if model.built else Layout([], [])
         attributes = {"model_config": model.to_json(), "keras_version": KERAS_VERSION, "backend": "torch"}
+        said = model.get_compile_config()
+        if said:
+            attributes["training_config"] = json.dumps({"optimizer_config": said.pop("optimizer"), **said})
         archive.write(filepath, lambda path: write_by_layer(path, [layer.name for layer in model.layers], layout,
                                                             arrays, attributes))
     else:
