@@ -18,12 +18,12 @@ LAYERS = Path(kerashape_torch.layers.__file__).parent
 ROOMS = ["errors", "structure", "text", "shape", "config", "dtypes", "identifiers", "activations", "initializers",
          "regularizers", "constraints", "masks", "graph", "meta_rule", "weights", "user_layers", "layer",
          "lambda_source", "functional_config", "models", "standalone", "torch_modules", "ops", "layers", "weight_paths", "shape_table",
-         "lowering", "saving", "reports", "utils", "testing", "cli"]
+         "lowering", "saving", "reports", "port", "utils", "testing", "cli"]
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
 # doors, inside a function.
 DOORS = {"layer": {"lowering", "reports", "torch_modules"}, "models": {"lowering", "reports", "saving"},
-         "shape_table": {"saving", "lowering"}}
+         "shape_table": {"saving", "lowering"}, "saving": {"port"}}
 
 
 def sources() -> list[tuple[str, Path]]:

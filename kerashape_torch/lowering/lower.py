@@ -6,12 +6,13 @@ works in; a permute is emitted only where a value is not in the order that is as
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import keyword
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -75,11 +76,37 @@ def lower(graph: Graph, layers: list[Layer], layout: str) -> Lowered:
                    map_structure(lambda x: places[id(x)], graph.inputs), [x.dtype == "string" for x in tensors])
 
 
+class MarkedGraph(fx.Graph):
+    """A graph whose nodes know where they come from: ``meta["keras_layer"]`` is the layer's name, and
+    ``meta["keras_calls"]`` the calls of models inside models, from the outermost one, each a path and a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = ""
+        self.calls: tuple[tuple[str, int], ...] = ()
+        self.count = 0
+
+    @contextlib.contextmanager
+    def inside(self, path: str) -> Iterator[None]:
+        """Nodes made meanwhile belong to this call of a model."""
+        outside, self.count = self.calls, self.count + 1
+        self.calls = (*outside, (path, self.count))
+        try:
+            yield
+        finally:
+            self.calls = outside
+
+    def create_node(self, *arguments: Any, **named: Any) -> fx.Node:
+        node = super().create_node(*arguments, **named)
+        node.meta.update(keras_layer=self.layer, keras_calls=self.calls)
+        return node
+
+
 class _Lowering:
     def __init__(self, graph: Graph, layout: str) -> None:
         self.graph = graph
         self.torch_layout = layout == "torch"
-        self.fx = fx.Graph()
+        self.fx = MarkedGraph()
         self.root = nn.Module()
         self.values: dict[int, Value] = {}
         self.masks: dict[int, SymbolicTensor] = {}
@@ -161,8 +188,10 @@ class _Lowering:
         outside = self.values, self.masks
         self.values, self.masks = {}, {}
         self._carry(inner.flat_inputs, going_in)
-        self.calls(inner.nodes, f"{prefix}{module_name(node.layer.name)}.", training)
-        coming_out = [(self.value(x), self._mask_value(self.masks.get(id(x)))) for x in inner.flat_outputs]
+        path = f"{prefix}{module_name(node.layer.name)}"
+        with self.fx.inside(path):
+            self.calls(inner.nodes, f"{path}.", training)
+            coming_out = [(self.value(x), self._mask_value(self.masks.get(id(x)))) for x in inner.flat_outputs]
         self.values, self.masks = outside
         self._carry(flatten(node.outputs), coming_out)
 
@@ -179,6 +208,7 @@ class _Lowering:
 
     def call(self, node: Node, prefix: str, training: bool | None) -> None:
         layer: Layer = node.layer
+        self.fx.layer = layer.name
         bound = layer.bind(node.args, node.kwargs)
         given_masks = self._masks_for(layer, bound)
         specs = map_structure(self._spec, (node.args, node.kwargs))
@@ -366,6 +396,7 @@ class _Lowering:
         if key not in self.permuted:
             axes = (0, rank - 1, *range(1, rank - 1)) if order == CHANNELS_FIRST else (0, *range(2, rank), 1)
             self.permuted[key] = self.fx.call_function(torch.permute, (value.node, axes))
+            self.permuted[key].meta["keras_order"] = order
         return self.permuted[key]
 
     # ---- weights -----------------------------------------------------------------------------------------------------
