@@ -386,6 +386,7 @@ class _Lowering:
     def _value(node: fx.Node, order: str, spec: TensorSpec) -> Value:
         order = order if len(spec.shape) > 2 else KERAS  # with two axes or fewer both orders are the same
         node.meta.setdefault("keras_shape", tuple(spec.shape))
+        node.meta.setdefault("keras_dtype", spec.dtype)
         return Value(node, order, TensorSpec(tuple(spec.shape), spec.dtype))
 
     def in_order(self, value: Value, order: str) -> fx.Node:

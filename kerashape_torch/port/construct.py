@@ -21,7 +21,7 @@ _LITERAL_SIZE = 64
 _UNSAID = ("device", "dtype")
 _RECURRENT = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
 _SIZES = ("in_channels", "out_channels", "in_features", "out_features", "num_features", "num_channels", "num_groups",
-          "num_embeddings", "embedding_dim", "input_size", "hidden_size", "output_size")
+          "num_embeddings", "embedding_dim", "input_size", "hidden_size", "output_size", "normalized_shape")
 """Arguments that go without their names when they come first."""
 Read = Callable[[nn.Module], Any]
 
@@ -100,7 +100,7 @@ def _positional(cls: type) -> int:
     """How many of the first arguments go without their names: sizes, but for those of a window beside others."""
     first: list[str] = []
     for name, default in _parameters(cls):
-        if default is not inspect.Parameter.empty or (first and name not in _SIZES):
+        if (default is not inspect.Parameter.empty and name != "p") or (first and name not in _SIZES):
             break
         first.append(name)
     return len(first)

@@ -51,7 +51,8 @@ def _imports(emitter: Emitter, annotated: bool) -> list[str]:
     plain_imports: set[str] = {"argparse", "torch"}
     froms: dict[str, set[str]] = {"pathlib": {"Path"}, "torch": {"nn"}}
     aliased: set[str] = set()
-    for line in emitter.support.imports:
+    for needed in emitter.support.imports:
+        line = needed.replace("from torch.nn import functional as F", "import torch.nn.functional as F")
         words = line.split()
         if words[0] == "import" and " as " in line:
             aliased.add(line)

@@ -15,7 +15,7 @@ from kerashape_torch.port.names import Names, class_name, plain
 from kerashape_torch.port.program import Constant, Made, Part, Row, Unit, Value, all_units
 from kerashape_torch.port.state import is_literal, settings, settle, tied
 from kerashape_torch.port.support import Support
-from kerashape_torch.port.templates import Template, skeleton
+from kerashape_torch.port.templates import Template, is_size, skeleton
 from kerashape_torch.shape import to_text
 from kerashape_torch.torch_modules import Function
 
@@ -81,6 +81,8 @@ class Emitter:
         shapes = _Shapes(template)
         names = Names(self.support.given.values())
         names.taken |= {t.name for t in self.templates.values()}
+        for value in unit.inputs:  # so that what the others are is said in terms of these
+            shapes.text(value)
         arguments, body = forward(unit, self.expressions, shapes.text, names)
         lines = [f"class {template.name}(nn.Module):"]
         lines += [f"    {line}".rstrip() for line in self._docstring(template, shapes)]
@@ -143,8 +145,8 @@ class Emitter:
             inner = self.templates[id(first)]
             given = [inner.arguments(what) for what in whats]
             arguments = [f"{name}={self._differing(template, [g[name] for g in given])}" for name in given[0]]
-            if len(arguments) == 1:
-                arguments = [arguments[0].partition("=")[2]]
+            arguments = [text.partition("=")[2] if is_size(name) or len(given[0]) == 1 else text
+                         for name, text in zip(given[0], arguments)]
             return f"{inner.name}({', '.join(arguments)})"
         if isinstance(first, Row):
             return self._row(template, whats)

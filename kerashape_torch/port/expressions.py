@@ -32,9 +32,11 @@ _INFIX: dict[Any, str] = {
 _METHODS = {torch.permute: "permute", torch.reshape: "reshape", torch.unsqueeze: "unsqueeze", torch.mean: "mean",
             torch.sum: "sum", torch.amax: "amax", torch.amin: "amin", torch.flatten: "flatten",
             torch.squeeze: "squeeze"}
+_REDUCTIONS = ("mean", "sum", "amax", "amin")
 _SPREAD = ("permute", "reshape")
 """Methods that take the items of a tuple one by one."""
-_DEFAULTS = {"keepdim": False}
+_DEFAULTS: dict[str, Any] = {"keepdim": False, "approximate": "none"}
+"""Of functions that have no signature to be read."""
 
 
 class Text(NamedTuple):
@@ -141,6 +143,8 @@ class Expressions:
 
     def _method(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], value: Callable[[Value], Text]) -> Text:
         first, *rest = args
+        if name in _REDUCTIONS and isinstance(kwargs.get("dim"), tuple) and len(kwargs["dim"]) == 1:
+            kwargs = {**kwargs, "dim": kwargs["dim"][0]}
         if name in _SPREAD and len(rest) == 1 and isinstance(rest[0], (tuple, list)):
             rest = list(rest[0])
         given = [*(self._structure(x, value) for x in rest),

@@ -161,6 +161,7 @@ class _Locals:
         self.names: dict[Value, str] = {}
         self.live: dict[str, Value] = {}
         self.at_input: set[str] = set()
+        self.fixed: set[str] = set()
 
     def inputs(self) -> list[str]:
         alone = len(self.unit.inputs) == 1
@@ -196,7 +197,8 @@ class _Locals:
                 self._bind(item, name)
                 items.append(name)
             else:
-                items.append(self._structure(item, freed, False))
+                inner = self._structure(item, freed, False)
+                items.append("_" if set(inner) <= set("(_, )") else inner)
         text = ", ".join(items) + ("," if len(items) == 1 else "")
         return text if top else f"({text})"
 
@@ -205,20 +207,24 @@ class _Locals:
         self.live[name] = value
 
     def _chosen(self, value: Value, freed: list[str]) -> str:
+        if value.local is not None and value.local not in self.live and self.reserved.free(value.local):
+            self.fixed.add(value.local)
+            return value.local
         if self._is_kept(value):
             return self._fresh(value, "skip")
         if "x" in freed and "x" not in self.live:
             return "x"
         for name in freed:
-            if name not in self.at_input and name not in self.live and not name.startswith("skip"):
+            if name not in self.at_input | self.fixed and name not in self.live and not name.startswith("skip"):
                 return name
         return self._fresh(value, "x")
 
     def _fresh(self, value: Value, otherwise: str) -> str:
         wanted: list[str] = []
         if otherwise == "x":
-            hint = self._end_of_chain(value).hint
-            wanted = ["x", *([] if is_automatic(hint) else [identifier(hint, "x")]), "y", "z"]
+            end, length = self._end_of_chain(value)
+            own = [] if is_automatic(end.hint) else [identifier(end.hint, "x")]
+            wanted = ["x", *(["shortcut"] if length < 4 and self._is_added(end) else own), "y", "z"]
         for name in (*wanted, *(f"{otherwise}{i}" for i in range(1 if otherwise == "skip" else 2, 10_000))):
             if name not in self.live and self.reserved.free(name):
                 return name
@@ -239,15 +245,21 @@ class _Locals:
     def _at(self, user: Step | None) -> int:
         return len(self.unit.steps) if user is None else self.index[user]
 
-    def _end_of_chain(self, value: Value) -> Value:
-        """The last value of a chain of layers, each of which is used by the next one alone."""
+    def _end_of_chain(self, value: Value) -> tuple[Value, int]:
+        """The last value of a chain of layers, each of which is used by the next one alone, and their number."""
+        length = 1
         while True:
             users = self.uses[value]
-            if len(users) != 1 or users[0] is None or not isinstance(users[0].results, Value):
-                return value
-            if len(set(users[0].values())) > 1:
-                return value
-            value = users[0].results
+            if len(users) != 1 or users[0] is None or not isinstance(users[0].results, Value) or (
+                    len(set(users[0].values())) > 1):
+                return value, length
+            value, length = users[0].results, length + 1
+
+    def _is_added(self, value: Value) -> bool:
+        """Whether a value ends as one side of a sum whose other side takes longer."""
+        users = self.uses[value]
+        return len(users) == 1 and users[0] is not None and users[0].callee is torch.add and (
+            self._at(users[0]) - max(self.index[s] for s in self.unit.steps if value in s.given()) > 3)
 
 
 def is_automatic(name: str) -> bool:

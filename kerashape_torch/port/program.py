@@ -26,12 +26,16 @@ class Value:
         shape: in Keras' order; None where it is a part of a line that states another shape.
         note: what its comment says instead of a shape.
         optional: an input that may be left out.
+        dtype: by Keras' rules, where it is known.
+        local: the name that people give to such a value.
     """
 
     hint: str
     shape: Any = None
     note: str | None = None
     optional: bool = False
+    dtype: str | None = None
+    local: str | None = None
 
 
 @dataclass(eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import operator
 from typing import Any, NamedTuple
 
@@ -12,9 +13,10 @@ from kerashape_torch.errors import KerashapeError
 from kerashape_torch.layer import CHANNELS_FIRST
 from kerashape_torch.lowering.module_table import shape_of
 from kerashape_torch.port.construct import made
+from kerashape_torch.port.forward import is_automatic
 from kerashape_torch.port.names import identifier, member_names
 from kerashape_torch.port.program import Constant, Made, Part, Step, Unit, Value, values_in
-from kerashape_torch.port.recurrent import as_stock
+from kerashape_torch.port.stock import as_stock
 from kerashape_torch.port.support import refuse_what_needs_more
 from kerashape_torch.structure import map_structure
 from kerashape_torch.torch_modules.lambdas import UserFunction
@@ -49,6 +51,7 @@ class _Reader:
         self.parts: dict[str, Part] = {}
         self.inputs: list[Value] = []
         self.entries: list[Entry] = []
+        self.makers: dict[Value, Step] = {}
         self.output: Any = None
         self.seen: set[fx.Node] = set()
         """Nodes that are no step: they pick an item of a structure that is taken apart."""
@@ -57,14 +60,25 @@ class _Reader:
         optional = iter(getattr(self.module.graph._codegen, "optional", ()))
         for node in self.module.graph.nodes:
             if node.op == "placeholder":
-                self.values[node] = Value(str(node.target), shape_of(node), optional=next(optional, False))
+                self.values[node] = Value(str(node.target), shape_of(node), optional=next(optional, False),
+                                          dtype=node.meta.get("keras_dtype"))
                 self.inputs.append(self.values[node])
             elif node.op == "output":
                 self.output = self._filled(node.args[0])
             elif node not in self.values and node not in self.seen:
                 self._node(node)
-        folding = _Folding(self.entries, self.output)
+        folding = _Folding(self._alive(), self.output)
         return finished(Unit(name, self.inputs, folding.steps(), self.output, []), "")
+
+    def _alive(self) -> list[Entry]:
+        """The steps without those that only pick an item that nobody uses."""
+        used = set(values_in(self.output))
+        kept: list[Entry] = []
+        for entry in reversed(self.entries):
+            if entry.step.callee is not operator.getitem or used.intersection(entry.step.given()):
+                used.update(entry.step.values())
+                kept.append(entry)
+        return kept[::-1]
 
     # ---- nodes -------------------------------------------------------------------------------------------------------
 
@@ -83,18 +97,21 @@ class _Reader:
         if isinstance(module, UserFunction) and _is_of_torch(module.function) and not module.takes_training:
             self._add(node, Step(module.function, args, {**module.arguments, **kwargs}, self._results(node)))
             return
-        stock = as_stock(module, args, kwargs)
+        results = self._results(node)
+        stock = as_stock(module, args, kwargs, results, self.makers)
         if stock is None:
             part = self.parts.get(path) or self._part(path, self._read(module, path))
-            self._add(node, Step(part, args, kwargs, self._results(node)))
+            self._add(node, Step(part, args, kwargs, results))
             return
-        if path not in self.parts:
-            self._part(path, made(stock.module, self._name_of(path), self._child(path)))
-        for step in stock.steps(self.parts[path], self._results(node)):
+        key = f"{path} stock"  # another call of the same module may need ours
+        if key not in self.parts:
+            self.parts[key] = self._part(path, made(stock.module, self._name_of(path), self._child(path)))
+        for step in stock.steps(self.parts[key]):
             self._add(node, step)
 
     def _add(self, node: fx.Node, step: Step) -> None:
         self.entries.append(Entry(step, node.meta.get("keras_calls", ())))
+        self.makers.update(dict.fromkeys(step.given(), step))
 
     def _part(self, path: str, what: Any) -> Part:
         self.parts[path] = Part(path, what)
@@ -111,7 +128,8 @@ class _Reader:
         return self.values[structure] if isinstance(structure, fx.Node) else structure
 
     def _value(self, node: fx.Node) -> Value:
-        value = Value(str(node.meta.get("keras_layer", node.name)), node.meta.get("keras_shape"))
+        value = Value(str(node.meta.get("keras_layer", node.name)), node.meta.get("keras_shape"),
+                      dtype=node.meta.get("keras_dtype"))
         if "keras_order" in node.meta:
             first = node.meta["keras_order"] == CHANNELS_FIRST
             value.note, value.shape = "channels first" if first else "channels last", shape_of(node)
@@ -148,7 +166,8 @@ class _Reader:
     def _read(self, module: nn.Module, path: str, alone: bool = True) -> Any:
         where = self._name_of(path)
         if isinstance(module, fx.GraphModule):
-            unit = _Reader(module, f"{where}.").unit(module.__class__.__name__)
+            name = module.__class__.__name__
+            unit = _Reader(module, f"{where}.").unit(f"{name}_layer" if is_automatic(name) else name)
             found = (_only_part(unit) if alone else None) or unit
             found.origin = module
             return found
@@ -280,15 +299,16 @@ class _Folding:
         return bordered(path.rpartition(".")[2], steps, taken, given), given, taken
 
 
-def bordered(name: str, steps: list[Step], taken: list[Value], given: list[Value]) -> Unit:
-    """Steps as a unit: its values are its own, so that the ones outside can go on."""
+def bordered(name: str, steps: list[Step], taken: list[Value], given: list[Value], named: bool = True) -> Unit:
+    """Steps as a unit: its values are its own, so that the ones outside can go on. If not ``named``, they forget which
+    layers made them."""
     inner: dict[Value, Value] = {}
 
     def mine(value: Any) -> Any:
         if not isinstance(value, Value):
             return value
         if value not in inner:
-            inner[value] = Value(value.hint, value.shape, value.note, value.optional)
+            inner[value] = dataclasses.replace(value, hint=value.hint if named else "")
         return inner[value]
 
     def moved(structure: Any) -> Any:
@@ -302,6 +322,8 @@ def bordered(name: str, steps: list[Step], taken: list[Value], given: list[Value
         return mine(structure)
 
     inputs = [mine(value) for value in taken]
+    if len(inputs) == 1:
+        inputs[0].hint = ""
     copies = [Step(step.callee, moved(step.args), moved(step.kwargs), moved(step.results)) for step in steps]
     outputs = [mine(value) for value in given]
     return Unit(name, inputs, copies, outputs[0] if len(outputs) == 1 else outputs, [])

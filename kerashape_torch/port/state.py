@@ -156,7 +156,11 @@ def settings(part: Part) -> list[str]:
     if part.frozen == [""]:
         lines.append(f"self.{part.name}.requires_grad_(False)")
     else:
-        lines += [f"self.{part.name}.{_attribute(name)}.requires_grad_(False)" for name in part.frozen]
+        for name in part.frozen:
+            if name.startswith("bias_hh"):
+                lines.append(f"nn.init.zeros_(self.{part.name}.{name}).requires_grad_(False)  # Keras has one bias")
+            else:
+                lines.append(f"self.{part.name}.{_attribute(name)}.requires_grad_(False)")
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,11 @@ _SIZES = {"in_channels": "channels", "out_channels": "channels", "num_features":
 """What an argument that differs is called, by the argument of torch that it is."""
 
 
+def is_size(name: str) -> bool:
+    """Whether an argument is one of those that go without their names."""
+    return name in _SIZES or re.sub(r"_\d+$", "", name) in _SIZES.values()
+
+
 # ---- which units are alike -------------------------------------------------------------------------------------------
 
 
@@ -24,11 +30,24 @@ def skeleton(unit: Unit, of: Callable[[Unit], Any]) -> Any:
     places: dict[Value, int] = {}
     parts = {part: i for i, part in enumerate(unit.parts)}
 
+    def place(x: Value | Part) -> Any:
+        return ("part", parts[x]) if isinstance(x, Part) else ("value", places.setdefault(x, len(places)))
+
+    frozen = frozen_with(place)
+    steps = tuple((frozen(step.callee), frozen(step.args), frozen(step.kwargs), frozen(step.results))
+                  for step in unit.steps)
+    ranks = tuple(_rank(value) for value in places)
+    members = tuple((part.name, tuple(part.frozen), part.training, part.dtype, kind_of(part.what, of))
+                    for part in unit.parts)
+    return frozen(unit.inputs), steps, frozen(unit.output), ranks, members
+
+
+def frozen_with(place: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Makes a structure one that can be compared and hashed; ``place`` says what stands for a value or a part."""
+
     def frozen(x: Any) -> Any:
-        if isinstance(x, Value):
-            return "value", places.setdefault(x, len(places))
-        if isinstance(x, Part):
-            return "part", parts[x]
+        if isinstance(x, (Value, Part)):
+            return place(x)
         if isinstance(x, slice):
             return "slice", frozen(x.start), frozen(x.stop), frozen(x.step)
         if isinstance(x, dict):
@@ -37,12 +56,7 @@ def skeleton(unit: Unit, of: Callable[[Unit], Any]) -> Any:
             return type(x).__name__, tuple(map(frozen, x))
         return type(x).__name__, x if _hashable(x) else id(x)
 
-    steps = tuple((frozen(step.callee), frozen(step.args), frozen(step.kwargs), frozen(step.results))
-                  for step in unit.steps)
-    ranks = tuple(_rank(value) for value in places)
-    members = tuple((part.name, tuple(part.frozen), part.training, part.dtype, _kind(part.what, of))
-                    for part in unit.parts)
-    return frozen(unit.inputs), steps, frozen(unit.output), ranks, members
+    return frozen
 
 
 def _hashable(x: Any) -> bool:
@@ -57,22 +71,23 @@ def _rank(value: Value) -> Any:
     return len(value.shape) if isinstance(value.shape, tuple) else None
 
 
-def _kind(what: Any, of: Callable[[Unit], Any]) -> Any:
+def kind_of(what: Any, of: Callable[[Unit], Any]) -> Any:
+    """What parts of one class have in common: everything but numbers."""
     if isinstance(what, Unit):
         return "unit", id(of(what))
     if isinstance(what, Row):
-        return "row", tuple(_kind(unit, of) for unit in what.units)
+        return "row", tuple(kind_of(unit, of) for unit in what.units)
     if isinstance(what, Constant):
         return "constant", id(what.tensor)
     if isinstance(what, Made):
-        arguments = tuple((name, _kind(value, of)) for name, value in what.arguments.items())
+        arguments = tuple((name, kind_of(value, of)) for name, value in what.arguments.items())
         return what.cls, tuple(what.absent), arguments
     if _is_number(what):
         return "number"
     if isinstance(what, (list, tuple)):
-        return type(what).__name__, tuple(_kind(item, of) for item in what)
+        return type(what).__name__, tuple(kind_of(item, of) for item in what)
     if isinstance(what, dict):
-        return "dict", tuple((key, _kind(item, of)) for key, item in what.items())
+        return "dict", tuple((key, kind_of(item, of)) for key, item in what.items())
     return type(what).__name__, what if _hashable(what) else id(what)
 
 
@@ -128,15 +143,16 @@ class Template:
         for values in self.found:
             if values in chosen:
                 self.parameters.append(Parameter(names.take(self._wanted(values, chosen)), values))
+        self.parameters.sort(key=lambda parameter: not is_size(parameter.name))
 
     def _wanted(self, values: tuple[Any, ...], chosen: dict[tuple[Any, ...], None]) -> str:
         arguments = self.found[values]
-        sizes = [other for other in self.found if other in chosen and self.found[other][0] in _SIZES]
-        if arguments[0] not in _SIZES or len(sizes) == 1:
-            return _SIZES.get(arguments[0], arguments[0])
-        if values == sizes[0] and arguments[0] in ("in_channels", "in_features"):
+        sizes = [other for other in self.found if other in chosen and is_size(self.found[other][0])]
+        alone = len(sizes) < 2 or values not in sizes
+        is_end = not alone and (values == sizes[0] or (values == sizes[-1] and len(sizes) > 2))
+        if is_end and arguments[0].startswith("in_" if values == sizes[0] else "out_"):
             return arguments[0]
-        return arguments[0] if values == sizes[-1] and len(sizes) > 2 else _SIZES[arguments[0]]
+        return re.sub(r"_\d+$", "", _SIZES.get(arguments[0], arguments[0]))
 
     def text(self, values: tuple[Any, ...]) -> str | None:
         """How the class says a value that differs, in terms of its parameters."""
