@@ -114,13 +114,14 @@ class _Lowering:
         self.permuted: dict[tuple[fx.Node, str], fx.Node] = {}
         self.modules: dict[Layer, list[tuple[str, str]]] = {}
         self.specs: dict[Layer, list[WeightSpec]] = {}
+        self.paths: dict[str, Layer] = {}
         self.input_shapes: list[Shape] = []
         self.constants: list[Constant] = []
 
     # ---- inputs and outputs ------------------------------------------------------------------------------------------
 
     def inputs(self) -> None:
-        taken = {"self", "torch", "isinstance", "_receive"}  # what the first lines of forward speak of
+        taken = {"self", "torch", "isinstance", "getattr", "_receive"}  # what the first lines of forward speak of
         for tensor in self.graph.flat_inputs:
             name = identifier(tensor.node.layer.name)
             while name in taken:
@@ -188,7 +189,7 @@ class _Lowering:
         outside = self.values, self.masks
         self.values, self.masks = {}, {}
         self._carry(inner.flat_inputs, going_in)
-        path = f"{prefix}{module_name(node.layer.name)}"
+        path = self._path(prefix, node.layer)
         with self.fx.inside(path):
             self.calls(inner.nodes, f"{path}.", training)
             coming_out = [(self.value(x), self._mask_value(self.masks.get(id(x)))) for x in inner.flat_outputs]
@@ -220,7 +221,7 @@ class _Lowering:
         kwargs |= map_structure(lambda x: self._argument(x, KERAS, layer, None), given_masks)
         if order == CHANNELS_FIRST and working is not layer:
             shapes = [map_shapes(lambda s: channels_first_shape(tuple(s)), shape) for shape in shapes]
-        result = self._emit(layer, working, shapes, f"{prefix}{module_name(layer.name)}", args, kwargs, training)
+        result = self._emit(layer, working, shapes, self._path(prefix, layer), args, kwargs, training)
         if after is not None:
             result = self.fx.call_method("to", (result, getattr(torch, after)))
         output_specs = layer.output_spec(*specs[0], **specs[1])
@@ -344,7 +345,7 @@ class _Lowering:
         if activation is None:
             return result
         if isinstance(activation, Layer):
-            return self._activation_layer(activation, result, order, specs, f"{prefix}{module_name(layer.name)}")
+            return self._activation_layer(activation, result, order, specs, self._path(prefix, layer))
         rank = len(specs.shape)
         moves = order == CHANNELS_FIRST and rank > 2
         axis_map: Callable[[int], int] | None = functools.partial(channels_first_axis, rank=rank) if moves else None
@@ -361,6 +362,13 @@ class _Lowering:
         working = activation.in_channels_first(len(shape)) if order == CHANNELS_FIRST else activation
         result = self._emit(activation, working, [shape], f"{path}_activation", (result,), {}, None)
         return self._activate(activation, result, order, specs, path)  # type: ignore[no-any-return]
+
+    def _path(self, prefix: str, layer: Layer) -> str:
+        """Where the module of a layer lies; names that torch cannot tell apart are told apart by underscores."""
+        path = f"{prefix}{module_name(layer.name)}"
+        while self.paths.setdefault(path, layer) is not layer:
+            path += "_"
+        return path
 
     def _store(self, node: Node, result: Any, order: str, specs: Any) -> None:
         tensors = flatten(node.outputs)
@@ -473,8 +481,14 @@ _RESERVED = frozenset(dir(nn.Module())) | frozenset(dir(fx.GraphModule)) | {"tra
 
 
 def module_name(name: str) -> str:
-    """A layer name as the name of a submodule: torch splits paths at dots, and it and Python keep some names."""
-    name = name.replace(".", "_")
+    """A layer name as the name of a submodule: torch splits paths at dots, and it and Python keep some names.
+
+    fx writes paths into the source of ``forward`` as they are, so no name may end a string there.
+
+    >>> module_name('conv.1'), module_name('x"); print("run")  # '), module_name("class")
+    ('conv_1', 'x_); print(_run_)  # ', 'class_')
+    """
+    name = "".join("_" if ch in '."\\' or not ch.isprintable() else ch for ch in name)
     return f"{name}_" if name in _RESERVED or keyword.iskeyword(name) or not name else name
 
 
