@@ -17,8 +17,8 @@ LAYERS = Path(kerashape_torch.layers.__file__).parent
 # From the top of the house down: a room may import from rooms above it, and from its own files.
 ROOMS = ["errors", "structure", "text", "shape", "config", "dtypes", "identifiers", "activations", "initializers",
          "regularizers", "constraints", "masks", "graph", "meta_rule", "weights", "user_layers", "layer",
-         "lambda_source", "functional_config", "models", "standalone", "torch_modules", "ops", "layers", "weight_paths", "shape_table",
-         "lowering", "saving", "reports", "port", "utils", "testing", "cli"]
+         "lambda_source", "functional_config", "models", "standalone", "torch_modules", "ops", "layers", "weight_paths",
+         "shape_table", "lowering", "saving", "reports", "port", "utils", "testing", "cli"]
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
 # doors, inside a function.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -13,9 +13,9 @@ from kerashape_torch.port.forward import is_automatic
 from kerashape_torch.port.names import class_name, identifier, member_names
 from kerashape_torch.port.program import Constant, Made, Part, Row, Step, Unit, Value, all_units, values_in
 from kerashape_torch.port.read import bordered
-from kerashape_torch.port.templates import frozen_with, kind_of, skeleton
+from kerashape_torch.port.templates import frozen_with, is_size, kind_of, skeleton
 
-_LONGEST, _LEAST_GAIN = 80, 6
+_LONGEST, _LEAST_GAIN, _LEAST_INSIDE = 80, 6, 5
 _SHORT = {"conv1d": "conv", "conv2d": "conv", "conv3d": "conv", "batch_normalization": "bn", "re_lu": "relu",
           "activation": "act", "layer_normalization": "norm", "group_normalization": "norm",
           "multi_head_attention": "attention", "depthwise_conv2d": "depthwise", "separable_conv2d": "separable",
@@ -27,10 +27,12 @@ _COMMON_WORDS = {"", "block", "layer", "stage", "module", "unit", "cell", "stack
 def with_blocks(program: Unit) -> Unit:
     """The same program with its repeated structure as units."""
     for unit in all_units(program):
-        for of_units in (False, True):
-            while _outline(unit, of_units):
-                pass
-            _put_in_rows(unit, named=not of_units)
+        while _outline(unit, only_steps=True):
+            pass
+        _put_in_rows(unit, named=True)
+        while _outline(unit, only_steps=False):
+            pass
+        _put_in_rows(unit, named=False)
     return program
 
 
@@ -89,7 +91,22 @@ class _Steps:
             return None
         if given[0] not in self.steps[region.end - 1].given():
             return None
-        return tuple(places), len(taken)
+        units = self.units_in(region) == region.end - region.start
+        return tuple(places), len(taken), tuple(self._manners(region)) if units else ()
+
+    def _manners(self, region: Region) -> Iterator[Any]:
+        """The numbers in the units of a region that are no sizes, as those of windows."""
+        for step in self.steps[region.start:region.end]:
+            for unit in all_units(Unit("", [], [], None, [step.callee])):
+                for part in unit.parts:
+                    if isinstance(part.what, Made):
+                        yield frozen_with(lambda _: None)({name: value for name, value in part.what.arguments.items()
+                                                           if not is_size(name)})
+
+    def units_in(self, region: Region) -> int:
+        """How many of its steps call units."""
+        return sum(isinstance(step.callee, Part) and isinstance(step.callee.what, (Unit, Row))
+                   for step in self.steps[region.start:region.end])
 
     def given(self, region: Region) -> list[Value]:
         return [value for step in self.steps[region.start:region.end] for value in step.given()
@@ -100,21 +117,39 @@ class _Steps:
                                   if self.maker.get(value, -1) < region.start))
 
 
-def _outline(unit: Unit, of_units: bool) -> bool:
-    """Makes units of the repetition that saves most, if there is one worth it: of steps, or of units alone."""
+def _outline(unit: Unit, only_steps: bool) -> bool:
+    """Makes units of the repetition that saves most, if there is one worth it; ``only_steps`` leaves units alone."""
     steps = _Steps(unit)
-    best: tuple[float, list[Region]] = (0.0, [])
+    found: list[_Repetition] = []
     for length in range(min(len(steps.symbols) // 2, _LONGEST), 1, -1):
         for regions in _repeated(steps, length):
+            units = steps.units_in(regions[0])
             gain = (len(regions) - 1) * length
-            if gain >= (_LEAST_GAIN if not of_units else 4) and _are_units(steps, regions[0]) == of_units and (
-                    length > 2 or of_units):
-                score = gain * (3.0 if all(_is_named_apart(steps, region) for region in regions) else 1.0)
-                best = max(best, (score + _looks_whole(steps, regions[0]), regions), key=lambda found: found[0])
-    if not best[1]:
+            if (only_steps and units) or (length == 2 and units < 2) or gain < _LEAST_GAIN - 2 * (units == length):
+                continue
+            named = all(_is_named_apart(steps, region) for region in regions)
+            found.append(_Repetition(_score(steps, regions[0], gain, named), named, regions))
+    if not found:
         return False
-    _replace(unit, steps, best[1])
+    best = max(found, key=lambda each: each.score)
+    while inside := [each for each in found if each.is_in(best)]:
+        best = max(inside, key=lambda each: each.score)
+    _replace(unit, steps, best.regions)
     return True
+
+
+class _Repetition(NamedTuple):
+    """Regions that are alike, what they save, and whether the names of the model set them apart."""
+
+    score: float
+    named: bool
+    regions: list[Region]
+
+    def is_in(self, other: _Repetition) -> bool:
+        """Whether it comes more than once in each region of the other, and is no trifle: then it goes first."""
+        start, end = other.regions[0]
+        inside = [region for region in self.regions if start <= region.start and region.end <= end]
+        return self.named >= other.named and len(inside) > 1 and inside[0].end - inside[0].start >= _LEAST_INSIDE
 
 
 def _repeated(steps: _Steps, length: int) -> list[list[Region]]:
@@ -136,15 +171,14 @@ def _repeated(steps: _Steps, length: int) -> list[list[Region]]:
     return found
 
 
-def _are_units(steps: _Steps, region: Region) -> bool:
-    return all(isinstance(step.callee, Part) and isinstance(step.callee.what, Unit)
-               for step in steps.steps[region.start:region.end])
-
-
-def _looks_whole(steps: _Steps, region: Region) -> float:
-    """Between repetitions that save the same: blocks begin with weights and end with none."""
+def _score(steps: _Steps, region: Region, gain: int, named: bool) -> float:
+    """How much a repetition is what a person would call a block: named as one, of one tensor, merging its branches; of
+    those that are alike, the one that begins with weights and ends with none."""
+    score = gain * (3.0 if named else 1.0) * 0.5 ** (len(steps.taken(region)) - 1)
+    if any(step.callee in (torch.add, torch.cat) for step in steps.steps[region.start:region.end]):
+        score *= 1.3
     first, last = steps.steps[region.start].callee, steps.steps[region.end - 1].callee
-    return 0.5 * _has_weights(first) + 0.25 * (not _has_weights(last))
+    return score + 0.5 * _has_weights(first) + 0.25 * (not _has_weights(last))
 
 
 def _has_weights(callee: Any) -> bool:

@@ -15,7 +15,7 @@ from kerashape_torch.port.names import Names, class_name, plain
 from kerashape_torch.port.program import Constant, Made, Part, Row, Unit, Value, all_units
 from kerashape_torch.port.state import is_literal, settings, settle, tied
 from kerashape_torch.port.support import Support
-from kerashape_torch.port.templates import Template, is_size, skeleton
+from kerashape_torch.port.templates import Parameter, Template, is_size, skeleton
 from kerashape_torch.shape import to_text
 from kerashape_torch.torch_modules import Function
 
@@ -88,11 +88,16 @@ class Emitter:
         lines += [f"    {line}".rstrip() for line in self._docstring(template, shapes)]
         made = self._init(template)
         if made:
-            given = ", ".join(["self", *(p.name for p in template.parameters)])
-            lines += ["", f"    def __init__({given}):", "        super().__init__()", *(f"        {x}" for x in made)]
+            given = ", ".join(["self", *(self._parameter(p) for p in template.parameters)])
+            head = broken(f"def __init__({given}):", WIDTH - 4)
+            lines += ["", *(f"    {x}" for x in head), "        super().__init__()", *(f"        {x}" for x in made)]
         lines += self._train(unit)
         lines += ["", f"    def forward({', '.join(['self', *arguments])}):", *(f"        {x}" for x in body)]
         return "\n".join(lines)
+
+    def _parameter(self, parameter: Parameter) -> str:
+        default = parameter.default
+        return parameter.name if default is None else f"{parameter.name}={self.expressions.literal(default)}"
 
     def _docstring(self, template: Template, shapes: _Shapes) -> list[str]:
         unit = template.units[0]
@@ -144,9 +149,13 @@ class Emitter:
         if isinstance(first, Unit):
             inner = self.templates[id(first)]
             given = [inner.arguments(what) for what in whats]
-            arguments = [f"{name}={self._differing(template, [g[name] for g in given])}" for name in given[0]]
-            arguments = [text.partition("=")[2] if is_size(name) or len(given[0]) == 1 else text
-                         for name, text in zip(given[0], arguments)]
+            arguments = []
+            for parameter in inner.parameters:
+                values = [each[parameter.name] for each in given]
+                if parameter.default is None or any(value != parameter.default for value in values):
+                    text = self._differing(template, values)
+                    bare = is_size(parameter.name) or len(given[0]) == 1
+                    arguments.append(text if bare else f"{parameter.name}={text}")
             return f"{inner.name}({', '.join(arguments)})"
         if isinstance(first, Row):
             return self._row(template, whats)

@@ -20,17 +20,13 @@ def broken(text: str, room: int) -> list[str]:
     if not spans:
         return [text]
     start, end = spans[-1]
-    items = _items(text[start + 1:end])
-    inside = [line for item in items for line in broken(f"{item},", room - 4)]
-    if len(items) == 1 and text[start] == "(" and not item_needs_comma(text, start):
+    whole = text[start + 1:end]
+    items = _items(whole)
+    if len(items) > 1 or whole.rstrip().endswith(","):
+        inside = [line for item in items for line in broken(f"{item},", room - 4)]
+    else:  # a comma would make a tuple of it
         inside = broken(items[0], room - 4)
     return [text[:start + 1], *(f"    {line}" for line in inside), text[end:]]
-
-
-def item_needs_comma(text: str, start: int) -> bool:
-    """Whether brackets with one item in them are a tuple."""
-    before = text[:start].rstrip()
-    return not (before and (before[-1].isalnum() or before[-1] in "_])"))
 
 
 def wrapped(text: str, room: int) -> list[str]:

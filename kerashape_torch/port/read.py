@@ -89,8 +89,14 @@ class _Reader:
             self._add(node, Step(part, (), {}, self._value(node)))
         elif node.op == "call_module":
             self._module(node, args, kwargs)
+        elif node.target == "to" and self._is_cast_already(args):
+            self.values[node] = args[0]
         else:
             self._add(node, Step(node.target, args, kwargs, self._results(node)))
+
+    def _is_cast_already(self, args: Any) -> bool:
+        maker = self.makers.get(args[0])
+        return maker is not None and maker.callee == "to" and maker.args[1:] == args[1:]
 
     def _module(self, node: fx.Node, args: Any, kwargs: Any) -> None:
         path, module = str(node.target), self.module.get_submodule(str(node.target))
@@ -133,6 +139,7 @@ class _Reader:
         if "keras_order" in node.meta:
             first = node.meta["keras_order"] == CHANNELS_FIRST
             value.note, value.shape = "channels first" if first else "channels last", shape_of(node)
+            value.hint = ""  # it belongs to no layer
         self.values[node] = value
         return value
 

@@ -36,21 +36,22 @@ def weights(what: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
             yield prefix, what.tensor
     elif what.source is not None:
         inner = dict(_children(what))
-        below = tuple(f"{path}." for path in inner)
+        below = tuple(inner)
         for name, tensor in what.source.state_dict(keep_vars=True).items():
             if not name.startswith(below or ("\0",)):
                 yield f"{prefix}{name}", tensor
         for path, child in inner.items():
-            yield from weights(child, f"{prefix}{path}.")
+            yield from weights(child, f"{prefix}{path}")
 
 
 def _children(made: Made) -> Iterator[tuple[str, Any]]:
-    """The modules in the arguments of a construction, by their paths in what it constructs."""
+    """The modules in the arguments of a construction, by the beginning of their keys in what it constructs. One whose
+    parts become those of what holds it has none."""
     assert made.source is not None
     paths = {id(module): path for path, module in made.source.named_modules(remove_duplicate=False) if path}
     for child in _arguments(list(made.arguments.values())):
         origin = child.origin if child.origin is not None else child.source
-        yield paths[id(origin)], child
+        yield f"{paths[id(origin)]}." if id(origin) in paths else "", child
 
 
 def _arguments(values: Any) -> Iterator[Any]:
@@ -120,7 +121,7 @@ def _all_frozen(what: Any) -> bool:
 def _frozen(what: Any) -> list[str]:
     if not isinstance(what, Made):
         return []
-    return [*what.frozen, *(f"{path}.{name}" for path, child in _children(what) for name in _frozen(child))]
+    return [*what.frozen, *(f"{path}{name}" for path, child in _children(what) for name in _frozen(child))]
 
 
 def _mode(what: Any) -> bool | None:

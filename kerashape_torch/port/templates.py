@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,10 +103,15 @@ def _is_number(what: Any) -> bool:
 
 @dataclass
 class Parameter:
-    """An argument of a class: its name and its value in each unit."""
+    """An argument of a class: its name and its value in each unit; what it mostly is goes without saying."""
 
     name: str
     values: tuple[Any, ...]
+
+    @property
+    def default(self) -> Any:
+        value, count = Counter(self.values).most_common(1)[0]
+        return value if value in (0, 1) and count * 2 > len(self.values) and not is_size(self.name) else None
 
 
 @dataclass
@@ -143,7 +149,7 @@ class Template:
         for values in self.found:
             if values in chosen:
                 self.parameters.append(Parameter(names.take(self._wanted(values, chosen)), values))
-        self.parameters.sort(key=lambda parameter: not is_size(parameter.name))
+        self.parameters.sort(key=lambda parameter: (not is_size(parameter.name), parameter.default is not None))
 
     def _wanted(self, values: tuple[Any, ...], chosen: dict[tuple[Any, ...], None]) -> str:
         arguments = self.found[values]
