@@ -103,6 +103,16 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("-o", "--output", default="model.png", metavar="PICTURE", help="default: model.png")
     made.add_argument("--show-shapes", action="store_true", help="write the shapes into the boxes")
 
+    made = command(port, "Writes a model as PyTorch source that needs kerashape_torch no more, with its weights.",
+                   "python OUT/model.py --check runs the case again that was recorded beside it.")
+    takes_file(made)
+    takes_shape(made)
+    made.add_argument("-o", "--output", required=True, metavar="OUT", help="a directory: new, or empty")
+    made.add_argument("--layout", choices=("keras", "torch"), default="keras",
+                      help="torch: tensors come and go channels first; default: keras")
+    made.add_argument("--dtype", help="of the weights: float32, bfloat16, float16; default: the model's own")
+    made.add_argument("--force", action="store_true", help="replace a directory that is not empty")
+
     made = command(run, "Runs a model on made-up inputs, and measures.")
     takes_file(made)
     takes_shape(made)
@@ -172,6 +182,15 @@ def plot(options: argparse.Namespace) -> Report:
     file = options.output if Path(options.output).suffix else f"{options.output}.png"
     plot_model(model, to_file=file, show_shapes=options.show_shapes)
     return Report({"file": file}, f"drawn: {file}")
+
+
+def port(options: argparse.Namespace) -> Report:
+    from kerashape_torch.port import FILES
+    from kerashape_torch.port import port as write
+
+    where = write(options.file, options.output, input_shape=options.input_shape, layout=options.layout,
+                  dtype=options.dtype, overwrite=options.force)
+    return Report({"directory": str(where), "files": list(FILES)}, f"written: {where}: {', '.join(FILES)}")
 
 
 def run(options: argparse.Namespace) -> Report:

@@ -248,7 +248,7 @@ class MultiHeadAttention(_Headed):
         return MultiHeadAttention(
             (features[0], features[1], features[2]), (self.num_heads, self.num_heads),
             (self.key_dim, self.value_dim or self.key_dim), self._outputs or (features[0],), rank=len(query),
-            axes=self.axes(len(query)), bias=self.use_bias, gate=self.use_gate, dropout=self.dropout,
+            axes=self.axes(len(query)), bias=self.use_bias, gated=self.use_gate, dropout=self.dropout,
             width=self.sliding_window)
 
 
@@ -319,5 +319,5 @@ class GroupQueryAttention(_Headed, aliases=("GroupedQueryAttention",)):
         features = [fixed(shape[-1], "features") for shape in (query, key, value)]
         return MultiHeadAttention(
             (features[0], features[1], features[2]), (self.num_query_heads, self.num_key_value_heads),
-            (self.head_dim, self.head_dim), (features[0],), bias=self.use_bias, gate=self.use_gate,
+            (self.head_dim, self.head_dim), (features[0],), bias=self.use_bias, gated=self.use_gate,
             dropout=self.dropout, width=self.sliding_window)

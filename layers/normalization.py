@@ -130,11 +130,11 @@ class BatchNormalization(_Normalization):
 
         channels, = self.sizes(shape)
         axis = 1 if self.layout(shape) == CHANNELS_FIRST else self.axes(len(shape))[0]
-        momentum = 1 - self.momentum
+        momentum = round(1 - self.momentum, 12)
         options = {"scale": self.scale, "center": self.center, "frozen": not self.trainable}
         if self.renorm:
             return modules.BatchRenorm(axis, channels, self.epsilon, momentum, dict(self.renorm_clipping or {}),
-                                       1 - self.renorm_momentum, **options)
+                                       round(1 - self.renorm_momentum, 12), **options)
         stock = {2: modules.BatchNorm1d, 3: modules.BatchNorm1d, 4: modules.BatchNorm2d, 5: modules.BatchNorm3d}
         if axis == 1 and len(shape) in stock:
             return stock[len(shape)](channels, self.epsilon, momentum, **options)
@@ -148,8 +148,9 @@ class BatchNormalization(_Normalization):
                              hint="renorm=False, or call the layer with what has no mask")
         channels, = self.sizes(shape)
         moved = self.layout(shape) == CHANNELS_FIRST
-        return MaskedBatchNorm(1 if moved else self.axes(len(shape))[0], channels, self.epsilon, 1 - self.momentum,
-                               moved=moved, scale=self.scale, center=self.center, frozen=not self.trainable)
+        return MaskedBatchNorm(1 if moved else self.axes(len(shape))[0], channels, self.epsilon,
+                               round(1 - self.momentum, 12), moved=moved, scale=self.scale, center=self.center,
+                               frozen=not self.trainable)
 
 
 class LayerNormalization(_Normalization):

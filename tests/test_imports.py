@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,13 +20,13 @@ ROOMS = ["errors", "structure", "text", "shape", "config", "dtypes", "identifier
          "regularizers", "constraints", "masks", "graph", "losses", "metrics", "optimizers", "compiling", "compilable",
          "meta_rule", "weights", "user_layers", "layer", "lambda_source", "functional_config", "models", "standalone",
          "torch_modules", "ops", "layers", "weight_paths", "shape_table", "lowering", "training", "saving", "reports",
-         "utils", "testing", "cli"]
+         "port", "utils", "testing", "cli"]
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
 # doors, inside a function.
 DOORS = {"layer": {"lowering", "reports", "torch_modules"}, "models": {"lowering", "reports", "saving"},
          "shape_table": {"saving", "lowering"}, "optimizers": {"training"}, "losses": {"training"},
-         "metrics": {"training"}}
+         "metrics": {"training"}, "saving": {"port"}}
 
 
 def sources() -> list[tuple[str, Path]]:
@@ -78,3 +79,14 @@ assert not loaded, loaded
 def test_describing_a_model_loads_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", DESCRIBE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_package_is_installed() -> None:
+    """An installed copy has what a checkout has."""
+    root = Path(__file__).resolve().parent.parent
+    listed = re.search(r"^packages = \[(.*?)\]", (root / "pyproject.toml").read_text(), re.DOTALL | re.MULTILINE)
+    assert listed is not None
+    folders = [path.parent.relative_to(root).parts for start in ("kerashape_torch", "layers")
+               for path in (root / start).rglob("__init__.py")]
+    names = {".".join(("kerashape_torch", *parts) if parts[0] == "layers" else parts) for parts in folders}
+    assert set(re.findall(r'"([\w.]+)"', listed.group(1))) == names

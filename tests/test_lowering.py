@@ -296,3 +296,20 @@ def test_names_of_inputs_that_python_or_the_module_needs(names: tuple[str, str])
 def test_a_name_is_a_string() -> None:
     with pytest.raises(ConfigError, match="must be a string without '/', got 7"):
         layers.Dense(2, name=7)
+
+
+@pytest.mark.parametrize("name", ['training"); ran.append(1) or (lambda x: x)#', "a\nb", "\\", 'x" or "', "\u2028"])
+def test_names_of_layers_are_never_run(name: str) -> None:
+    """fx writes the paths of modules into the source of ``forward`` as they are."""
+    layer = Dense(2, name=name)
+    module = Sequential([Input((3,)), layer]).to_torch()
+    assert module(torch.zeros(1, 3)).shape == (1, 2)
+    path, = dict(module.named_children())
+    assert path.isprintable() and '"' not in path and "\\" not in path
+
+
+def test_names_that_torch_cannot_tell_apart_are_two_modules() -> None:
+    x = Input((3,))
+    module = Model(x, Dense(5, name="a_b")(Dense(4, name="a.b")(x))).to_torch()
+    assert {key: tuple(w.shape) for key, w in module.state_dict().items() if key.endswith("weight")} == {
+        "a_b.weight": (4, 3), "a_b_.weight": (5, 4)}

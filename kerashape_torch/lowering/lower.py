@@ -6,12 +6,13 @@ works in; a permute is emitted only where a value is not in the order that is as
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import keyword
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -80,11 +81,37 @@ def lower(graph: Graph, layers: list[Layer], layout: str, observed: bool = False
                    [regularizer for regularizer, _ in lowering.activities])
 
 
+class MarkedGraph(fx.Graph):
+    """A graph whose nodes know where they come from: ``meta["keras_layer"]`` is the layer's name, and
+    ``meta["keras_calls"]`` the calls of models inside models, from the outermost one, each a path and a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = ""
+        self.calls: tuple[tuple[str, int], ...] = ()
+        self.count = 0
+
+    @contextlib.contextmanager
+    def inside(self, path: str) -> Iterator[None]:
+        """Nodes made meanwhile belong to this call of a model."""
+        outside, self.count = self.calls, self.count + 1
+        self.calls = (*outside, (path, self.count))
+        try:
+            yield
+        finally:
+            self.calls = outside
+
+    def create_node(self, *arguments: Any, **named: Any) -> fx.Node:
+        node = super().create_node(*arguments, **named)
+        node.meta.update(keras_layer=self.layer, keras_calls=self.calls)
+        return node
+
+
 class _Lowering:
     def __init__(self, graph: Graph, layout: str) -> None:
         self.graph = graph
         self.torch_layout = layout == "torch"
-        self.fx = fx.Graph()
+        self.fx = MarkedGraph()
         self.root = nn.Module()
         self.values: dict[int, Value] = {}
         self.masks: dict[int, SymbolicTensor] = {}
@@ -92,6 +119,7 @@ class _Lowering:
         self.permuted: dict[tuple[fx.Node, str], fx.Node] = {}
         self.modules: dict[Layer, list[tuple[str, str]]] = {}
         self.specs: dict[Layer, list[WeightSpec]] = {}
+        self.paths: dict[str, Layer] = {}
         self.input_shapes: list[Shape] = []
         self.constants: list[Constant] = []
         self.activities: list[tuple[Any, Value]] = []
@@ -99,7 +127,7 @@ class _Lowering:
     # ---- inputs and outputs ------------------------------------------------------------------------------------------
 
     def inputs(self) -> None:
-        taken = {"self", "torch", "isinstance", "_receive"}  # what the first lines of forward speak of
+        taken = {"self", "torch", "isinstance", "getattr", "_receive"}  # what the first lines of forward speak of
         for tensor in self.graph.flat_inputs:
             name = identifier(tensor.node.layer.name)
             while name in taken:
@@ -172,8 +200,10 @@ class _Lowering:
         outside = self.values, self.masks
         self.values, self.masks = {}, {}
         self._carry(inner.flat_inputs, going_in)
-        self.calls(inner.nodes, f"{prefix}{module_name(node.layer.name)}.", training)
-        coming_out = [(self.value(x), self._mask_value(self.masks.get(id(x)))) for x in inner.flat_outputs]
+        path = self._path(prefix, node.layer)
+        with self.fx.inside(path):
+            self.calls(inner.nodes, f"{path}.", training)
+            coming_out = [(self.value(x), self._mask_value(self.masks.get(id(x)))) for x in inner.flat_outputs]
         self.values, self.masks = outside
         self._carry(flatten(node.outputs), coming_out)
 
@@ -190,6 +220,7 @@ class _Lowering:
 
     def call(self, node: Node, prefix: str, training: bool | None) -> None:
         layer: Layer = node.layer
+        self.fx.layer = layer.name
         bound = layer.bind(node.args, node.kwargs)
         given_masks = self._masks_for(layer, bound)
         specs = map_structure(self._spec, (node.args, node.kwargs))
@@ -201,7 +232,7 @@ class _Lowering:
         kwargs |= map_structure(lambda x: self._argument(x, KERAS, layer, None), given_masks)
         if order == CHANNELS_FIRST and working is not layer:
             shapes = [map_shapes(lambda s: channels_first_shape(tuple(s)), shape) for shape in shapes]
-        result = self._emit(layer, working, shapes, f"{prefix}{module_name(layer.name)}", args, kwargs, training)
+        result = self._emit(layer, working, shapes, self._path(prefix, layer), args, kwargs, training)
         if after is not None:
             result = self.fx.call_method("to", (result, getattr(torch, after)))
         output_specs = layer.output_spec(*specs[0], **specs[1])
@@ -328,7 +359,7 @@ class _Lowering:
         if activation is None:
             return result
         if isinstance(activation, Layer):
-            return self._activation_layer(activation, result, order, specs, f"{prefix}{module_name(layer.name)}")
+            return self._activation_layer(activation, result, order, specs, self._path(prefix, layer))
         rank = len(specs.shape)
         moves = order == CHANNELS_FIRST and rank > 2
         axis_map: Callable[[int], int] | None = functools.partial(channels_first_axis, rank=rank) if moves else None
@@ -345,6 +376,13 @@ class _Lowering:
         working = activation.in_channels_first(len(shape)) if order == CHANNELS_FIRST else activation
         result = self._emit(activation, working, [shape], f"{path}_activation", (result,), {}, None)
         return self._activate(activation, result, order, specs, path)  # type: ignore[no-any-return]
+
+    def _path(self, prefix: str, layer: Layer) -> str:
+        """Where the module of a layer lies; names that torch cannot tell apart are told apart by underscores."""
+        path = f"{prefix}{module_name(layer.name)}"
+        while self.paths.setdefault(path, layer) is not layer:
+            path += "_"
+        return path
 
     def _store(self, node: Node, result: Any, order: str, specs: Any) -> None:
         tensors = flatten(node.outputs)
@@ -370,6 +408,7 @@ class _Lowering:
     def _value(node: fx.Node, order: str, spec: TensorSpec) -> Value:
         order = order if len(spec.shape) > 2 else KERAS  # with two axes or fewer both orders are the same
         node.meta.setdefault("keras_shape", tuple(spec.shape))
+        node.meta.setdefault("keras_dtype", spec.dtype)
         return Value(node, order, TensorSpec(tuple(spec.shape), spec.dtype))
 
     def in_order(self, value: Value, order: str) -> fx.Node:
@@ -380,6 +419,7 @@ class _Lowering:
         if key not in self.permuted:
             axes = (0, rank - 1, *range(1, rank - 1)) if order == CHANNELS_FIRST else (0, *range(2, rank), 1)
             self.permuted[key] = self.fx.call_function(torch.permute, (value.node, axes))
+            self.permuted[key].meta["keras_order"] = order
         return self.permuted[key]
 
     # ---- weights -----------------------------------------------------------------------------------------------------
@@ -455,8 +495,14 @@ _RESERVED = frozenset(dir(nn.Module())) | frozenset(dir(fx.GraphModule)) | {"tra
 
 
 def module_name(name: str) -> str:
-    """A layer name as the name of a submodule: torch splits paths at dots, and it and Python keep some names."""
-    name = name.replace(".", "_")
+    """A layer name as the name of a submodule: torch splits paths at dots, and it and Python keep some names.
+
+    fx writes paths into the source of ``forward`` as they are, so no name may end a string there.
+
+    >>> module_name('conv.1'), module_name('x"); print("run")  # '), module_name("class")
+    ('conv_1', 'x_); print(_run_)  # ', 'class_')
+    """
+    name = "".join("_" if ch in '."\\' or not ch.isprintable() else ch for ch in name)
     return f"{name}_" if name in _RESERVED or keyword.iskeyword(name) or not name else name
 
 

@@ -64,8 +64,8 @@ def _row(name: str, part: Any, shapes: tuple[Any, Any], weights: list[Weight],
 
 def _of_compiled(module: fx.GraphModule) -> ShapeTable:
     nodes = list(module.graph.nodes)
-    inputs = bare([_shape(node) for node in nodes if node.op == "placeholder"])
-    outputs = bare([_shape(node) for node in nodes[-1].all_input_nodes])
+    inputs = bare([shape_of(node) for node in nodes if node.op == "placeholder"])
+    outputs = bare([shape_of(node) for node in nodes[-1].all_input_nodes])
     return ShapeTable(type(module).__name__, _compiled_rows(module), _each_once(module), inputs, outputs, chain=False)
 
 
@@ -77,11 +77,11 @@ def _compiled_rows(module: fx.GraphModule) -> Iterator[Row]:
             before = node.all_input_nodes
             part = module.get_submodule(node.target) if is_module else node.target
             yield _row(str(node.target) if is_module else node.name, part,
-                       (bare([_shape(x) for x in before]), _shape(node)),
+                       (bare([shape_of(x) for x in before]), shape_of(node)),
                        _described(_weights(part)) if is_module else [], tuple(Connection(x.name) for x in before))
 
 
-def _shape(node: fx.Node | None) -> Any:
+def shape_of(node: fx.Node | None) -> Any:
     """A value's shape in Keras' order: its own, that of what it is a permuted view of, or that of its activation."""
     while node is not None and "keras_shape" not in node.meta:
         node = node.all_input_nodes[0] if node.target is torch.permute else next(iter(node.users), None)

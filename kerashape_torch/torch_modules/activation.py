@@ -17,7 +17,8 @@ class PReLUByElement(nn.Module):
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(*shape))
+        self.shape = tuple(shape)
+        self.weight = nn.Parameter(torch.zeros(self.shape))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.where(x > 0, x, self.weight * x)

@@ -46,7 +46,7 @@ class Attention(nn.Module):
 
     def __init__(self, score_mode: str, use_scale: bool, dropout: float) -> None:
         super().__init__()
-        self.score_mode = score_mode
+        self.score_mode, self.use_scale = score_mode, use_scale
         self.dropout = dropout
         self.scale = nn.Parameter(torch.empty(())) if use_scale else None
         self.concat_score_weight = nn.Parameter(torch.empty(())) if score_mode == "concat" else None
@@ -95,7 +95,7 @@ class Attention(nn.Module):
                                               scale=1.0)
 
     def extra_repr(self) -> str:
-        return f"score_mode={self.score_mode!r}, use_scale={self.scale is not None}, dropout={self.dropout}"
+        return f"score_mode={self.score_mode!r}, use_scale={self.use_scale}, dropout={self.dropout}"
 
 
 class AdditiveAttention(Attention):
@@ -103,6 +103,7 @@ class AdditiveAttention(Attention):
 
     def __init__(self, width: int, use_scale: bool, dropout: float) -> None:
         super().__init__("additive", False, dropout)
+        self.width, self.use_scale = width, use_scale
         self.scale = nn.Parameter(torch.empty(width)) if use_scale else None
 
     def scores(self, query: Tensor, key: Tensor) -> Tensor:
@@ -128,28 +129,29 @@ class MultiHeadAttention(nn.Module):
         features: last axes of query, key and value.
         heads: of the query, and of key and value: fewer of these are shared by groups of query heads.
         sizes: of one head of query and key, and of value.
-        output: sizes of the axes that replace the query's last one.
+        output_shape: sizes of the axes that replace the query's last one.
         axes: that are attended along, of inputs of rank ``rank``.
     """
 
     def __init__(self, features: tuple[int, int, int], heads: tuple[int, int], sizes: tuple[int, int],
-                 output: tuple[int, ...], *, rank: int = 3, axes: tuple[int, ...] = (1,), bias: bool = True,
-                 gate: bool = False, dropout: float = 0.0, width: int | None = None) -> None:
+                 output_shape: tuple[int, ...], *, rank: int = 3, axes: tuple[int, ...] = (1,), bias: bool = True,
+                 gated: bool = False, dropout: float = 0.0, width: int | None = None) -> None:
         super().__init__()
-        self.heads, self.shared_heads = heads
-        self.output_shape = output
+        self.features, self.heads, self.sizes, self.output_shape = features, heads, sizes, output_shape
+        self.rank, self.axes, self.bias, self.gated = rank, axes, bias, gated
         self.dropout = dropout
         self.width = width
+        query_heads, shared_heads = heads
         self.scale = 1.0 / math.sqrt(sizes[0])
         self.attended = len(axes)
         kept = [axis for axis in range(rank) if axis not in (*axes, rank - 1)]
         self.order = (*kept, rank - 1, *axes, rank)  # of a tensor that has its heads apart, at the last but one axis
         self.back = tuple(self.order.index(axis) for axis in range(rank + 1))
-        self.query = nn.Linear(features[0], self.heads * sizes[0], bias)
-        self.key = nn.Linear(features[1], self.shared_heads * sizes[0], bias)
-        self.value = nn.Linear(features[2], self.shared_heads * sizes[1], bias)
-        self.gate = nn.Linear(features[0], self.heads * sizes[1], bias) if gate else None
-        self.attention_output = nn.Linear(self.heads * sizes[1], math.prod(output), bias)
+        self.query = nn.Linear(features[0], query_heads * sizes[0], bias)
+        self.key = nn.Linear(features[1], shared_heads * sizes[0], bias)
+        self.value = nn.Linear(features[2], shared_heads * sizes[1], bias)
+        self.gate = nn.Linear(features[0], query_heads * sizes[1], bias) if gated else None
+        self.attention_output = nn.Linear(query_heads * sizes[1], math.prod(output_shape), bias)
         # Where Keras has a fused kernel, a query that may look nowhere looks everywhere; elsewhere it sees zeros
         self.blind_sees_all = rank == 3 and dropout == 0
 
@@ -158,9 +160,9 @@ class MultiHeadAttention(nn.Module):
                 attention_mask: Tensor | None = None, return_attention_scores: bool = False,
                 training: bool | None = None, use_causal_mask: bool = False) -> Any:
         key = value if key is None else key
-        q, q_sizes = self._apart(self.query(query), self.heads)
-        k, k_sizes = self._apart(self.key(key), self.shared_heads)
-        v, _ = self._apart(self.value(value), self.shared_heads)
+        q, q_sizes = self._apart(self.query(query), self.heads[0])
+        k, k_sizes = self._apart(self.key(key), self.heads[1])
+        v, _ = self._apart(self.value(value), self.heads[1])
         mask = self._mask(query, value, (query_mask, value_mask, key_mask, attention_mask))
         if use_causal_mask and (mask is not None or return_attention_scores):
             mask = both(mask, causal(query.shape[1], value.shape[1], query.device))
@@ -210,7 +212,7 @@ class MultiHeadAttention(nn.Module):
         if allowed is not None:
             lowest = -0.7 * (65500.0 if q.dtype == torch.float16 else 3.38953e38)
             bias = torch.where(allowed, 0.0, lowest).to(q.dtype)
-        grouped = {"enable_gqa": True} if self.heads != self.shared_heads else {}
+        grouped = {"enable_gqa": True} if self.heads[0] != self.heads[1] else {}
         output = F.scaled_dot_product_attention(q, k, v, bias, dropout, is_causal and bias is None, scale=self.scale,
                                                 **grouped)
         if allowed is not None and not self.blind_sees_all:
@@ -219,8 +221,8 @@ class MultiHeadAttention(nn.Module):
 
     def _with_scores(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, dropout: float
                      ) -> tuple[Tensor, Tensor]:
-        if self.heads != self.shared_heads:
-            k, v = (x.repeat_interleave(self.heads // self.shared_heads, -3) for x in (k, v))
+        if self.heads[0] != self.heads[1]:
+            k, v = (x.repeat_interleave(self.heads[0] // self.heads[1], -3) for x in (k, v))
         scores = (q * self.scale) @ k.transpose(-2, -1)
         if allowed is not None:
             scores = torch.where(allowed, scores, -3e4 if scores.dtype == torch.float16 else -1e9)
@@ -230,5 +232,5 @@ class MultiHeadAttention(nn.Module):
         return _dropped(scores, dropout) @ v, scores
 
     def extra_repr(self) -> str:
-        return (f"heads={self.heads}, shared_heads={self.shared_heads}, order={self.order}, "
+        return (f"heads={self.heads}, order={self.order}, "
                 f"output={self.output_shape}, dropout={self.dropout}, width={self.width}")

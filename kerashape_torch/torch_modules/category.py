@@ -66,7 +66,7 @@ class Bucketize(Encode):
 
     boundaries: Tensor
 
-    def __init__(self, boundaries: Sequence[float], mode: str, dtype: torch.dtype) -> None:
+    def __init__(self, boundaries: Sequence[float], mode: str, dtype: torch.dtype = torch.float32) -> None:
         super().__init__(len(boundaries) + 1, mode, dtype, torch.int32)
         made = torch.tensor([float(each) for each in boundaries], dtype=dtype, device="cpu")
         self.register_buffer("boundaries", made, persistent=False)

@@ -21,8 +21,9 @@ _TRANSPOSED: tuple[Any, ...] = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvT
 class _Padded:
     """Adds the elements that ``padding=`` cannot: more at one end than at the other."""
 
-    pads: tuple[int, ...]
-    """As ``F.pad`` takes them: before and after each axis, from the last axis to the first."""
+    def __init__(self, *arguments: Any, pads: tuple[int, ...], **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.pads = pads  # as F.pad takes them: before and after each axis, from the last axis to the first
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(F.pad(x, self.pads))  # type: ignore[misc, no-any-return]
@@ -113,9 +114,9 @@ def convolution(in_channels: int, out_channels: int, sizes: Sequence[Size], wind
         return unknown
     options["padding"] = tuple(min(side) for side in known)
     pads = tuple(side - min(sides) for sides in reversed(known) for side in sides)
-    made: nn.Module = (_PADDED if any(pads) else _CONVOLUTIONS)[rank - 1](in_channels, out_channels, **options)
     if any(pads):
-        made.pads = pads  # type: ignore[assignment]
+        options["pads"] = pads
+    made: nn.Module = (_PADDED if any(pads) else _CONVOLUTIONS)[rank - 1](in_channels, out_channels, **options)
     return made
 
 
@@ -133,7 +134,9 @@ def _sides(size: Size, window: int, stride: int, dilation: int, padding: str) ->
 class _Cropped:
     """Drops elements at the end that Keras' ``same`` leaves out; torch can leave out only as many at both ends."""
 
-    drops: tuple[int, ...]
+    def __init__(self, *arguments: Any, drops: tuple[int, ...], **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.drops = drops
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         x = super().forward(x, output_size)  # type: ignore[misc]
@@ -173,11 +176,10 @@ def transposed_convolution(in_channels: int, out_channels: int, window: tuple[in
     """
     crops = [_crop(*axis, padding) for axis in zip(window, stride, dilation, output_padding)]
     drops = tuple(max(after - before, 0) for before, after in crops)
+    extra: dict[str, Any] = {"drops": drops} if any(drops) else {}
     made: nn.Module = (_CROPPED if any(drops) else _TRANSPOSED)[len(window) - 1](
         in_channels, out_channels, window, stride, padding=tuple(before for before, _ in crops),
-        output_padding=tuple(max(before - after, 0) for before, after in crops), bias=bias, dilation=dilation)
-    if any(drops):
-        made.drops = drops  # type: ignore[assignment]
+        output_padding=tuple(max(before - after, 0) for before, after in crops), bias=bias, dilation=dilation, **extra)
     return made
 
 

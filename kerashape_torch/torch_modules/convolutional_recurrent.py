@@ -27,6 +27,7 @@ class ConvLSTM(Recurrent):
                  activation: Function | None, recurrent_activation: Function | None, recurrent_dropout: float = 0.0,
                  steps_axis: int = 1) -> None:
         super().__init__()
+        self.spatial = tuple(spatial)
         self.input_conv = input_conv
         self.recurrent_conv = recurrent_conv
         self.activation = activation or nn.Identity()

@@ -26,10 +26,11 @@ class LoraEmbedding(Embedding):
     lora_a: nn.Parameter | None
     lora_b: nn.Parameter | None
 
-    def __init__(self, count: int, width: int, rank: int) -> None:
-        super().__init__(count, width)
-        self.register_parameter("lora_a", nn.Parameter(torch.empty(count, rank)) if rank else None)
-        self.register_parameter("lora_b", nn.Parameter(torch.empty(rank, width)) if rank else None)
+    def __init__(self, num_embeddings: int, embedding_dim: int, rank: int) -> None:
+        super().__init__(num_embeddings, embedding_dim)
+        self.rank = rank
+        self.register_parameter("lora_a", nn.Parameter(torch.empty(num_embeddings, rank)) if rank else None)
+        self.register_parameter("lora_b", nn.Parameter(torch.empty(rank, embedding_dim)) if rank else None)
 
     def table(self) -> Tensor:
         """The sum, one row for each integer."""
@@ -47,12 +48,14 @@ class LoraEmbedding(Embedding):
 class ReversibleEmbedding(LoraEmbedding):
     """A table and the way back, by the same table transposed or by one of its own."""
 
-    def __init__(self, count: int, width: int, tied: bool, soft_cap: float | None, reverse_dtype: Any,
+    def __init__(self, num_embeddings: int, embedding_dim: int, tied: bool, soft_cap: float | None, reverse_dtype: Any,
                  rank: int = 0) -> None:
-        super().__init__(count, width, rank)
+        super().__init__(num_embeddings, embedding_dim, rank)
+        self.tied = tied
         self.soft_cap = soft_cap
-        self.reverse_dtype = None if reverse_dtype is None else getattr(torch, str(reverse_dtype))
-        self.reverse_weight = None if tied else nn.Parameter(torch.empty(width, count))
+        self.reverse_dtype = None if reverse_dtype is None else getattr(
+            torch, str(reverse_dtype).removeprefix("torch."))
+        self.reverse_weight = None if tied else nn.Parameter(torch.empty(embedding_dim, num_embeddings))
 
     def forward(self, input: Tensor, reverse: bool = False) -> Tensor:
         if not reverse:

@@ -116,6 +116,7 @@ class Images(nn.Module):
                  channels_last: bool = False) -> None:
         super().__init__()
         self.transform = transform
+        self.seed = seed
         self.draws = Draws(seed)
         self.dtype = dtype
         self.channels_last = channels_last

@@ -16,6 +16,7 @@ class RandomFourierFeatures(nn.Module):
 
     def __init__(self, features: int, outputs: int) -> None:
         super().__init__()
+        self.features, self.outputs = features, outputs
         self.unscaled_kernel = nn.Parameter(torch.empty(outputs, features), requires_grad=False)
         self.kernel_scale = nn.Parameter(torch.empty(1))
         self.bias = nn.Parameter(torch.empty(outputs), requires_grad=False)
@@ -57,7 +58,7 @@ class MaxoutLinear(nn.Linear):
 
     def __init__(self, features: int, outputs: int, pieces: int, bias: bool) -> None:
         super().__init__(features, pieces * outputs, bias)
-        self.pieces = pieces
+        self.features, self.outputs, self.pieces = features, outputs, pieces
 
     def forward(self, x: Tensor) -> Tensor:
         y = super().forward(x)
@@ -69,6 +70,7 @@ class Highway(nn.Module):
 
     def __init__(self, features: int, bias: bool, activation: Callable[[Tensor], Tensor] | None) -> None:
         super().__init__()
+        self.features, self.bias = features, bias
         self.dense = nn.Linear(features, features, bias)
         self.gate = nn.Linear(features, features, bias)
         self.activation = activation or nn.Identity()

@@ -42,18 +42,20 @@ class BatchDot(nn.Module):
 
     def __init__(self, first_rank: int, second_rank: int, first_axis: int, second_axis: int, normalize: bool) -> None:
         super().__init__()
+        self.first_rank, self.second_rank = first_rank, second_rank
+        self.first_axis, self.second_axis = first_axis, second_axis
         letters = iter(string.ascii_letters[2:])  # a is the batch, b is summed over
         first = "a" + "".join("b" if axis == first_axis else next(letters) for axis in range(1, first_rank))
         second = "a" + "".join("b" if axis == second_axis else next(letters) for axis in range(1, second_rank))
         self.equation = f"{first},{second}->{first.replace('b', '')}{second[1:].replace('b', '')}"
-        self.axes = (first_axis, second_axis)
         self.normalize = normalize
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         first, second = inputs
         if self.normalize:
             # Keras bounds the sum of squares by 1e-7 squared, torch the norm by eps: the same number
-            first, second = (F.normalize(x, dim=axis, eps=1e-7) for x, axis in zip(inputs, self.axes))
+            first = F.normalize(first, dim=self.first_axis, eps=1e-7)
+            second = F.normalize(second, dim=self.second_axis, eps=1e-7)
         output = torch.einsum(self.equation, first, second)
         return output.unsqueeze(1) if output.dim() == 1 else output
 

@@ -25,15 +25,15 @@ class _KerasBatchNorm(nn.modules.batchnorm._BatchNorm):
     Keras' does, and a batch of one value for each channel is allowed.
 
     Args:
-        channels: the length of the channel axis, axis 1.
+        num_features: the length of the channel axis, axis 1.
         momentum: torch's: the share of the newest batch. Keras' momentum is one minus this.
         frozen: normalize by the running statistics in training too, as a Keras layer with ``trainable=False`` does.
     """
 
-    def __init__(self, channels: int, eps: float, momentum: float, scale: bool = True, center: bool = True,
+    def __init__(self, num_features: int, eps: float, momentum: float, scale: bool = True, center: bool = True,
                  frozen: bool = False) -> None:
-        super().__init__(channels, eps=eps, momentum=momentum, affine=scale or center)
-        self.frozen = frozen
+        super().__init__(num_features, eps=eps, momentum=momentum, affine=scale or center)
+        self.scale, self.center, self.frozen = scale, center, frozen
         without_unused(self, scale, center)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,8 +73,8 @@ class BatchNorm3d(_KerasBatchNorm, nn.BatchNorm3d):
 class BatchNormOnAxis(_KerasBatchNorm):
     """Batch normalization of any rank, with the channels on any axis."""
 
-    def __init__(self, axis: int, channels: int, eps: float, momentum: float, **options: bool) -> None:
-        super().__init__(channels, eps, momentum, **options)
+    def __init__(self, axis: int, num_features: int, eps: float, momentum: float, **options: bool) -> None:
+        super().__init__(num_features, eps, momentum, **options)
         self.axis = axis
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -94,8 +94,8 @@ class MaskedBatchNorm(BatchNormOnAxis):
         moved: the channels come first, while the mask is without the last axis of Keras' order.
     """
 
-    def __init__(self, axis: int, channels: int, eps: float, momentum: float, moved: bool, **options: bool) -> None:
-        super().__init__(axis, channels, eps, momentum, **options)
+    def __init__(self, axis: int, num_features: int, eps: float, momentum: float, moved: bool, **options: bool) -> None:
+        super().__init__(axis, num_features, eps, momentum, **options)
         self.moved = moved
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -130,13 +130,13 @@ class BatchRenorm(BatchNormOnAxis):
     renorm_mean: Tensor
     renorm_stddev: Tensor
 
-    def __init__(self, axis: int, channels: int, eps: float, momentum: float, clipping: dict[str, float],
+    def __init__(self, axis: int, num_features: int, eps: float, momentum: float, clipping: dict[str, float],
                  renorm_momentum: float, **options: bool) -> None:
-        super().__init__(axis, channels, eps, momentum, **options)
+        super().__init__(axis, num_features, eps, momentum, **options)
         self.clipping = clipping
         self.renorm_momentum = renorm_momentum
         for name in ("moving_stddev", "renorm_mean", "renorm_stddev"):
-            self.register_buffer(name, torch.empty(channels))
+            self.register_buffer(name, torch.empty(num_features))
 
     def _by_batch(self, x: Tensor) -> Tensor:
         axes = [axis for axis in range(x.dim()) if axis != 1]
@@ -174,8 +174,8 @@ class GroupNormOnAxis(nn.GroupNorm):
     weight, for which torch has no gradient.
     """
 
-    def __init__(self, axis: int, groups: int, channels: int, eps: float, affine: bool = True) -> None:
-        super().__init__(groups, channels, eps=eps, affine=affine)
+    def __init__(self, axis: int, num_groups: int, num_channels: int, eps: float, affine: bool = True) -> None:
+        super().__init__(num_groups, num_channels, eps=eps, affine=affine)
         self.axis = axis
 
     def forward(self, x: Tensor) -> Tensor:
@@ -204,12 +204,13 @@ class LayerNormOnAxes(nn.Module):
     def __init__(self, axes: Sequence[int], weight_shape: Sequence[int], broadcast_shape: Sequence[int], eps: float,
                  scale: bool = True, center: bool = True, subtract_mean: bool = True) -> None:
         super().__init__()
-        self.axes = tuple(axes)
+        self.axes, self.weight_shape = tuple(axes), tuple(weight_shape)
+        self.scale, self.center = scale, center
         self.broadcast_shape = tuple(broadcast_shape)
         self.eps = eps
         self.subtract_mean = subtract_mean
-        self.register_parameter("weight", nn.Parameter(torch.ones(tuple(weight_shape))) if scale else None)
-        self.register_parameter("bias", nn.Parameter(torch.zeros(tuple(weight_shape))) if center else None)
+        self.register_parameter("weight", nn.Parameter(torch.ones(self.weight_shape)) if scale else None)
+        self.register_parameter("bias", nn.Parameter(torch.zeros(self.weight_shape)) if center else None)
 
     def forward(self, x: Tensor) -> Tensor:
         variance, mean = torch.var_mean(x, self.axes, correction=0, keepdim=True)

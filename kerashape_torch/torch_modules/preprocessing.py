@@ -20,7 +20,7 @@ class Rescale(nn.Module):
     scale: Tensor
     offset: Tensor
 
-    def __init__(self, scale: Any, offset: Any, dtype: torch.dtype) -> None:
+    def __init__(self, scale: Any, offset: Any, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         for name, value in (("scale", scale), ("offset", offset)):
             self.register_buffer(name, torch.tensor(value, dtype=dtype, device="cpu"), persistent=False)
@@ -49,9 +49,10 @@ class Normalize(nn.Module):
         super().__init__()
         self.broadcast_shape = tuple(broadcast_shape)
         self.invert = invert
+        self.sizes = tuple(sizes)
         if mean is None:
-            self.register_buffer("mean", torch.zeros(tuple(sizes)))
-            self.register_buffer("variance", torch.ones(tuple(sizes)))
+            self.register_buffer("mean", torch.zeros(self.sizes))
+            self.register_buffer("variance", torch.ones(self.sizes))
             self.register_buffer("count", torch.zeros((), dtype=torch.int32))
         else:
             for name, value in (("mean", mean), ("variance", variance)):

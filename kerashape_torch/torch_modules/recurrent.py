@@ -159,9 +159,10 @@ class _Stock(Recurrent):
     states_each: ClassVar[int] = 1
     bidirectional: bool
 
-    def __init__(self, inputs: int, units: int, bias: bool, options: Options, **arguments: Any) -> None:
-        super().__init__(inputs, units, bias=bias, batch_first=True, **arguments)
-        self.configure(options, [units] * self.states_each)
+    def __init__(self, input_size: int, hidden_size: int, bias: bool, options: Options, bidirectional: bool = False,
+                 **arguments: Any) -> None:
+        super().__init__(input_size, hidden_size, bias=bias, batch_first=True, bidirectional=bidirectional, **arguments)
+        self.configure(options, [hidden_size] * self.states_each)
 
     def hold_recurrent_bias(self) -> None:
         """Keras has one bias where torch adds two: the second stays zero and is not trained."""
@@ -207,8 +208,9 @@ class LSTM(_Stock, nn.LSTM):  # type: ignore[misc]  # it takes a Keras call, not
     stock = nn.LSTM
     states_each = 2
 
-    def __init__(self, inputs: int, units: int, bias: bool, options: Options, **arguments: Any) -> None:
-        super().__init__(inputs, units, bias, options, **arguments)
+    def __init__(self, input_size: int, hidden_size: int, bias: bool, options: Options, bidirectional: bool = False
+                 ) -> None:
+        super().__init__(input_size, hidden_size, bias, options, bidirectional)
         self.hold_recurrent_bias()
 
     def _run_stock(self, sequences: Any, states: list[Tensor] | None) -> tuple[Any, Sequence[Tensor]]:
@@ -221,14 +223,19 @@ class GRU(_Stock, nn.GRU):  # type: ignore[misc]
 
     stock = nn.GRU
 
+    def __init__(self, input_size: int, hidden_size: int, bias: bool, options: Options, bidirectional: bool = False
+                 ) -> None:
+        super().__init__(input_size, hidden_size, bias, options, bidirectional)
+
 
 class RNN(_Stock, nn.RNN):  # type: ignore[misc]
     """``nn.RNN`` as Keras' SimpleRNN with tanh or relu."""
 
     stock = nn.RNN
 
-    def __init__(self, inputs: int, units: int, bias: bool, options: Options, **arguments: Any) -> None:
-        super().__init__(inputs, units, bias, options, **arguments)
+    def __init__(self, input_size: int, hidden_size: int, bias: bool, options: Options, bidirectional: bool = False,
+                 nonlinearity: str = "tanh") -> None:
+        super().__init__(input_size, hidden_size, bias, options, bidirectional, nonlinearity=nonlinearity)
         self.hold_recurrent_bias()
 
 
@@ -259,7 +266,7 @@ class Loop(Recurrent):
                  activation: Function | None, recurrent_activation: Function | None = None,
                  recurrent_dropout: float = 0.0, mask_per_gate: bool = False) -> None:
         super().__init__()
-        self.inputs, self.units = inputs, units
+        self.inputs, self.units, self.biases = inputs, units, biases
         self.activation = activation or _same
         self.recurrent_activation = recurrent_activation or _same
         self.recurrent_dropout = recurrent_dropout
@@ -465,6 +472,7 @@ class Bidirectional(nn.Module):
         self.forward_layer = forward_layer
         self.backward_layer = backward_layer
         self.options = options
+        self.channels_first = channels_first
         self.steps_axis, self.merge_axis = (2, 1) if channels_first else (1, -1)
 
     def forward(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> Any:

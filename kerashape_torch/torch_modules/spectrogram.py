@@ -30,6 +30,7 @@ class STFTSpectrum(nn.Module):
 
     def __init__(self, steps: Size, frame: int, stride: int, bins: int, mode: str, padding: str, expand: bool) -> None:
         super().__init__()
+        self.steps, self.frame, self.stride, self.bins, self.padding = steps, frame, stride, bins, padding
         for side in ("real", "imag"):
             if mode != {"real": "imag", "imag": "real"}[side]:
                 self.add_module(side, convolution(1, bins, (steps,), (frame,), (stride,), (1,), padding, bias=False))

@@ -78,7 +78,7 @@ class Placed(nn.Module):
         super().__init__()
         self.register_buffer("here", torch.empty(0, dtype=dtype), persistent=False)
 
-    def placed(self, values: Array) -> Tensor:
+    def placed(self, values: Any) -> Tensor:
         """An array as a tensor on the module's device."""
         return torch.as_tensor(values).to(self.here.device)
 

@@ -1,0 +1,163 @@
+"""A model as files: source, weights, shapes, and a recorded case; whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, fx
+
+from kerashape_torch.errors import ConfigError, KerashapeError
+from kerashape_torch.lowering.compile import model_to_torch
+from kerashape_torch.models import Model
+from kerashape_torch.port.blocks import with_blocks
+from kerashape_torch.port.document import document
+from kerashape_torch.port.emit import Emitter
+from kerashape_torch.port.read import read
+from kerashape_torch.port.state import weights
+from kerashape_torch.reports.trial import made_up_inputs
+from kerashape_torch.saving import load_model
+from kerashape_torch.shape_table import shape_table
+from kerashape_torch.standalone import twin, with_batch
+from kerashape_torch.structure import flatten
+
+FILES = ("model.py", "model.safetensors", "parity.npz", "shapes.txt")
+
+
+def port(model: Any, out_dir: Any, *, input_shape: Any = None, layout: str = "keras", dtype: Any = None,
+         overwrite: bool = False) -> Path:
+    """Writes a model as PyTorch source that needs this package no more, with its weights.
+
+    The directory gets ``model.py`` (one class for each model and each block, a shape behind each line),
+    ``model.safetensors``, ``shapes.txt``, and ``parity.npz``: an input and the output of :meth:`Model.to_torch` for it,
+    which ``python model.py --check`` runs again. On the same machine the numbers are the same to the last bit.
+
+    Args:
+        model: a model, or the path of a file that holds one.
+        out_dir: a directory that does not exist yet, or is empty.
+        input_shape: for a model that has none; for free axes, the sizes of the recorded case.
+        layout: ``"torch"`` writes a model that takes and gives channels-first tensors.
+        dtype: of the weights, where it is not the model's own.
+        overwrite: replace a directory that is not empty.
+
+    Returns:
+        The directory.
+
+    Raises:
+        ConfigError: the directory is not empty, or the model has no input shape.
+        KerashapeError: a layer cannot be written as source, as a Lambda; the layer and the reason are named.
+
+    >>> import tempfile
+    >>> from kerashape_torch.layers import Dense
+    >>> from kerashape_torch.models import Sequential
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     where = port(Sequential([Dense(2, activation="relu", input_shape=(3,))]), place)
+    ...     print("x = torch.relu" in (where / "model.py").read_text(), sorted(path.name for path in where.iterdir()))
+    False ['model.py', 'model.safetensors', 'parity.npz', 'shapes.txt']
+    """
+    where = Path(os.fsdecode(os.fspath(out_dir)))
+    _refuse_what_is_there(where, overwrite)
+    origin = "" if isinstance(model, Model) else Path(os.fsdecode(os.fspath(model))).name
+    built = _built(model, input_shape)
+    module: Any = model_to_torch(built, dtype=dtype, layout=layout)
+    program = with_blocks(read(module, built.name))
+    emitter = Emitter(program)
+    inputs, outputs = _case(built, module, input_shape, dtype)
+    texts = {"model.py": document(emitter, program, module, origin, inputs, layout),
+             "shapes.txt": f"{shape_table(built)}\n"}
+    compile(texts["model.py"], "model.py", "exec")
+
+    def fill(place: Path) -> None:
+        for name, text in texts.items():
+            (place / name).write_text(text, encoding="utf-8")
+        save_file({key: tensor.detach().clone().contiguous() for key, tensor in weights(program)},
+                  place / "model.safetensors", metadata={"format": "pt"})
+        np.savez(place / "parity.npz", **_arrays("input", inputs), **_arrays("output", outputs))
+
+    _write(where, fill)
+    return where
+
+
+def _built(model: Any, input_shape: Any) -> Model:
+    found: Model = model if isinstance(model, Model) else load_model(model)
+    if found.built:
+        return found
+    if input_shape is None:
+        raise ConfigError(f"{found.name} has no input shape yet: give it one with input_shape=... (--input-shape)")
+    return twin(found, with_batch(found, input_shape))
+
+
+# ---- the recorded case -----------------------------------------------------------------------------------------------
+
+
+def _case(model: Model, module: fx.GraphModule, input_shape: Any, dtype: Any) -> tuple[list[Tensor], list[Tensor]]:
+    """Made-up inputs, as the module takes them, and what it gives for them."""
+    shape = None if input_shape is None or not model.built else _batched(model, input_shape)
+    kind = None if dtype is None else next((p.dtype for p in module.parameters() if p.is_floating_point()), None)
+    made = made_up_inputs(model, 2, kind, shape)
+    if not all(isinstance(x, Tensor) for x in made):
+        raise KerashapeError(f"{model.name} takes strings, which torch has no tensors of. Way out: port the model that "
+                             "follows their lookup")
+    signature: Any = module.graph._codegen
+    inputs = [_moved(x, tensor.shape, wanted) for x, tensor, wanted in
+              zip(made, model.graph.flat_inputs, signature.shapes)]
+    try:
+        with torch.inference_mode():
+            outputs = module(*inputs)
+    except (RuntimeError, AssertionError) as error:
+        sizes = ", ".join(str(tuple(x.shape)) for x in inputs)
+        reason = str(error).strip().partition("\n")[0]
+        raise KerashapeError(f"{model.name} does not run on made-up inputs of {sizes}: {reason}. "
+                             "Way out: input_shape=... (--input-shape) says sizes of free axes that go together"
+                             ) from error
+    return inputs, [x.clone() for x in flatten(outputs)]
+
+
+def _batched(model: Model, input_shape: Any) -> Any:
+    return with_batch(model, input_shape)
+
+
+def _moved(x: Tensor, shape: Any, wanted: Any) -> Tensor:
+    """Channels first, where the module takes it so."""
+    return x if tuple(shape) == tuple(wanted) else x.movedim(-1, 1).contiguous()
+
+
+def _arrays(name: str, tensors: list[Tensor]) -> dict[str, Any]:
+    """Arrays of the tensors; NumPy has no bfloat16, which float32 holds exactly."""
+    return {f"{name}_{i}": (x.float() if x.dtype is torch.bfloat16 else x).numpy() for i, x in enumerate(tensors)}
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+
+def _refuse_what_is_there(where: Path, overwrite: bool) -> None:
+    if where.exists() and not where.is_dir():
+        raise ConfigError(f"{where} is a file; a ported model is a directory")
+    if where.is_dir() and any(where.iterdir()) and not overwrite:
+        raise ConfigError(f"{where} is not empty. Way out: another directory, or overwrite=True (--force)")
+
+
+def _write(where: Path, fill: Any) -> None:
+    """Lets ``fill`` write into a directory beside the wanted one, and puts it in its place when it is whole."""
+    where.parent.mkdir(parents=True, exist_ok=True)
+    beside = where.with_name(f".{where.name}.{secrets.token_hex(4)}")
+    old = where.with_name(f"{beside.name}.old")
+    beside.mkdir()
+    try:
+        fill(beside)
+        if where.exists():
+            where.rename(old)
+        beside.rename(where)
+    except BaseException:
+        if old.exists() and not where.exists():
+            old.rename(where)
+        raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
