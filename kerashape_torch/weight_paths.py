@@ -117,11 +117,12 @@ def _groups(layers: Iterable[Layer]) -> Iterator[tuple[Layer, str]]:
 def _kept(layer: Layer, group: str) -> list[Kept]:
     counts: Counter[str] = Counter()
     found = []
-    owner, name = layer.describe(), layer.name
-    normalizes = type(layer).__name__ == "SpectralNormalization" and layer.weights[0].name != "vector_u"
+    specs = layer.weights
+    owner, name = layer.describe() if specs else "", layer.name
+    normalizes = type(layer).__name__ == "SpectralNormalization" and specs[0].name != "vector_u"
     if normalizes:
         counts[f"{group}/vars"] = 1  # Keras keeps the wrapped kernel here once more, before its own vector
-    for spec in layer.weights:
+    for spec in specs:
         attributes, inner = _attributes(layer, spec.full_path.split("/")[:-1])
         where = "/".join((group, *attributes, "vars"))
         place = Kept(owner, spec, "", (), name, where, type(inner).__name__,

@@ -90,7 +90,7 @@ def test_arrays_are_read_when_they_are_needed_and_in_pieces(name: str, tmp_path:
     assert sum(reads) < size / 100
     reads.clear()
     loaded.to_torch()
-    assert max(reads) <= 9 << 20 and sum(reads) <= (2.1 if name == "m.keras" else 1.1) * size  # .keras: a checksum too
+    assert max(reads) <= 5 << 20 and sum(reads) <= (2.1 if name == "m.keras" else 1.1) * size  # .keras: a checksum too
 
 
 def test_nothing_is_initialised_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -452,3 +452,31 @@ def test_conv_kernels_read_in_pieces_arrive(tmp_path: Path, monkeypatch: pytest.
     module = model.to_torch()
     model.save(tmp_path / "m.h5", module)
     assert_numbers(load_model(tmp_path / "m.h5"), get_keras_weights(module))
+
+
+def test_numbers_of_another_byte_order(tmp_path: Path) -> None:
+    path, arrays = saved(tmp_path, "m.weights.h5")
+    with h5py.File(path, "r+") as file:
+        del file["layers/dense/vars/1"]
+        file["layers/dense/vars/1"] = arrays[-1].astype(">f8")
+    model = small()
+    model.load_weights(path)
+    assert_numbers(model, arrays)
+
+
+def test_texts_that_hdf5_would_read_for_ever(tmp_path: Path) -> None:
+    """A heap whose free space has the length 0; and half a character, which no name may have."""
+    path, _ = saved(tmp_path, "m.h5")
+    data = bytearray(path.read_bytes())
+    heap = data.index(b"GCOL")
+    size = int.from_bytes(data[heap + 8:heap + 16], "little")
+    assert heap + size <= len(data)
+    data[heap + 16:heap + 32] = bytes(16)
+    (tmp_path / "bad.h5").write_bytes(data)
+    with pytest.raises(WeightsError, match="heap of texts is not sound"):
+        load_model(tmp_path / "bad.h5")
+    config = json.loads(small().to_json())
+    config["config"]["name"] = "a\ud800"
+    (tmp_path / "m.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="is not JSON"):
+        load_model(tmp_path / "m.json")

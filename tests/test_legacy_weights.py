@@ -245,7 +245,9 @@ BAD: dict[str, tuple[Callable[[Any], object], str]] = {
     "own_weights_of_the_model": (lambda f: [
         f.create_group("top_level_model_weights").attrs.__setitem__("weight_names", [b"x"]),
         f["top_level_model_weights"].create_dataset("x", data=np.ones(2))], "weights for 2 layers"),
-    "names_that_are_no_texts": (lambda f: f.attrs.__setitem__("layer_names", 3.5), "damaged"),
+    "names_that_are_no_texts": (lambda f: f.attrs.__setitem__("layer_names", 3.5), "layer_names is no text"),
+    "names_that_are_lists": (lambda f: f.attrs.create("layer_names", [np.arange(3), np.arange(2)],
+                                                      dtype=h5py.vlen_dtype("i4")), "layer_names is no text"),
     "names_of_arrays_upwards": (lambda f: f["dense"].attrs.__setitem__("weight_names", [b"../dense/dense/w_0:0", b"x"]),
                                 "has none there"),
 }

@@ -120,7 +120,8 @@ def fill(module: nn.Module, spec: WeightSpec, saved: Any) -> None:
         view = from_place(target, spec.places[0])
         if view.untyped_storage().data_ptr() == target.untyped_storage().data_ptr() and view.shape == spec.shape:
             for index, block in saved.blocks():
-                view[index].copy_(torch.as_tensor(block).to(view.device))
+                part, value = view[index], torch.as_tensor(block).to(view.device)
+                part.squeeze().copy_(value.squeeze())  # of two axes, torch has a faster transpose
             return
     assign(module, spec, torch.as_tensor(np.asarray(saved)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ from typing import IO, Any
 
 from kerashape_torch.errors import ConfigError, KerashapeError
 
+_SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
 DEPTH_LIMIT, NODE_LIMIT = 256, 2_000_000
 """How deep JSON may be nested, and how many nodes a model may come to once models in models are written out."""
 
@@ -26,6 +28,8 @@ def parse_json(text: str | bytes, name: str = "the text") -> Any:
     """JSON, and nothing that is nested beyond reason."""
     try:
         found = json.loads(text)
+        if _SURROGATE.search(text if isinstance(text, str) else text.decode("utf8", "replace")):
+            json.dumps(found, ensure_ascii=False).encode()  # half a character, which no name may have
     except RecursionError:
         raise ConfigError(f"{name} is nested deeper than {DEPTH_LIMIT} levels") from None
     except ValueError as error:

@@ -110,6 +110,8 @@ class Stretch(io.RawIOBase):
         """As many bytes as there are; the system gives a large read in several pieces."""
         view = memoryview(buffer).cast("B")
         view = view[:max(0, min(len(view), self._size - self._at))]
+        if not len(view):
+            return 0
         done = 0
         with self._lock:
             self._file.seek(self._start + self._at)

@@ -5,6 +5,7 @@ An array is checked before it is read, and read when it is needed.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -22,8 +23,52 @@ _FILTERS = {1, 2, 3, 32000}
 _GROWTH_LIMIT, _GROWTH_FLOOR = 200, 256 << 20
 """All arrays together may be at most 200 times as large as the file, once they have more than 256 MiB."""
 _DEPTH_LIMIT = 32
-_BLOCK = 8 << 20
-"""A large array is read in pieces of about 8 MiB."""
+_BLOCK = 4 << 20
+"""A large array is read in pieces of about 4 MiB."""
+
+
+class _Guarded(io.RawIOBase):
+    """A file as HDF5 reads it. A heap of texts that HDF5 would walk for ever, or out of, is refused before it does."""
+
+    def __init__(self, file: Stretch) -> None:
+        super().__init__()
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        at = self._file.tell()
+        read = self._file.readinto(buffer)
+        if read >= 16 and bytes(memoryview(buffer)[:4]) == b"GCOL":
+            self._check_heap(at)
+            self._file.seek(at + read)
+        return read
+
+    def _check_heap(self, at: int) -> None:
+        """Each object in it says how long it is: 0 is the free space, and others have a head of 16 bytes."""
+        self._file.seek(at)
+        size = int.from_bytes(self._file.read(16)[8:], "little")
+        if size > CONFIG_LIMIT:
+            raise OSError(f"a heap of texts has {size} bytes")
+        self._file.seek(at)
+        heap, here = self._file.read(size) or b"", 16
+        while here + 16 <= len(heap):
+            number = int.from_bytes(heap[here:here + 2], "little")
+            length = int.from_bytes(heap[here + 8:here + 16], "little")
+            step = 16 + (length + 7) // 8 * 8 if number else length
+            if step < 16 or here + step > len(heap):
+                raise OSError("a heap of texts is not sound")
+            here += step
 
 
 class H5File:
@@ -39,9 +84,9 @@ class H5File:
         self.name, self._file = name, file
         self._allowed = max(_GROWTH_FLOOR, _GROWTH_LIMIT * len(file))
         try:
-            self._h5 = h5py.File(file, "r")
+            self._h5 = h5py.File(_Guarded(file), "r")
             self.root = self._h5["/"].id
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
+        except (OSError, RuntimeError, ValueError, KeyError, OverflowError) as error:
             raise WeightsError(f"{name} is not a sound HDF5 file: {error}") from error
 
     @contextmanager
@@ -120,16 +165,16 @@ class H5File:
 
     def text(self, name: str, group: Any = None) -> str | None:
         """An attribute of text, or None if there is none."""
-        found = self._attribute(self.root if group is None else group, name)
-        if found is None or getattr(found, "shape", ()) != ():
+        found = self._attribute(self.root if group is None else group, name, is_text=True)
+        if found is None or getattr(found, "shape", ()) != () or isinstance(found, list):
             return None
         return found.decode("utf8", "replace") if isinstance(found, bytes) else str(found)
 
     def texts(self, name: str, group: Any) -> list[str]:
         """An attribute of several texts; a long one lies in parts ``name0``, ``name1`` and on."""
-        whole = self._attribute(group, name)
+        whole = self._attribute(group, name, is_text=True)
         parts, found = [whole] if whole is not None else [], []
-        while whole is None and (part := self._attribute(group, f"{name}{len(parts)}")) is not None:
+        while whole is None and (part := self._attribute(group, f"{name}{len(parts)}", is_text=True)) is not None:
             parts.append(part)
         for part in parts:
             found += [text.decode("utf8", "replace") if isinstance(text, bytes) else str(text) for text in part]
@@ -142,14 +187,18 @@ class H5File:
 
     def integer(self, name: str, group: Any) -> int:
         """An attribute that is a number."""
-        return int(self._attribute(group, name))
+        return int(self._attribute(group, name, is_text=False))
 
-    def _attribute(self, group: Any, name: str) -> Any:
+    def _attribute(self, group: Any, name: str, is_text: bool) -> Any:
         import h5py
 
         if not self.has_attribute(name, group):
             return None
         kind = h5py.h5a.open(group, name.encode())
+        if 0 in (kind.shape or ()):
+            return []  # Keras writes an empty list as one of floats
+        if kind.get_type().get_class() != (h5py.h5t.STRING if is_text else h5py.h5t.INTEGER):  # HDF5 crashes on some
+            raise WeightsError(f"{self.name}: the attribute {name} is no {'text' if is_text else 'number'}")
         size = kind.dtype.itemsize
         for length in kind.shape or ():
             size *= length
@@ -171,7 +220,10 @@ class H5File:
         import h5py
 
         where, plist = f"{self.name}: {self.path_of(dataset)}", dataset.get_create_plist()
-        if dataset.dtype.kind not in "fiub" and not is_bfloat16:
+        kind = dataset.get_type().get_class()
+        is_number = kind in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM) and dataset.dtype.kind in "fiub" \
+            and dataset.dtype.itemsize <= 8
+        if not is_number and not is_bfloat16:
             raise WeightsError(f"{where} holds {dataset.dtype}, which is no number")
         if plist.get_external_count() or plist.get_layout() == h5py.h5d.VIRTUAL:
             raise WeightsError(f"{where} takes its numbers from another file, which is never opened")
@@ -187,40 +239,52 @@ class H5Array(Stored):
     """An array in an HDF5 file, which it keeps open."""
 
     def __init__(self, file: H5File, dataset: Any) -> None:
+        import h5py
+
         self._file, self._dataset = file, dataset
-        self.where = file.path_of(dataset)
         if dataset.shape is None:
             raise WeightsError(f"{file.name} has nothing in {self.where}")
-        self.shape = tuple(dataset.shape)
+        self.shape, self._dtype = tuple(dataset.shape), dataset.dtype.newbyteorder("=")
+        # bfloat16, which NumPy lacks, is kept as two bytes of no kind
+        self._is_bfloat16 = self._dtype.itemsize == 2 and dataset.get_type().get_class() == h5py.h5t.OPAQUE
         self._checked = False
+
+    @property
+    def where(self) -> str:  # type: ignore[override]
+        return self._file.path_of(self._dataset)
 
     def check(self) -> None:
         if not self._checked:
-            dtype = self._dataset.dtype  # bfloat16, which NumPy lacks, is kept as two bytes of no kind
-            self._is_bfloat16 = dtype.kind == "V" and dtype.itemsize == 2 and dtype.names is None
             self._file.check_storage(self._dataset, self._is_bfloat16)
             self._checked = True
 
     def read(self) -> np.ndarray[Any, Any]:
-        return self._part(())
+        return self._rows(0, self.shape[0]) if self.shape else self._rows(0, 1)
 
     def blocks(self) -> Iterator[tuple[Any, np.ndarray[Any, Any]]]:
         import h5py
 
-        is_plain = self._dataset.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS and self.shape
-        rows = max(1, _BLOCK // max(1, count(self.shape[1:]) * self._dataset.dtype.itemsize)) if is_plain else 0
-        if not rows or rows >= self.shape[0]:
+        is_plain = self._dataset.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS
+        rows = max(1, _BLOCK // max(1, count(self.shape[1:]) * self._dtype.itemsize))
+        if not is_plain or not self.shape or rows >= self.shape[0]:
             yield ..., self.read()
             return
         for start in range(0, self.shape[0], rows):
-            yield slice(start, start + rows), self._part(slice(start, start + rows))
+            yield slice(start, start + rows), self._rows(start, min(start + rows, self.shape[0]))
 
-    def _part(self, index: Any) -> np.ndarray[Any, Any]:
+    def _rows(self, start: int, stop: int) -> np.ndarray[Any, Any]:
         import h5py
         import numpy as np
 
         self.check()
         self._file.check()
+        shape = (stop - start, *self.shape[1:]) if self.shape else ()
         with self._file.refusing_damage():
-            array = np.asarray(h5py.Dataset(self._dataset)[index])
+            array = np.empty(shape, self._dtype)
+            if shape == self.shape:
+                self._dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
+            else:
+                space = self._dataset.get_space()
+                space.select_hyperslab((start, *(0 for _ in shape[1:])), shape)
+                self._dataset.read(h5py.h5s.create_simple(shape), space, array)
         return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32) if self._is_bfloat16 else array

@@ -67,11 +67,12 @@ def _deserialize(config: Any, custom_objects: Mapping[str, Any] | None, version:
 
 def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, compile: bool = True,
                safe_mode: bool = True, *, weights: bool = True) -> Any:
-    """A model from a ``.keras`` file, an unzipped one, the JSON of ``to_json()``, or a config as a dict.
+    """A model from ``.keras``, its directory, ``.h5``, TensorFlow.js' ``model.json``, ``to_json()``, or a dict.
 
-    Configs of Keras 1 and 2 come in as well, each with the meaning that it had in the version that wrote it.
+    Files of Keras 1 and 2 come in as well, each word with the meaning that it had in the version that wrote it.
     If the file has weights, ``to_torch()`` of the model, of a part of it, or of a model built on its layers has Keras'
-    numbers; all are checked against the shapes of the layers before any is read.
+    numbers. Now they are checked against the shapes of the layers; ``to_torch()`` reads them from the file, which must
+    not change until then.
 
     Args:
         filepath: a path, or the dict itself.

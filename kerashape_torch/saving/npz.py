@@ -64,7 +64,7 @@ class NpzArray(Stored):
         self._start = file.tell()
 
     def check(self) -> None:
-        if self._dtype.kind not in "fiub":
+        if self._dtype.kind not in "fiub" or self._dtype.itemsize > 8:
             raise WeightsError(f"{self.where} holds {self._dtype}, which is no number")
         if self._start + count(self.shape) * self._dtype.itemsize > len(self._file):
             raise WeightsError(f"{self.where} says that it is larger than it is")
@@ -78,4 +78,5 @@ class NpzArray(Stored):
         self._file.seek(self._start)
         if self._file.readinto(data) != len(data):
             raise WeightsError(f"{self.where} is damaged: it ends too early")
-        return np.frombuffer(data, self._dtype).reshape(self.shape, order="F" if self._by_columns else "C")
+        array = np.frombuffer(data, self._dtype).reshape(self.shape, order="F" if self._by_columns else "C")
+        return array.astype(self._dtype.newbyteorder("="), copy=False)
