@@ -282,7 +282,7 @@ class _Lowering:
             found = self._cast(found, narrow(value.spec.dtype), cast)
         if layer.has_policy and is_float(value.spec.dtype):
             dtypes = value.spec.dtype, layer.compute_dtype, layer.computes_like().compute_dtype
-            for before, after in itertools.pairwise(dtypes):
+            for before, after in itertools.pairwise(filter(is_float, dtypes)):  # Discretization computes integers
                 found = self._cast(found, before, after)
         return found
 
