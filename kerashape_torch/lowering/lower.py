@@ -204,7 +204,11 @@ class _Lowering:
         with self.fx.inside(path):
             self.calls(inner.nodes, f"{path}.", training)
             coming_out = [(self.value(x), self._mask_value(self.masks.get(id(x)))) for x in inner.flat_outputs]
+        taken_off = [x for x, own in zip(given, inner.flat_inputs)
+                     if id(own) not in self.masks and x.dtype == own.dtype]
         self.values, self.masks = outside
+        for x in taken_off:  # in Keras they are one tensor: see takes_masks_off
+            self.masks.pop(id(x), None)
         self._carry(flatten(node.outputs), coming_out)
 
     def _mask_value(self, mask: SymbolicTensor | None) -> Value | None:
