@@ -56,14 +56,17 @@ def _compare(program: Json) -> str:
         raise Failure("crash", "".join(traceback.format_exception(error)[-3:]))
     inputs = inputs_of(program)
     if refusal is not None:
-        if any(text in str(refusal) for text in NOT_THE_LAYERS_FAULT):
+        if any(text in str(refusal) for text in NOT_THE_LAYERS_FAULT) or has_glu(program):  # by its wrong shape
             return "Keras cannot run it"
         if error is None and not isinstance(attempt(ours.to_torch)[1], KerashapeError):
             raise Failure("takes what Keras refuses", repr(refusal)[:300])
         return "both refuse"
     want, failure = attempt(run_keras, theirs, inputs)
-    if error is not None:
-        if failure is None and not any(text in str(error) for text in REFUSED_HERE):
+    module, error = (None, error) if error is not None else attempt(ours.to_torch)
+    if isinstance(error, KerashapeError) and any(text in str(error) for text in REFUSED_HERE):
+        return "refused early"
+    if ours is None:
+        if failure is None:
             raise Failure("refuses what Keras takes", error)
         return "refused early"
     classes = {each["object"] for each in objects_in(program["layers"])}
@@ -74,7 +77,9 @@ def _compare(program: Json) -> str:
     _same_configs(ours, theirs)
     if failure is not None:
         return "Keras cannot run it"
-    same_numbers(program, ours, theirs, inputs)
+    if error is not None:
+        raise Failure("to_torch", "".join(traceback.format_exception(error)[-3:]))
+    same_numbers(program, ours, module, theirs, inputs)
     return "agree"
 
 
@@ -171,16 +176,21 @@ NOT_THE_LAYERS_FAULT = {
 """What is in errors by which Keras refuses what it means to take."""
 
 
+def has_glu(program: Json) -> bool:
+    """``glu`` halves the last axis, and Keras' shape rules forget it."""
+    return '"glu"' in json.dumps(program["layers"])
+
+
 def follows_real(program: Json) -> bool:
     """Whether we follow Keras' real output, of which its own shape rule says something else.
 
-    ``glu`` halves the last axis, and the rules forget it. Attention scores are (queries, keys), and the rule says
+    Attention scores are (queries, keys), and the rule says
     (queries, queries). Of a backward layer of other units the rule counts the forward ones twice. CategoryEncoding of
     three axes counts axis 1, and the rule says the last one.
     """
     text = json.dumps(program["layers"])
     scores = any(step["kwargs"].get("return_attention_scores") for step in program["steps"])
-    return scores or any(name in text for name in ('"glu"', '"backward_layer"', "layers.CategoryEncoding"))
+    return scores or has_glu(program) or any(name in text for name in ('"backward_layer"', "layers.CategoryEncoding"))
 
 
 __all__ = ["FINE", "Outcome", "check"]

@@ -204,7 +204,11 @@ class _Lowering:
         with self.fx.inside(path):
             self.calls(inner.nodes, f"{path}.", training)
             coming_out = [(self.value(x), self._mask_value(self.masks.get(id(x)))) for x in inner.flat_outputs]
+        taken_off = [x for x, own in zip(given, inner.flat_inputs)
+                     if id(own) not in self.masks and x.dtype == own.dtype]
         self.values, self.masks = outside
+        for x in taken_off:  # in Keras they are one tensor: see takes_masks_off
+            self.masks.pop(id(x), None)
         self._carry(flatten(node.outputs), coming_out)
 
     def _mask_value(self, mask: SymbolicTensor | None) -> Value | None:
@@ -282,7 +286,7 @@ class _Lowering:
             found = self._cast(found, narrow(value.spec.dtype), cast)
         if layer.has_policy and is_float(value.spec.dtype):
             dtypes = value.spec.dtype, layer.compute_dtype, layer.computes_like().compute_dtype
-            for before, after in itertools.pairwise(dtypes):
+            for before, after in itertools.pairwise(filter(is_float, dtypes)):  # Discretization computes integers
                 found = self._cast(found, before, after)
         return found
 

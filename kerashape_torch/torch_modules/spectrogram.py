@@ -107,7 +107,7 @@ class MelSpectrum(nn.Module):
         self.register_buffer("matrix", matrix, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.to(torch.promote_types(self.window.dtype, torch.float32))
+        dtype, x = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32))
         spectrum = torch.stft(x.reshape(-1, x.shape[-1]), self.fft_length, self.stride, len(self.window),
                               self.window.to(x.dtype), center=True, return_complex=True).abs().pow(self.exponent)
         bands = self.matrix.to(x.dtype).mT @ spectrum
@@ -115,7 +115,7 @@ class MelSpectrum(nn.Module):
             least, reference, range_ = self.decibels
             bands = 10.0 * bands.clamp(min=least).log10() - 10.0 * math.log10(max(abs(reference), least))
             bands = torch.maximum(bands, bands.max() - range_)  # of the whole batch, as in Keras
-        return bands.reshape(*x.shape[:-1], *bands.shape[-2:]).to(self.window.dtype)
+        return bands.reshape(*x.shape[:-1], *bands.shape[-2:]).to(dtype)
 
     def extra_repr(self) -> str:
         return f"fft_length={self.fft_length}, stride={self.stride}, mels={self.matrix.shape[1]}"
