@@ -331,26 +331,19 @@ class Model(Compilable, Layer, aliases=("Functional",)):
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
     def save(self, path: Any, weights: Any = None) -> None:
-        """Writes the model to ``.keras``, ``.h5`` or ``.json``; see :func:`kerashape_torch.saving.save_model`.
-
-        ``weights`` is the compiled module whose numbers are written. Without it they are those of the file that the
-        model came from, or new ones.
-        """
+        """Writes ``.keras``, ``.h5`` or ``.json``, with a module's numbers, or else those of :meth:`to_torch`."""
         from kerashape_torch.saving import save_model
 
         save_model(self, path, weights)
 
     def save_weights(self, path: Any, weights: Any = None) -> None:
-        """Writes ``.weights.h5``, with the numbers that :meth:`save` would write."""
+        """Writes ``.weights.h5``, with the same numbers."""
         from kerashape_torch.saving import save_weights
 
         save_weights(self if weights is None else weights, path)
 
     def load_weights(self, path: Any, by_name: bool = False, skip_mismatch: bool = False) -> None:
-        """Takes the numbers in a file for its own in ``to_torch()``; see :func:`kerashape_torch.saving.load_weights`.
-
-        A compiled module is given them by ``kerashape_torch.saving.load_weights(module, path)``.
-        """
+        """Takes the numbers in a file for :meth:`to_torch`; see :func:`kerashape_torch.saving.load_weights`."""
         from kerashape_torch.saving import load_weights
 
         load_weights(self, path, by_name, skip_mismatch)
