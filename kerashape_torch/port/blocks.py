@@ -49,13 +49,13 @@ class _Steps:
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
         self.steps = unit.steps
-        self.maker = {value: i for i, step in enumerate(self.steps) for value in step.given()}
-        self.last: dict[Value, list[int]] = {}
-        for i, step in enumerate(self.steps):
-            for value in step.values():
-                self.last.setdefault(value, []).append(i)
-        for value in values_in(unit.output):
-            self.last.setdefault(value, []).append(len(self.steps))
+        self.used = [step.values() for step in self.steps]  # looked up once: every region asks for them
+        self.made = [step.given() for step in self.steps]
+        self.maker = {value: i for i, values in enumerate(self.made) for value in values}
+        self.last = {value: i for i, values in enumerate(self.used) for value in values}
+        self.last.update(dict.fromkeys(values_in(unit.output), len(self.steps)))
+        self.lasts = [max((self.last.get(value, -1) for value in values), default=-1) for values in self.made]
+        self.calls_part = [isinstance(step.callee, Part) for step in self.steps]
         calls = Counter(step.callee for step in self.steps if isinstance(step.callee, Part))
         known: dict[Any, int] = {}
         alike: dict[Any, Unit] = {}
@@ -76,20 +76,21 @@ class _Steps:
 
     def form(self, region: Region) -> Any:
         """What the region does, its values known by their places; None where it cannot be a unit."""
+        start, end = region
+        outlive = sum(last >= end for last in self.lasts[start:end])
+        if outlive != 1 or self.lasts[end - 1] < end or sum(self.calls_part[start:end]) < 2:
+            return None
         taken: dict[Value, int] = {}
         places: list[Any] = []
-        for step in self.steps[region.start:region.end]:
-            for value in step.values():
+        for values in self.used[start:end]:
+            for value in values:
                 inside = self.maker.get(value, -1) >= region.start
                 if not inside and value.shape is None:
                     return None
                 place = self.maker[value] - region.start if inside else -1 - taken.setdefault(value, len(taken))
                 places.append(place)
         given = self.given(region)
-        parts = [step for step in self.steps[region.start:region.end] if isinstance(step.callee, Part)]
-        if len(given) != 1 or len(taken) > 3 or len(parts) < 2 or given[0].shape is None:
-            return None
-        if given[0] not in self.steps[region.end - 1].given():
+        if len(given) != 1 or len(taken) > 3 or given[0].shape is None:
             return None
         units = self.units_in(region) == region.end - region.start
         return tuple(places), len(taken), tuple(self._manners(region)) if units else ()
@@ -109,11 +110,11 @@ class _Steps:
                    for step in self.steps[region.start:region.end])
 
     def given(self, region: Region) -> list[Value]:
-        return [value for step in self.steps[region.start:region.end] for value in step.given()
-                if any(use >= region.end for use in self.last.get(value, ()))]
+        return [value for values in self.made[region.start:region.end] for value in values
+                if self.last.get(value, -1) >= region.end]
 
     def taken(self, region: Region) -> list[Value]:
-        return list(dict.fromkeys(value for step in self.steps[region.start:region.end] for value in step.values()
+        return list(dict.fromkeys(value for values in self.used[region.start:region.end] for value in values
                                   if self.maker.get(value, -1) < region.start))
 
 
