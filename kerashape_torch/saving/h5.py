@@ -191,7 +191,7 @@ class H5Array(Stored):
         self.where = file.path_of(dataset)
         if dataset.shape is None:
             raise WeightsError(f"{file.name} has nothing in {self.where}")
-        self.shape = tuple(dataset.shape)
+        self.shape, self.dtype = tuple(dataset.shape), str(dataset.dtype)
         self._checked = False
 
     def check(self) -> None:

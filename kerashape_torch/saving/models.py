@@ -73,6 +73,11 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
     If the file has weights, ``to_torch()`` of the model, of a part of it, or of a model built on its layers has Keras'
     numbers; all are checked against the shapes of the layers before any is read.
 
+    A quantized model (``int8``, ``int4``, ``float8``) becomes the float model that its integers and scales stand for,
+    with float weights, their counts and, when it is saved, their dtype policy. Keras also rounds the inputs of int8
+    layers, and inputs and kernels of float8 ones, whenever they run; a module here rounds nothing, so its numbers are
+    Keras' for int4, and differ by what such rounding does for the others.
+
     Args:
         filepath: a path, or the dict itself.
         custom_objects: classes and functions of yours that the file names.
