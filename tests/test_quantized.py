@@ -369,3 +369,18 @@ def test_arrays_of_another_mode_than_the_policy_says_are_refused(tmp_path: Path)
     model = model_from_json(text)
     with pytest.raises(WeightsError, match=r"dense\w* = Dense.*kernel of int4 is \(5, 4\), .*has \(5, 7\)"):
         saving.load_weights(model, path)
+
+
+def test_a_whole_model_as_h5_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    quantized(chain(kl.Dense(7, name="a")), "int8").save(tmp_path / "model.h5")
+    with pytest.raises(WeightsError, match=r"^a = Dense.* 2 weights, .* 3 for it\n  as int8 .*: save it so"):
+        load_model(tmp_path / "model.h5")
+
+
+def test_weights_in_shards(tmp_path: Path) -> None:
+    theirs = quantized(with_numbers(chain(kl.Dense(7), kl.Dense(5))), "int4 in blocks")
+    theirs.save_weights(tmp_path / "model.weights.json", max_shard_size=1e-7)
+    described = model_from_json(theirs.to_json())
+    saving.load_weights(described, tmp_path / "model.weights.json")
+    for got, want in zip(get_keras_weights(described.to_torch())[::2], stored_floats(theirs), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-6)
