@@ -15,6 +15,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, NoReturn, TypeVar, get_args, get_origin
 
+from kerashape_torch.dtype_policies import POLICIES, policy_name
 from kerashape_torch.errors import ConfigError, UnknownLayerError, UnsafeConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -516,10 +517,6 @@ def _family_of(config: Mapping[str, Any]) -> type[Record]:
     return next((family for family in families if config["class_name"] in family.catalog()), default)
 
 
-def _dtype_policy(inner: Any) -> str:
-    return str(inner["name"] if isinstance(inner, Mapping) else inner)
-
-
 def _function(inner: Any) -> Any:
     found = custom_object(inner)
     if found is not None:
@@ -569,9 +566,9 @@ def refuse_foreign(name: str) -> NoReturn:
 _SPECIAL: dict[str, Callable[[Any], Any]] = {
     **{name: _refuser(f"{name} {why}") for name, why in _FOREIGN.items()},
     "__typespec__": _refuser("a TensorFlow type in the config names a class to import, which is never done"),
-    "QuantizedDTypePolicy": _refuser("the model is quantized: its weights are integers with scales, which are not "
-                                     "read. Save it from Keras before quantize()"),
-    "DTypePolicy": _dtype_policy,
+    **dict.fromkeys(POLICIES, policy_name),
+    **dict.fromkeys(("Int8QuantizationConfig", "Int4QuantizationConfig", "Float8QuantizationConfig", "GPTQConfig",
+                     "AWQConfig"), lambda inner: None),  # how Keras came to integers changes nothing of what they mean
     "function": _function,
     "__numpy__": _numpy,
     "__tensor__": _numpy,

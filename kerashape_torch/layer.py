@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from kerashape_torch.activations import shape_after
 from kerashape_torch.config import Field, Kind, Record, argument, register_family, serialize, to_config
+from kerashape_torch.dtype_policies import policy_name, quantization
 from kerashape_torch.dtypes import DTYPES, is_float
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.graph import Node, TensorSpec, connect, shapes_of, snake_case
@@ -38,21 +39,25 @@ ANY = "any"
 
 
 class DTypeKind(Kind):
-    """A dtype or a dtype policy, by its name."""
+    """A dtype or a dtype policy, by its name.
+
+    A policy of quantized weights, ``int8_from_float32``, says how a file stores them. Here they are floats, and the
+    policy that is written is that of the floats.
+    """
 
     def read(self, value: Any, where: str) -> Any:
         if isinstance(value, Mapping):
-            value = value.get("config", value).get("name", value)
+            value = policy_name(value)
         name = value if isinstance(value, str) else getattr(value, "__name__", str(value).removeprefix("torch."))
         if name == "float":
             name = "float32"
-        if name not in _DTYPES:
+        if quantization(name)[1] not in _DTYPES:
             raise ConfigError(f"{where} must be a dtype or a policy such as 'float32' or 'mixed_float16', "
                               f"got {value!r}")
         return name
 
     def write(self, value: Any, record: Any) -> Any:
-        return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": value or "float32"},
+        return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": quantization(value or "float32")[1]},
                 "registered_name": None}
 
 
@@ -337,13 +342,13 @@ class Layer(UserDefined, _Arguments, catalog=False):
     @property
     def compute_dtype(self) -> str:
         """The dtype that the layer computes in, by its dtype policy."""
-        policy = self.dtype or "float32"
+        _, policy = quantization(self.dtype or "float32")
         return _POLICIES.get(policy, (policy, policy))[0]
 
     @property
     def variable_dtype(self) -> str:
         """The dtype of the layer's weights, by its dtype policy."""
-        policy = self.dtype or "float32"
+        _, policy = quantization(self.dtype or "float32")
         return _POLICIES.get(policy, (policy, policy))[1]
 
     def computes_like(self) -> "Layer":

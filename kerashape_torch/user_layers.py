@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kerashape_torch.dtypes import is_float
+from kerashape_torch.dtypes import is_float, is_integer
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.graph import TensorSpec, shapes_of
 from kerashape_torch.meta_rule import infer_by_running
@@ -35,10 +35,11 @@ class UserDefined:
         made = self.__dict__.get("_made")
         if made is None:
             raise ConfigError(f"{type(self).__name__}: add_weight is called in build(self, input_shape)")
-        default = "zeros" if str(dtype).startswith(("int", "uint", "bool")) else "glorot_uniform"
+        dtype = None if dtype is None else getattr(dtype, "__name__", str(dtype)).removeprefix("torch.")
+        default = "zeros" if dtype == "bool" or is_integer(dtype or "") else "glorot_uniform"
         name = name or ("variable" if not made else f"variable_{len(made)}")
         spec = WeightSpec(name, tuple(shape or ()), trainable, initializer or default, regularizer, constraint,
-                          dtype=None if dtype is None else str(dtype).removeprefix("torch."))
+                          dtype=dtype)
         made.append(spec)
         return spec
 

@@ -39,6 +39,7 @@ class Kept(NamedTuple):
         part: what of the layer it belongs to: the group of its path, which LoRA's weights have too.
         kind: the class of the innermost layer that has it, such as the ``LSTM`` in a ``Bidirectional``.
         channels_first: whether that layer has images channels first.
+        policy: the dtype policy of the layer, or of the part of it, that has the weight.
     """
 
     owner: str
@@ -49,6 +50,7 @@ class Kept(NamedTuple):
     part: str = ""
     kind: str = ""
     channels_first: bool = False
+    policy: str = "float32"
 
     @property
     def group(self) -> str:
@@ -126,7 +128,7 @@ def _kept(layer: Layer, group: str) -> list[Kept]:
         attributes, inner = _attributes(layer, spec.full_path.split("/")[:-1])
         where = "/".join((group, *attributes, "vars"))
         place = Kept(owner, spec, "", (), name, where, type(inner).__name__,
-                     getattr(inner, "data_format", None) == "channels_first")
+                     getattr(inner, "data_format", None) == "channels_first", inner.dtype or "float32")
         if spec.factor is None:
             is_kernel = normalizes and spec.name in ("kernel", "embeddings")
             place = place._replace(path=f"{where}/{counts[where]}", copies=(f"{group}/vars/0",) if is_kernel else ())

@@ -32,6 +32,22 @@ class Place(NamedTuple):
         return self._replace(path=f"{prefix}.{self.path}" if prefix else self.path)
 
 
+class Scales(NamedTuple):
+    """How Keras quantizes a weight: which of its numbers share a scale, and how integers and scales then lie in a file.
+
+    Attributes:
+        over: axes along which numbers share one scale: the inputs of a dense layer, the vector of an embedding.
+        order: of the axes of the scales of int8: each an axis of the weight, or None where it has the size 1.
+        along: of a matrix of 4-bit numbers, the axis that holds the axes of ``over``; groups of them have own scales.
+        packed: of that matrix, the axis along which two numbers share a byte.
+    """
+
+    over: tuple[int, ...]
+    order: tuple[int | None, ...]
+    along: int = 0
+    packed: int = 1
+
+
 class WeightSpec(NamedTuple):
     """One weight of a layer.
 
@@ -45,6 +61,7 @@ class WeightSpec(NamedTuple):
         path: of the variable below the layer, as Keras writes it: ``lstm_cell/kernel``. Empty: the name itself.
         dtype: where it differs from the layer's: a counter is an integer.
         factor: of LoRA's two narrow weights: a file has only ``kernel + factor * a @ b``, as the kernel.
+        scales: how it is stored where the model is quantized. None: Keras never quantizes it.
     """
 
     name: str
@@ -58,6 +75,7 @@ class WeightSpec(NamedTuple):
     path: str = ""
     dtype: str | None = None
     factor: float | None = None
+    scales: Scales | None = None
 
     @property
     def size(self) -> int:

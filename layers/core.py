@@ -9,7 +9,7 @@ from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layer import ANY, Layer
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, fixed, require_min_rank
-from kerashape_torch.weights import WeightSpec, kernel_and_bias, with_lora
+from kerashape_torch.weights import Scales, WeightSpec, kernel_and_bias, with_lora
 
 
 class Dense(Layer):
@@ -56,6 +56,7 @@ class Dense(Layer):
     def weight_specs(self, shape: Shape) -> list[WeightSpec]:
         specs = kernel_and_bias(self, (fixed(shape[-1], "features"), self.units), pattern="i o -> o i",
                                 axes=("input features", "units"))
+        specs[0] = specs[0]._replace(scales=Scales(over=(0,), order=(1,)))
         return with_lora(specs, self.lora_rank, self.lora_rank)
 
     def module(self, shape: Shape) -> Any:

@@ -12,7 +12,7 @@ from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layer import Layer
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, Size, fixed, standardize, to_text
-from kerashape_torch.weights import WeightSpec, weight, with_lora
+from kerashape_torch.weights import Scales, WeightSpec, weight, with_lora
 
 _FORMS = {
     "none": re.compile("([a-zA-Z]+),([a-zA-Z]+)->([a-zA-Z]+)"),
@@ -216,12 +216,19 @@ def kernel_specs(layer: EinsumDense, parts: Equation, fitted: Fitted, pattern: s
     kernel = weight("kernel", fitted.kernel, for_axes(layer.kernel_initializer, parts), at="weight",
                     pattern=pattern, regularizer=layer.kernel_regularizer, constraint=layer.kernel_constraint,
                     axes=fitted.kernel_axes)
-    specs = [kernel]
+    specs = [kernel._replace(scales=scales_of(parts, fitted))]
     if fitted.bias is not None:
         specs.append(weight("bias", fitted.bias, layer.bias_initializer, regularizer=layer.bias_regularizer,
                             constraint=layer.bias_constraint,
                             axes=tuple(f"places along {letter}" for letter in parts.bias or "")))
     return with_lora(specs, layer.lora_rank, layer.lora_alpha)
+
+
+def scales_of(parts: Equation, fitted: Fitted) -> Scales:
+    """How Keras quantizes the kernel: the scales of int8 have the axes of the output."""
+    elided = (None,) * (len(fitted.output) - len(parts.output) if parts.ellipsis != "none" else 0)
+    letters = tuple(parts.kernel.index(letter) if letter in parts.kernel else None for letter in parts.output)
+    return Scales(parts.summed[0], (*elided, *letters) if parts.ellipsis == "left" else (*letters, *elided))
 
 
 def for_axes(initializer: Any, parts: Equation) -> Any:

@@ -12,7 +12,7 @@ from kerashape_torch.layer import Layer
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, standardize, to_text
 from kerashape_torch.structure import flatten
-from kerashape_torch.weights import WeightSpec, weight, with_lora
+from kerashape_torch.weights import Scales, WeightSpec, weight, with_lora
 
 
 class Embedding(Layer):
@@ -78,6 +78,7 @@ class Embedding(Layer):
         table = weight("embeddings", (self.input_dim, self.output_dim), start, at="weight",
                        regularizer=self.embeddings_regularizer, constraint=self.embeddings_constraint,
                        axes=("integers", "places of a vector"))
+        table = table._replace(scales=Scales(over=(1,), order=(0,), along=1))
         return with_lora([table], self.lora_rank, self.lora_rank)
 
     def module(self, shape: Shape) -> Any:
@@ -141,8 +142,9 @@ class ReversibleEmbedding(Embedding):
     def weight_specs(self, shape: Shape) -> list[WeightSpec]:
         tables = super().weight_specs(shape)
         if not self.tie_weights:
-            tables.append(weight("reverse_embeddings", (self.output_dim, self.input_dim), self.embeddings_initializer,
-                                 at="reverse_weight", axes=("places of a vector", "integers")))
+            back = weight("reverse_embeddings", (self.output_dim, self.input_dim), self.embeddings_initializer,
+                          at="reverse_weight", axes=("places of a vector", "integers"))
+            tables.append(back._replace(scales=Scales(over=(0,), order=(1,), packed=0)))
         return tables
 
     def module(self, shape: Shape) -> Any:

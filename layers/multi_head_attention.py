@@ -8,7 +8,7 @@ from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import TensorSpec, shapes_of
 from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layer import KERAS, Ghost, Layer
-from kerashape_torch.layers.einsum import Equation, for_axes
+from kerashape_torch.layers.einsum import Equation, for_axes, scales_of
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, axis_index, fixed, require_rank, standardize, to_text
 from kerashape_torch.weights import WeightSpec, weight
@@ -98,7 +98,7 @@ class _Headed(_Options, Layer, catalog=False):
                         pattern=f"{left} {right} -> ({right}) ({left})", trainable=True,
                         regularizer=self.kernel_regularizer,
                         constraint=self.kernel_constraint, axes=tuple(_AXES[letter] for letter in parts.kernel),
-                        **lengths)]
+                        **lengths)._replace(scales=scales_of(parts, fitted))]
         if fitted.bias is not None:
             specs.append(weight("bias", fitted.bias, self.bias_initializer, at=f"{name}.bias",
                                 pattern=f"{right} -> ({right})", trainable=True, regularizer=self.bias_regularizer,

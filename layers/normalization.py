@@ -131,26 +131,30 @@ class BatchNormalization(_Normalization):
         channels, = self.sizes(shape)
         axis = 1 if self.layout(shape) == CHANNELS_FIRST else self.axes(len(shape))[0]
         momentum = round(1 - self.momentum, 12)
-        options = {"scale": self.scale, "center": self.center, "frozen": not self.trainable}
+        options = self._options()
         if self.renorm:
-            return modules.BatchRenorm(axis, channels, self.epsilon, momentum, dict(self.renorm_clipping or {}),
-                                       round(1 - self.renorm_momentum, 12), **options)
+            return modules.BatchRenorm(axis, channels, self.epsilon, momentum, **options)
         stock = {2: modules.BatchNorm1d, 3: modules.BatchNorm1d, 4: modules.BatchNorm2d, 5: modules.BatchNorm3d}
         if axis == 1 and len(shape) in stock:
             return stock[len(shape)](channels, self.epsilon, momentum, **options)
         return modules.BatchNormOnAxis(axis, channels, self.epsilon, momentum, **options)
 
     def masked_module(self, shape: Shape) -> Any:
-        from kerashape_torch.torch_modules.normalization import MaskedBatchNorm
+        from kerashape_torch.torch_modules import normalization as modules
 
-        if self.renorm:
-            raise ShapeError("renorm=True together with a mask: its statistics would be those of the padding too",
-                             hint="renorm=False, or call the layer with what has no mask")
         channels, = self.sizes(shape)
         moved = self.layout(shape) == CHANNELS_FIRST
-        return MaskedBatchNorm(1 if moved else self.axes(len(shape))[0], channels, self.epsilon,
-                               round(1 - self.momentum, 12), moved=moved, scale=self.scale, center=self.center,
-                               frozen=not self.trainable)
+        masked = modules.MaskedBatchRenorm if self.renorm else modules.MaskedBatchNorm
+        return masked(1 if moved else self.axes(len(shape))[0], channels, self.epsilon,
+                      round(1 - self.momentum, 12), moved=moved, **self._options())
+
+    def _options(self) -> dict[str, Any]:
+        """What all modules for this layer are told alike."""
+        options = {"scale": self.scale, "center": self.center, "frozen": not self.trainable}
+        if not self.renorm:
+            return options
+        return {**options, "clipping": dict(self.renorm_clipping or {}),
+                "renorm_momentum": round(1 - self.renorm_momentum, 12)}
 
 
 class LayerNormalization(_Normalization):

@@ -254,6 +254,21 @@ def test_inside_other_layers() -> None:
     assert module(torch.ones(2, 5, 3)).eq(6).all() and model.output_shape == (None, 5, 4)
 
 
+@pytest.mark.parametrize(("dtype", "name"), [("int32", "int32"), (torch.int32, "int32"), (np.int64, "int64"),
+                                             (np.dtype("uint8"), "uint8"), (torch.bool, "bool")], ids=str)
+def test_weights_of_integers_begin_as_zeros(dtype: Any, name: str) -> None:
+    class Counts(layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.seen = self.add_weight((2, 3), dtype=dtype, trainable=False)
+
+        def call(self, inputs: Any) -> Any:
+            return inputs + self.seen.to(inputs.dtype).sum()
+
+    layer = Counts()
+    assert [(spec.dtype, spec.initializer) for spec in layer.weight_specs((None, 4))] == [(name, "zeros")]
+    assert layer.to_torch((None, 4))(torch.ones(1, 4)).tolist() == [[1.0] * 4]
+
+
 # ---- names -----------------------------------------------------------------------------------------------------------
 
 

@@ -68,6 +68,32 @@ def test_batch_renormalization_trains_as_keras(clipping: Any, options: dict[str,
     trains_as_keras(oracle, compiled(oracle, None, 3, 2, 4), (5, 3, 2, 4))
 
 
+@pytest.mark.parametrize("renorm", [{}, {"renorm": True}, {"renorm": True, "renorm_momentum": 0.8, "renorm_clipping": {
+    "rmax": 1.2, "rmin": 0.9, "dmax": 0.1}}], ids=str)
+@pytest.mark.parametrize(("shape", "options"), [((5, 3, 4), {}), ((5, 3, 2, 4), {"scale": False}),
+                                                ((5, 3, 2, 4), {"axis": 1, "center": False})], ids=str)
+def test_batch_normalization_of_what_a_mask_keeps_trains_as_keras(shape: tuple[int, ...], options: dict[str, Any],
+                                                                  renorm: dict[str, Any]) -> None:
+    oracle = keras.layers.BatchNormalization(momentum=0.9, **options, **renorm)
+    layer = same_layer(oracle)
+    oracle.build(shape)
+    oracle.set_weights([np.abs(numbers(*w.shape, seed=i)) + 0.5 for i, w in enumerate(oracle.get_weights())])
+    x, mask = Input(shape[1:]), Input(shape[1:-1], dtype="bool")
+    module = Model([x, mask], layer(x, mask=mask)).to_torch().train()
+    set_keras_weights(module, oracle.get_weights())
+    for step in range(3):
+        kept = torch.tensor(numbers(*shape[:-1], seed=step + 30) > 0)
+        ours, theirs = (torch.tensor(numbers(*shape, seed=step + 10), requires_grad=True) for _ in range(2))
+        result, expected = module(ours, kept), oracle(theirs, mask=kept, training=True)
+        close(result, expected.detach().numpy())
+        mix = torch.tensor(numbers(*shape, seed=20 + step))
+        (result * mix).sum().backward()
+        (expected * mix).sum().backward()
+        close(ours.grad, theirs.grad.numpy())
+    for got, want in zip(get_keras_weights(module), oracle.get_weights(), strict=True):
+        close(got, want)
+
+
 def test_frozen_batch_normalization_is_inference_in_training() -> None:
     oracle = keras.layers.BatchNormalization(trainable=False)
     module = compiled(oracle, None, 3, 4)

@@ -66,7 +66,7 @@ def shared() -> Model:
 
 MODELS: dict[str, Callable[[], Model]] = {each.__name__: each
                                           for each in (branched, nested, residual, two_ends, fifty, shared)}
-FILES = [path for path in sorted(harness.DATA.glob("functional/*.keras")) if "quantized" not in path.stem]
+FILES = sorted(harness.DATA.glob("functional/*.keras"))
 
 
 def picture(model: Model, rankdir: str = "TB", expand_nested: bool = True) -> Picture:

@@ -32,8 +32,7 @@ from kerashape_torch.saving import load_model
 from kerashape_torch.shape_table import Connection, ShapeTable, Weight, shape_table
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-FILES = [path for path in (*sorted((harness.DATA / "functional").glob("*.keras")), *sorted(EXAMPLES.glob("*.keras")))
-         if "quantized" not in path.stem]
+FILES = [*sorted((harness.DATA / "functional").glob("*.keras")), *sorted(EXAMPLES.glob("*.keras"))]
 
 
 def small() -> Sequential:
@@ -134,7 +133,7 @@ def test_files_add_up(path: Path) -> None:
     functions = harness.MODEL_LAMBDAS.get(path.stem)  # which a file only names
     table = shape_table(load_model(path, functions) if functions else path)
     summary = path.with_suffix(".summary.txt")
-    if summary.exists():
+    if summary.exists() and "quantized" not in path.stem:  # of which Keras counts the scales too
         total = next(line for line in summary.read_text().splitlines() if "Total params" in line)
         assert f"{table.params:,}" == total.split(":")[1].split("(")[0].strip()
     for row in table:  # where nothing is nested, a row is the sum of its weights

@@ -33,12 +33,10 @@ def recorded(name: str) -> Model:
     return cls.from_config(config["config"], custom_objects=MODEL_LAMBDAS.get(name))
 
 
-@pytest.mark.parametrize("name", sorted(path.name.removesuffix(".summary.txt") for path in DATA.glob("*.summary.txt")))
+# Of a quantized model Keras counts integers and scales, where a model here has floats: see test_quantized.
+@pytest.mark.parametrize("name", sorted(path.name.removesuffix(".summary.txt") for path in DATA.glob("*.summary.txt")
+                                        if "quantized" not in path.name))
 def test_recorded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if name == "quantized_int8_mlp":
-        with pytest.raises(ConfigError, match="the model is quantized"):
-            recorded(name)
-        return
     monkeypatch.setenv("COLUMNS", "240")
     expected = (DATA / f"{name}.summary.txt").read_text().strip().splitlines()
     assert text_of(recorded(name), line_length=100, expand_nested=True) == [line.rstrip() for line in expected]

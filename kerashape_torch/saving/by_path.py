@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from kerashape_torch.errors import WeightsError
 from kerashape_torch.saving.h5 import H5File
+from kerashape_torch.saving.quantized import Found, Quantized, quantized
 from kerashape_torch.saving.stored import Stored, zeros
 from kerashape_torch.shape import to_text
 from kerashape_torch.weight_paths import Kept, Layout
@@ -103,11 +104,20 @@ class ByPath:
 
     def _find_part(self, path: str, wanted: Sequence[Kept], count: int, found: dict[str, Stored]) -> None:
         group = self._group(path, wanted[0])
+        way = self._way(group, wanted) if len(group) > count else None
+        if way is not None:
+            wanted, count = way.stored, len(way.stored)
         if len(group) != count:
             raise WeightsError(f"{_of(wanted[0])}: the layer has {count} weights in {path}, and {self.name} has "
                                f"{len(group)}")
-        for kept in wanted:
-            found[kept.path] = self._array(group, kept)
+        arrays = [self._array(group, kept) for kept in wanted]
+        found.update(way.made(arrays) if way else zip((kept.path for kept in wanted), arrays))
+
+    @staticmethod
+    def _way(group: Group, wanted: Sequence[Kept]) -> Quantized | None:
+        """How weights are quantized for which a group has more arrays than they are."""
+        held = [group.array(str(i)) for i in range(len(group))]
+        return quantized(wanted, [Found(each.shape, each.dtype == "int8") if each else Found(()) for each in held])
 
     def _group(self, path: str, kept: Kept) -> Group:
         if path in self._groups:

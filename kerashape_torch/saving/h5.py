@@ -245,6 +245,7 @@ class H5Array(Stored):
         if dataset.shape is None:
             raise WeightsError(f"{file.name} has nothing in {self.where}")
         self.shape, self._dtype = tuple(dataset.shape), dataset.dtype.newbyteorder("=")
+        self.dtype = str(self._dtype)
         # bfloat16, which NumPy lacks, is kept as two bytes of no kind
         self._is_bfloat16 = self._dtype.itemsize == 2 and dataset.get_type().get_class() == h5py.h5t.OPAQUE
         self._checked = False

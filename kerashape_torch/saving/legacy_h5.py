@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from kerashape_torch.dtype_policies import quantization
 from kerashape_torch.errors import WeightsError
 from kerashape_torch.saving.by_path import fitting
 from kerashape_torch.saving.h5 import H5File
@@ -84,7 +85,10 @@ class ByLayer:
             counts = [old_count([kept[number] for number in part]) for part in parts]
         if len(arrays) != sum(counts):
             owner = kept[numbers[0]].owner
-            problem = WeightsError(f"{owner} has {len(numbers)} weights, and {self.name} has {len(arrays)} for it")
+            mode = next(filter(None, (quantization(kept[number].policy)[0] for number in numbers)), None)
+            hint = f"\n  as {mode} they are read from .keras and .weights.h5 alone: save it so in Keras" if mode else ""
+            problem = WeightsError(f"{owner} has {len(numbers)} weights, "
+                                   f"and {self.name} has {len(arrays)} for it{hint}")
             if not (by_name and skip_mismatch):
                 raise problem
             warnings.warn(f"weights of a layer are skipped: {problem}", stacklevel=6)

@@ -74,6 +74,12 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
     numbers. Now they are checked against the shapes of the layers; ``to_torch()`` reads them from the file, which must
     not change until then.
 
+    A quantized model (``int8``, ``int4``, ``float8``) becomes the float model that its integers and scales stand for,
+    with float weights, their counts and, when it is saved, their dtype policy. Keras also rounds the inputs of int8
+    layers, and inputs and kernels of float8 ones, whenever they run; a module here rounds nothing, so its numbers are
+    Keras' for int4, and differ by what such rounding does for the others. Keras' ``TimeDistributed`` forgets the scales
+    of the layer inside, and it cannot load a quantized ``MultiHeadAttention``; here both have the numbers of the file.
+
     Args:
         filepath: a path, or the dict itself.
         custom_objects: classes and functions of yours that the file names.

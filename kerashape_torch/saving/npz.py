@@ -56,6 +56,7 @@ class NpzArray(Stored):
             version = npy.read_magic(file)
             read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             self.shape, self._by_columns, self._dtype = read_header(file)
+            self.dtype = str(self._dtype)
         except (ValueError, SyntaxError, TypeError) as error:
             raise WeightsError(f"{where} is no array: {error}") from error
         if self._dtype.hasobject:

@@ -18,11 +18,13 @@ class Stored(ABC):
     Attributes:
         shape: in the layout of the file's Keras.
         where: how errors speak of its place.
+        dtype: as the file has it; empty where that does not matter.
         parts: the arrays that it is made of, if it is.
     """
 
     shape: tuple[int, ...]
     where: str
+    dtype: str = ""
     parts: Sequence[Stored] = ()
 
     def check(self) -> None:

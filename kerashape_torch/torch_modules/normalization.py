@@ -77,6 +77,13 @@ class BatchNormOnAxis(_KerasBatchNorm):
         super().__init__(num_features, eps, momentum, **options)
         self.axis = axis
 
+    def _follow(self, mean: Tensor, variance: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Moves the averages towards the statistics of a batch; gives weight and bias for its normalized values."""
+        self.running_mean.lerp_(mean, self.momentum)  # type: ignore[union-attr, arg-type]
+        self.running_var.lerp_(variance, self.momentum)  # type: ignore[union-attr, arg-type]
+        self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+        return self.weight, self.bias
+
     def _check_input_dim(self, input: Tensor) -> None:
         """Any rank will do."""
 
@@ -94,7 +101,7 @@ class MaskedBatchNorm(BatchNormOnAxis):
         moved: the channels come first, while the mask is without the last axis of Keras' order.
     """
 
-    def __init__(self, axis: int, num_features: int, eps: float, momentum: float, moved: bool, **options: bool) -> None:
+    def __init__(self, axis: int, num_features: int, eps: float, momentum: float, moved: bool, **options: Any) -> None:
         super().__init__(axis, num_features, eps, momentum, **options)
         self.moved = moved
 
@@ -110,12 +117,10 @@ class MaskedBatchNorm(BatchNormOnAxis):
         count = kept.to(x.dtype).sum(axes, keepdim=True) + 1e-7  # Keras' epsilon: where nothing is kept all is 0
         mean = torch.where(kept, x, 0).sum(axes, keepdim=True) / count
         variance = torch.where(kept, x - mean, 0).square().sum(axes, keepdim=True) / count
-        self.running_mean.lerp_(mean.detach().flatten(), self.momentum)  # type: ignore[union-attr, arg-type]
-        self.running_var.lerp_(variance.detach().flatten(), self.momentum)  # type: ignore[union-attr, arg-type]
-        self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+        weight, bias = self._follow(mean.detach().flatten(), variance.detach().flatten())
         result = ((x - mean) * torch.rsqrt(variance + self.eps)).movedim(1, -1)
-        result = result if self.weight is None else result * self.weight
-        return (result if self.bias is None else result + self.bias).movedim(-1, 1)
+        result = result if weight is None else result * weight
+        return (result if bias is None else result + bias).movedim(-1, 1)
 
 
 class BatchRenorm(BatchNormOnAxis):
@@ -141,13 +146,16 @@ class BatchRenorm(BatchNormOnAxis):
     def _by_batch(self, x: Tensor) -> Tensor:
         axes = [axis for axis in range(x.dim()) if axis != 1]
         variance, mean = torch.var_mean(x.detach(), axes, correction=0)
+        weight, bias = self._follow(mean, variance)
+        return torch.batch_norm(x, weight, bias, None, None, True, 0.0, self.eps, torch.backends.cudnn.enabled)
+
+    def _follow(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
         stddev = torch.sqrt(variance + self.eps)
         r, d = self._corrections(mean, stddev)
         weight = r if self.weight is None else r * self.weight
         bias = d if self.weight is None else d * self.weight
-        bias = bias if self.bias is None else bias + self.bias
         self._update(mean, stddev)
-        return torch.batch_norm(x, weight, bias, None, None, True, 0.0, self.eps, torch.backends.cudnn.enabled)
+        return weight, bias if self.bias is None else bias + self.bias
 
     def _corrections(self, mean: Tensor, stddev: Tensor) -> tuple[Tensor, Tensor]:
         reference = self.renorm_stddev.clamp(min=self.eps ** 0.5)
@@ -165,6 +173,10 @@ class BatchRenorm(BatchNormOnAxis):
         self.moving_stddev.lerp_(stddev, momentum)
         self.running_var.copy_(torch.relu(self.moving_stddev.square() - self.eps))  # type: ignore[union-attr]
         self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+
+
+class MaskedBatchRenorm(MaskedBatchNorm, BatchRenorm):
+    """Batch renormalization whose statistics, in training, are those of what a mask keeps."""
 
 
 class GroupNormOnAxis(nn.GroupNorm):
