@@ -1,4 +1,4 @@
-"""Input, Model and Sequential: layers put together, every shape known at once."""
+"""Model and Sequential: layers put together, every shape known at once."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,8 +8,10 @@ from kerashape_torch.compilable import Compilable
 from kerashape_torch.config import argument, custom_object_scope, deserialize
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, did_you_mean
 from kerashape_torch.functional_config import GraphReader, write_graph
-from kerashape_torch.graph import Graph, Node, SymbolicTensor, TensorSpec, number, shapes_of
-from kerashape_torch.layer import DType, Ghost, Layer
+from kerashape_torch.graph import Graph, SymbolicTensor, TensorSpec, number, shapes_of
+from kerashape_torch.inputs import Input as Input  # Keras has it in keras.models too
+from kerashape_torch.inputs import InputLayer as InputLayer
+from kerashape_torch.layer import Ghost, Layer
 from kerashape_torch.shape import Shape, standardize, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, is_shape, map_structure
 from kerashape_torch.weights import WeightSpec
@@ -17,64 +19,6 @@ from kerashape_torch.weights import WeightSpec
 if TYPE_CHECKING:
     import torch
     from typing_extensions import Self
-
-
-class InputLayer(Layer):
-    """Where data enters a model. ``Input(shape)`` makes one and gives back its tensor.
-
-    Input shape:  none; the batch axis is left out of ``shape`` and given by ``batch_size`` or ``batch_shape``
-    Output shape: (batch, *shape)
-
-    >>> InputLayer(shape=(50, 50, 3)).output_shape
-    (None, 50, 50, 3)
-    """
-
-    built_when_made = True
-    shape: Any = None
-    batch_size: int | None = None
-    dtype: DType = None
-    sparse: bool | None = False
-    ragged: bool | None = False
-    batch_shape: Any = None
-    optional: bool = False
-    keeps_dtype = True
-
-    def __post_init__(self) -> None:
-        given = self.__dict__
-        if given["shape"] is not None and given["batch_shape"] is not None:
-            raise ConfigError(f"Input takes shape or batch_shape, not both: got shape={given['shape']!r}, "
-                              f"batch_shape={given['batch_shape']!r}")
-        if given["shape"] is not None:
-            given["batch_shape"] = (given["batch_size"], *standardize(given["shape"], "Input(shape=...)"))
-        given["batch_shape"] = self._declared_shape()
-        if given["batch_shape"] is None:
-            raise ConfigError("Input needs a shape, without the batch axis: Input(shape=(3,))")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.dtype = self.dtype or "float32"
-        self.output: SymbolicTensor = Node(self, (), {}, TensorSpec(self.batch_shape, self.dtype)).outputs
-
-    def call_shapes(self) -> list[Any]:
-        return [self.batch_shape]
-
-    def get_config(self) -> dict[str, Any]:
-        return {"batch_shape": self.batch_shape, "dtype": self.dtype, "sparse": bool(self.sparse),
-                "ragged": bool(self.ragged), "name": self.name, "optional": self.optional}
-
-
-def Input(shape: Any = None, batch_size: int | None = None, dtype: str | None = None, sparse: bool | None = None,
-          ragged: bool | None = None, batch_shape: Any = None, name: str | None = None, tensor: Any = None,
-          optional: bool = False) -> SymbolicTensor:
-    """A symbolic tensor to start a model from. The batch axis is left out of ``shape``.
-
-    >>> Input((3,)).shape, Input(batch_shape=(30, 50, 50, 3)).shape
-    ((None, 3), (30, 50, 50, 3))
-    """
-    if tensor is not None:
-        raise ConfigError("Input(tensor=...) is not taken: a description holds no tensors")
-    return InputLayer(shape=shape, batch_size=batch_size, dtype=dtype, sparse=sparse or False, ragged=ragged or False,
-                      batch_shape=batch_shape, name=name, optional=optional).output
 
 
 class Model(Compilable, Layer, aliases=("Functional",)):

@@ -32,7 +32,6 @@ FUNCTIONAL = sorted(path.stem for path in (DATA / "functional").glob("*.keras"))
 
 REFUSED_MODELS = {
     "lambda_layers": "Python of your own",
-    "quantized_int8_mlp": "quantized",  # not read at all
     "lambda_global_reference": "Python of your own",
 }
 REFUSED_LAYERS = {
