@@ -260,6 +260,8 @@ def differs_by_choice(program: Json) -> bool:
 
 
 def _in_integers(layer: Json) -> tuple[str, ...]:
+    if layer.get("object") == "layers.TimeDistributed":
+        return _in_integers(layer["args"]["layer"])
     words = IN_INTEGERS.get(layer.get("object", ""), ())
     attends_in_64_bits = "Attention" in layer.get("object", "") and layer["args"].get("dtype") == "float64"
     return (*words, "int") if words and attends_in_64_bits else words  # there by way of 32 bits
@@ -272,6 +274,8 @@ REFUSED_HERE = {
         "RMSNormalization gives torch's kernel for the last axis the size of another, which may happen to be equal",
     "= TimeDistributed(layer=Global":
         "it does not ask the layer inside for the rank that it takes, and its shape rule and its output differ",
+    "expected rank 3, (batch, steps, features), got rank 4":
+        "Keras runs cells over more axes where the batch happens to broadcast with them, as one of 1 does",
     "red, green and blue are needed":
         "Keras looks at the channels in training alone",
     "makes another shape, and each step needs its own back":
