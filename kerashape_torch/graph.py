@@ -380,13 +380,14 @@ class Graph:
         stack.append((node, iter(node.inputs)))
 
     def _order(self, first_met: dict[Any, int]) -> tuple[dict[Node, int], list[Any]]:
-        depths: dict[Node, int] = dict.fromkeys(self.nodes, 0)
+        depths: dict[Node, int] = {}  # in the order in which Keras meets them, which is how it runs those of one depth
         layer_depths: dict[Any, int] = {}
+        members = set(self.nodes)
         for node in reversed(self.nodes):
-            depths[node] = layer_depths[node.layer] = max(depths[node], layer_depths.get(node.layer, 0))
+            depths[node] = layer_depths[node.layer] = max(depths.get(node, 0), layer_depths.get(node.layer, 0))
             for tensor in node.inputs:
-                if tensor.node in depths:
-                    depths[tensor.node] = max(depths[tensor.node], depths[node] + 1)
+                if tensor.node in members:
+                    depths[tensor.node] = max(depths.get(tensor.node, 0), depths[node] + 1)
         for tensor in self.flat_inputs:  # inputs that no output needs are still inputs
             if not tensor.node.inputs and tensor.node not in depths:
                 depths[tensor.node] = layer_depths[tensor.node.layer] = 0
@@ -406,7 +407,7 @@ class Graph:
         return list(found)
 
     def by_depth(self) -> dict[int, list[Node]]:
-        """Nodes grouped by their distance from the outputs, the farthest first."""
+        """Nodes grouped by their distance from the outputs, the farthest first: the order in which Keras runs them."""
         groups: dict[int, list[Node]] = {}
         for node, depth in self.depths.items():
             groups.setdefault(depth, []).append(node)

@@ -71,7 +71,7 @@ def lower(graph: Graph, layers: list[Layer], layout: str, observed: bool = False
     """
     lowering = _Lowering(graph, layout)
     lowering.inputs()
-    lowering.calls(graph.nodes, "", None)
+    lowering.calls(_run_order(graph), "", None)
     lowering.outputs(observed)
     tensors = graph.flat_inputs
     places = {id(x): i for i, x in enumerate(tensors)}
@@ -202,7 +202,7 @@ class _Lowering:
         self._carry(inner.flat_inputs, going_in)
         path = self._path(prefix, node.layer)
         with self.fx.inside(path):
-            self.calls(inner.nodes, f"{path}.", training)
+            self.calls(_run_order(inner), f"{path}.", training)
             coming_out = [(self.value(x), self._mask_value(self.masks.get(id(x)))) for x in inner.flat_outputs]
         taken_off = [x for x, own in zip(given, inner.flat_inputs)
                      if id(own) not in self.masks and x.dtype == own.dtype]
@@ -446,6 +446,21 @@ class _Lowering:
 
         collect(layers, False)
         return found
+
+
+def _run_order(graph: Graph) -> list[Node]:
+    """The calls, branch after branch; in Keras' order where a layer that changes by being called is called again."""
+    again = [layer for layer in graph.layers if len(graph.nodes_of(layer)) > 1]
+    if not any(_changes(layer) for layer in again):
+        return graph.nodes
+    return [node for level in graph.by_depth().values() for node in level]
+
+
+def _changes(layer: Layer) -> bool:
+    """Whether a call leaves something behind for the next one: states, or statistics in training."""
+    if isinstance(layer, Model):
+        return any(map(_changes, layer.layers))
+    return getattr(layer, "stateful", False) or any(not spec.trainable for spec in layer.weights)
 
 
 def _in_dtype(module: nn.Module, layer: Layer) -> nn.Module:
