@@ -400,3 +400,10 @@ def test_rescaled_after_resizing_of_bytes() -> None:
     x = Conv2D(4, 3)(Rescaling(1 / 255)(RandomFlip("horizontal")(Resizing(8, 8)(images))))
     module = Model(images, x).to_torch()
     assert module(torch.zeros(2, 9, 7, 3, dtype=torch.uint8)).shape == (2, 6, 6, 4)
+
+
+def test_contrast_of_booleans() -> None:
+    given = torch.rand(2, 6, 6, 3, generator=torch.Generator().manual_seed(0)) > 0.5
+    oracle = theirs.ContrastLimitedAdaptiveHistogramEqualization((0, 1))
+    x = Input((6, 6, 3), dtype="bool")
+    assert torch.equal(Model(x, same_layer(oracle)(x)).to_torch()(given), oracle(given))

@@ -166,4 +166,5 @@ def rescaled(images: Tensor, source: tuple[float, float], target: tuple[float, f
     """From one range of values to another."""
     if tuple(source) == tuple(target):
         return images
+    images = images.to(torch.uint8) if images.dtype == torch.bool else images  # torch takes no difference of booleans
     return (images - source[0]) / (source[1] - source[0]) * (target[1] - target[0]) + target[0]
