@@ -207,24 +207,24 @@ def check(options: argparse.Namespace) -> Report:
     from kerashape_torch.saving import check
 
     found = check(options.file)
-
-    def on_terminal() -> None:
-        _print_table(found.cells(), box=False)
-        print(f"\n{found.remarks()}")
-
-    return Report(found.to_dict(), str(found), on_terminal, int(not found.is_exact))
+    return _judged(found, found.remarks(), found.is_exact)
 
 
 def verify(options: argparse.Namespace) -> Report:
     from kerashape_torch.testing import verify
 
     found = verify(options.file, options.against, options.batch)
+    return _judged(found, found.verdict, found.agrees)
+
+
+def _judged(found: Any, below: str, holds: bool) -> Report:
+    """A table with a text below it, and exit status 1 where what was asked does not hold."""
 
     def on_terminal() -> None:
         _print_table(found.cells(), box=False)
-        print(f"\n{found.verdict}")
+        print(f"\n{below}")
 
-    return Report(found.to_dict(), str(found), on_terminal, int(not found.agrees))
+    return Report(found.to_dict(), str(found), on_terminal, int(not holds))
 
 
 def _print_table(rows: Sequence[Sequence[str]], box: bool) -> None:

@@ -241,6 +241,10 @@ class Record:
     _required: ClassVar[tuple[str, ...]] = ()
     _family: ClassVar[dict[str, type[Any]]]
     keras_module: ClassVar[str] = "kerashape_torch"
+    unwritten: ClassVar[tuple[str, ...]] = ()
+    """Arguments that Keras leaves out of a config always."""
+    written_only_if_given: ClassVar[tuple[str, ...]] = ()
+    """Arguments that Keras leaves out of a config, or of some; here they are written where they are not the default."""
 
     def __init_subclass__(cls, *, aliases: tuple[str, ...] = (), catalog: bool = True, family: bool = False,
                           kw_only: bool = False) -> None:
@@ -316,7 +320,13 @@ class Record:
 
     def get_config(self) -> dict[str, Any]:
         """The arguments as Keras 3 writes them; ``from_config`` makes the same record again."""
-        return {name: self._written(field) for name, field in self._fields.items()}
+        return {name: self._written(field) for name, field in self._fields.items() if self._is_written(field)}
+
+    def _is_written(self, field: Field) -> bool:
+        if field.name in self.unwritten:
+            return False
+        return field.name not in self.written_only_if_given or not self._means_default(
+            field, getattr(self, field.attribute))
 
     def _written(self, field: Field) -> Any:
         value = self.__dict__[field.attribute]

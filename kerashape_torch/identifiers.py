@@ -7,7 +7,7 @@ an argument is checked and written; :class:`FamilyIdentifiers` looks names up in
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kerashape_torch import config
@@ -94,6 +94,35 @@ class FamilyIdentifiers(Identifiers):
         if found is None:
             raise self.unknown(identifier)
         return found
+
+
+class FamilyOrFunction(FamilyIdentifiers):
+    """Identifiers of a family that a plain function may stand for as well, as a loss or a metric.
+
+    Args:
+        functions: by their names.
+    """
+
+    def __init__(self, family: type[config.Record], functions: Mapping[str, Callable[..., Any]]) -> None:
+        super().__init__(family)
+        self.functions = functions
+
+    def _function(self, name: str) -> Any:
+        """What a name stands for where a function is meant."""
+        return self.functions[name] if name in self.functions else super()._look_up(name)
+
+    def _named(self, name: str) -> Any:
+        """What a name stands for where nothing else is said."""
+        return self._function(name)
+
+    def _look_up(self, identifier: Any) -> Any:
+        if isinstance(identifier, Mapping) and checked_config(identifier)["class_name"] == "function":
+            name = identifier["config"]
+            return self._function(name) if isinstance(name, str) else super()._look_up(name)
+        return self._named(identifier) if isinstance(identifier, str) else super()._look_up(identifier)
+
+    def serialize(self, obj: Any) -> Any:
+        return config.function_config(obj) if obj in self.functions.values() else super().serialize(obj)
 
 
 def checked_config(value: Mapping[str, Any]) -> Mapping[str, Any]:

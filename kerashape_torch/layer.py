@@ -166,10 +166,6 @@ class Layer(UserDefined, _Arguments, catalog=False):
     """False where there is no dtype policy: an op computes in the dtypes that come."""
     supports_masking: ClassVar[bool] = False
     """True where a mask goes through to the next layer."""
-    written_only_if_given: ClassVar[tuple[str, ...]] = ()
-    """Arguments that Keras leaves out of a config where they are None."""
-    unwritten: ClassVar[tuple[str, ...]] = ()
-    """Arguments that Keras leaves out of a config always."""
     built_when_made: ClassVar[bool] = False
     """True where Keras builds the layer at once; the config of a model then does not say its input shape."""
     counts_its_creation: ClassVar[bool] = False
@@ -486,11 +482,11 @@ class Layer(UserDefined, _Arguments, catalog=False):
         return {**self._given_to_init, **super().given()}
 
     def _is_written(self, field: Field) -> bool:
-        if field.name in self.unwritten or (field.name in _CONSTRUCTION_ONLY and field.keyword_only):
+        if field.keyword_only and field.name in _CONSTRUCTION_ONLY:
             return False
-        leave_out = field.name in self.written_only_if_given or (field.name == "activity_regularizer"
-                                                                 and field.keyword_only)
-        return not leave_out or getattr(self, field.attribute) is not None
+        if field.keyword_only and field.name == "activity_regularizer":
+            return getattr(self, field.attribute) is not None
+        return super()._is_written(field)
 
     def serialize(self) -> dict[str, Any]:
         """The config with its class, as a model's config lists it."""

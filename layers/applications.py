@@ -53,9 +53,9 @@ class StochasticDepth(Layer):
         return ANY
 
     def module(self, shape: Shape) -> Any:
-        from kerashape_torch.torch_modules.applications import StochasticDepth
+        from kerashape_torch.torch_modules.regularization import SharedDropout
 
-        return StochasticDepth(self.drop_path_rate)
+        return SharedDropout(self.drop_path_rate, (None, *[1] * (len(shape) - 1)))
 
 
 class CustomScaleLayer(Layer):

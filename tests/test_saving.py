@@ -21,6 +21,7 @@ import harness
 import numpy as np
 import pytest
 import torch
+from threats import billion_calls, deep_layers
 
 import kerashape_torch
 from kerashape_torch import Input, Model, Sequential, get_keras_weights, load_model, saving, set_keras_weights
@@ -599,30 +600,9 @@ def test_paths(tmp_path: Path) -> None:
         load_model(tmp_path / "x.json")
 
 
-def _deep(levels: int) -> Any:
-    config: Any = {"class_name": "Dense", "config": {"units": 2}}
-    for _ in range(levels):
-        config = {"class_name": "TimeDistributed", "module": "keras.layers", "config": {"layer": config}}
-    return config
-
-
-def _laughs(levels: int) -> Any:
-    """Each model calls the next one ten times."""
-    config: Any = json.loads(Sequential([Dense(3, input_shape=(3,))]).to_json())
-    for i in range(levels):
-        tensor = {"class_name": "__keras_tensor__", "config": {"shape": [None, 3], "dtype": "float32",
-                                                                "keras_history": ["x", 0, 0]}}
-        layers = [{"class_name": "InputLayer", "module": "keras.layers", "name": "x", "inbound_nodes": [],
-                   "config": {"batch_shape": [None, 3], "name": "x"}},
-                  {**config, "name": "inner", "inbound_nodes": [{"args": [tensor], "kwargs": {}}] * 10}]
-        config = {"class_name": "Functional", "module": "keras", "config": {
-            "name": f"m{i}", "layers": layers, "input_layers": ["x", 0, 0], "output_layers": ["inner", 1, 0]}}
-    return config
-
-
 BAD_CONFIGS: dict[str, tuple[Any, str]] = {
-    "nested_dicts": (_deep(200), "nested deeper than 256 levels"),
-    "a_billion_laughs": (_laughs(12), "nodes once its models are written out"),
+    "nested_dicts": (deep_layers(200), "nested deeper than 256 levels"),
+    "a_billion_laughs": (billion_calls(12), "nodes once its models are written out"),
     "nothing": ({}, "a dict with 'class_name'"),
     "a_list": ([], "a dict with 'class_name'"),
     "no_layers": ({"class_name": "Functional", "module": "keras", "config": {}}, "'layers'"),

@@ -249,14 +249,14 @@ OTHER_FILES: dict[str, Threat] = {
 # ---- sizes -----------------------------------------------------------------------------------------------------------
 
 
-def _deep(levels: int) -> Json:
+def deep_layers(levels: int) -> Json:
     config: Any = DENSE
     for _ in range(levels):
         config = layer("TimeDistributed", layer=config)
     return sequential(config)
 
 
-def _laughs(levels: int) -> Json:
+def billion_calls(levels: int) -> Json:
     """Each model calls the next one ten times."""
     config: Any = sequential(layer("Dense", units=3))
     for i in range(levels):
@@ -327,8 +327,8 @@ SIZES: dict[str, Threat] = {
     "npz_bomb": Threat(_npz_bomb, r"\(1099511627776\)|bomb|not sound|damaged|kernel", "#23016"),
     "pickled_npz": Threat(_npz, "pickle|object|number|not sound|damaged"),
     "deep_json": Threat(json_file("[" * 100_000), "nested deeper"),
-    "deep_layers": Threat(json_file(_deep(300)), "nested deeper"),
-    "a_billion_calls": Threat(json_file(_laughs(12)), "nodes once its models are written out"),
+    "deep_layers": Threat(json_file(deep_layers(300)), "nested deeper"),
+    "a_billion_calls": Threat(json_file(billion_calls(12)), "nodes once its models are written out"),
     "yaml_of_a_billion_aliases": Threat(_yaml("a: &a [x, x]\n" + "".join(
         f"{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 + i)}, *{chr(97 + i)}, *{chr(97 + i)}, *{chr(97 + i)}]\n"
         for i in range(20))), "alias|nodes|config"),

@@ -35,8 +35,7 @@ class Loss(Record, family=True):
     keras_module = "keras.losses"
     function: ClassVar[Callable[..., Any] | None] = None
     """What a class of this package computes, given its own arguments."""
-    forgotten: ClassVar[tuple[str, ...]] = ("dtype",)
-    """Arguments that Keras leaves out of configs; here they are written where they are not the default."""
+    written_only_if_given: ClassVar[tuple[str, ...]] = ("dtype",)
 
     name: str | None = None
     reduction: Reduction = "sum_over_batch_size"
@@ -86,9 +85,7 @@ class Loss(Record, family=True):
         return KerasLoss(self)
 
     def get_config(self) -> dict[str, Any]:
-        written = {name: self._written(field) for name, field in self._fields.items()
-                   if name not in self.forgotten or not self._means_default(field, getattr(self, field.attribute))}
-        return {**written, "name": self.name or snake_case(type(self).__name__)}
+        return {**super().get_config(), "name": self.name or snake_case(type(self).__name__)}
 
 
 class _Function(Loss, catalog=False):
@@ -129,7 +126,7 @@ class CosineSimilarity(_Function):
     """The cosine between target and prediction along an axis, negated: -1 is best."""
 
     function = functions.cosine_similarity
-    forgotten = ("dtype", "axis")
+    written_only_if_given = ("dtype", "axis")
     axis: int = -1
     name = "cosine_similarity"
 
@@ -138,7 +135,7 @@ class Huber(_Function):
     """Half the squared difference up to ``delta``, a line beyond. Keras forgets ``delta`` when it saves."""
 
     function = functions.huber
-    forgotten = ("dtype", "delta")
+    written_only_if_given = ("dtype", "delta")
     delta: float = 1.0
     name = "huber_loss"
 
@@ -244,7 +241,7 @@ class SparseCategoricalCrossentropy(_Function):
     """
 
     function = functions.sparse_categorical_crossentropy
-    forgotten = ("dtype", "axis")
+    written_only_if_given = ("dtype", "axis")
     from_logits: bool = False
     ignore_class: int | None = None
     reduction: Reduction = "sum_over_batch_size"

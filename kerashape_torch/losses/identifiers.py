@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
-from kerashape_torch.config import function_config
-from kerashape_torch.identifiers import FamilyIdentifiers, checked_config
+from kerashape_torch.identifiers import FamilyOrFunction
 from kerashape_torch.losses.classes import Loss
 from kerashape_torch.losses.functions import FUNCTIONS
 
@@ -18,23 +17,15 @@ _OF_KERAS_2 = {"logcosh": "log_cosh", "cosine_proximity": "cosine_similarity",
 _NAMES = {**_SHORT, **{name.upper(): function for name, function in _SHORT.items()}, **_OF_KERAS_2}
 
 
-class _LossIdentifiers(FamilyIdentifiers):
+class _LossIdentifiers(FamilyOrFunction):
     def names(self) -> Iterable[str]:
-        return [*self.family.catalog(), *FUNCTIONS, *_NAMES]
+        return [*self.family.catalog(), *self.functions, *_NAMES]
 
-    def _look_up(self, identifier: Any) -> Any:
-        if isinstance(identifier, Mapping) and checked_config(identifier)["class_name"] == "function":
-            identifier = identifier["config"]
-        if isinstance(identifier, str):
-            name = _NAMES.get(identifier, identifier)
-            return FUNCTIONS[name] if name in FUNCTIONS else super()._look_up(name)
-        return super()._look_up(identifier)
-
-    def serialize(self, obj: Any) -> Any:
-        return function_config(obj) if obj in FUNCTIONS.values() else super().serialize(obj)
+    def _function(self, name: str) -> Any:
+        return super()._function(_NAMES.get(name, name))
 
 
-_identifiers = _LossIdentifiers(Loss)
+_identifiers = _LossIdentifiers(Loss, FUNCTIONS)
 get = _identifiers.get
 serialize = _identifiers.serialize
 deserialize = _identifiers.deserialize

@@ -11,7 +11,6 @@ import functools
 import itertools
 import keyword
 import operator
-import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ from kerashape_torch.layer import ANY, CHANNELS_FIRST, KERAS, Layer, channels_fi
 from kerashape_torch.models import InputLayer, Model
 from kerashape_torch.shape import Shape
 from kerashape_torch.structure import flatten, map_shapes, map_structure
+from kerashape_torch.text import identifier
 from kerashape_torch.torch_modules import FixedMode, Fold, Function
 from kerashape_torch.torch_modules.mixed import MixedPrecision
 from kerashape_torch.weights import WeightSpec
@@ -523,10 +523,4 @@ def module_name(name: str) -> str:
     """
     name = "".join("_" if ch in '."\\' or not ch.isprintable() else ch for ch in name)
     return f"{name}_" if name in _RESERVED or keyword.iskeyword(name) or not name else name
-
-
-def identifier(name: str) -> str:
-    """A layer name as the name of a Python argument."""
-    name = re.sub(r"\W", "_", name)
-    return f"_{name}" if not name or name[0].isdigit() or keyword.iskeyword(name) else name
 

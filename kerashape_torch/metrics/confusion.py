@@ -268,6 +268,8 @@ class AUC(Metric):
     tensor(0.7500)
     """
 
+    written_only_if_given = ("thresholds",)
+
     num_thresholds: int = 200
     curve: Annotated[str, Choice("roc", "pr", "prgain")] = "ROC"
     summation_method: Annotated[str, Choice("interpolation", "majoring", "minoring")] = "interpolation"
@@ -340,9 +342,7 @@ class AUC(Metric):
 
     def get_config(self) -> dict[str, Any]:
         written = super().get_config()
-        if self.thresholds is None:
-            del written["thresholds"]
-        else:
+        if self.thresholds is not None:
             written["thresholds"] = sorted(self.thresholds)
         return written
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
-from kerashape_torch.config import function_config
 from kerashape_torch.graph import snake_case
-from kerashape_torch.identifiers import FamilyIdentifiers, checked_config
+from kerashape_torch.identifiers import FamilyOrFunction
 from kerashape_torch.metrics.base import Metric
 from kerashape_torch.metrics.functions import FUNCTIONS
 
@@ -15,29 +14,20 @@ _SHORT = {"bce": "BinaryCrossentropy", "mse": "MeanSquaredError", "mae": "MeanAb
           "mape": "MeanAbsolutePercentageError", "msle": "MeanSquaredLogarithmicError"}
 
 
-class _MetricIdentifiers(FamilyIdentifiers):
+class _MetricIdentifiers(FamilyOrFunction):
     def _names(self) -> dict[str, str]:
         return {**{snake_case(name): name for name in self.family.catalog()}, **_SHORT,
                 **{name.upper(): full for name, full in _SHORT.items()}}
 
     def names(self) -> Iterable[str]:
-        return [*self.family.catalog(), *self._names(), *FUNCTIONS]
+        return [*self.family.catalog(), *self._names(), *self.functions]
 
-    def _look_up(self, identifier: Any) -> Any:
-        if isinstance(identifier, Mapping) and checked_config(identifier)["class_name"] == "function":
-            name = identifier["config"]
-            return FUNCTIONS[name] if name in FUNCTIONS else super()._look_up(name)
-        if isinstance(identifier, str):
-            name = self._names().get(identifier, identifier)
-            return super()._look_up(name) if name in self.family.catalog() else FUNCTIONS.get(
-                name) or super()._look_up(name)
-        return super()._look_up(identifier)
-
-    def serialize(self, obj: Any) -> Any:
-        return function_config(obj) if obj in FUNCTIONS.values() else super().serialize(obj)
+    def _named(self, name: str) -> Any:
+        name = self._names().get(name, name)
+        return self.family.catalog().get(name) or self._function(name)
 
 
-_identifiers = _MetricIdentifiers(Metric)
+_identifiers = _MetricIdentifiers(Metric, FUNCTIONS)
 get = _identifiers.get
 serialize = _identifiers.serialize
 deserialize = _identifiers.deserialize

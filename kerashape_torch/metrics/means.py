@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kerashape_torch.losses import functions as losses
 from kerashape_torch.losses.classes import DType
@@ -61,16 +61,11 @@ class SparseTopKCategoricalAccuracy(_Mean):
     """How often the right class has one of the ``k`` largest predictions; targets are its number."""
 
     function = functions.sparse_top_k_categorical_accuracy
+    written_only_if_given = ("from_sorted_ids",)
     k: int = 5
     name: str | None = "sparse_top_k_categorical_accuracy"
     dtype: DType = None
     from_sorted_ids: bool = False
-
-    def get_config(self) -> dict[str, Any]:
-        written = super().get_config()
-        if not self.from_sorted_ids:
-            del written["from_sorted_ids"]
-        return written
 
 
 class MeanSquaredError(_Mean):
@@ -118,15 +113,10 @@ class CosineSimilarity(_Mean):
     """The cosine between target and prediction along an axis: 1 is best. Keras forgets ``axis`` when it saves."""
 
     function = functions.cosine_similarity
+    written_only_if_given = ("axis",)
     name: str | None = "cosine_similarity"
     dtype: DType = None
     axis: int = -1
-
-    def get_config(self) -> dict[str, Any]:
-        written = super().get_config()
-        if self.axis == -1:
-            del written["axis"]
-        return written
 
 
 class LogCoshError(_Mean):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from kerashape_torch.config import ChoiceOrNone
 from kerashape_torch.errors import ConfigError, ShapeError
@@ -75,6 +75,7 @@ class IoU(Metric):
 class MeanIoU(IoU):
     """Intersection over union, the mean over all classes."""
 
+    unwritten: ClassVar[tuple[str, ...]] = ("target_class_ids",)
     num_classes: int  # type: ignore[misc]
     name: str | None = None
     dtype: DType = None
@@ -87,13 +88,11 @@ class MeanIoU(IoU):
     def __post_init__(self) -> None:
         """Nothing: it means all classes."""
 
-    def get_config(self) -> dict[str, Any]:
-        return _without(super().get_config(), "target_class_ids")
-
 
 class OneHotIoU(IoU):
     """Intersection over union, the mean over some classes; targets are one-hot."""
 
+    unwritten = ("sparse_y_true",)
     num_classes: int  # type: ignore[misc]
     target_class_ids: Sequence[int]  # type: ignore[misc]
     name: str | None = None
@@ -103,13 +102,11 @@ class OneHotIoU(IoU):
     axis: int = -1
     sparse_y_true: bool = False
 
-    def get_config(self) -> dict[str, Any]:
-        return _without(super().get_config(), "sparse_y_true")
-
 
 class OneHotMeanIoU(MeanIoU):
     """Intersection over union, the mean over all classes; targets are one-hot."""
 
+    unwritten = ("target_class_ids", "sparse_y_true")
     num_classes: int  # type: ignore[misc]
     name: str | None = None
     dtype: DType = None
@@ -118,13 +115,11 @@ class OneHotMeanIoU(MeanIoU):
     axis: int = -1
     sparse_y_true: bool = False
 
-    def get_config(self) -> dict[str, Any]:
-        return _without(super().get_config(), "sparse_y_true")
-
 
 class BinaryIoU(IoU):
     """Intersection over union of what is above a threshold and what is not."""
 
+    unwritten = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
     target_class_ids: Sequence[int] = (0, 1)
     threshold: float = 0.5
     name: str | None = None
@@ -133,14 +128,6 @@ class BinaryIoU(IoU):
 
     def sums(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None, mask: Tensor | None) -> Sums:
         return super().sums(y_true, y_pred >= self.threshold, sample_weight, mask)
-
-    def get_config(self) -> dict[str, Any]:
-        return {name: value for name, value in super().get_config().items()
-                if name in ("target_class_ids", "threshold", "name", "dtype")}
-
-
-def _without(written: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in written.items() if key != name}
 
 
 # ---- scores ----------------------------------------------------------------------------------------------------------
@@ -199,14 +186,12 @@ class FBetaScore(Metric):
 class F1Score(FBetaScore):
     """The harmonic mean of precision and recall: for each class, or over them."""
 
+    unwritten = ("beta",)
     average: Annotated[str | None, ChoiceOrNone("micro", "macro", "weighted")] = None
     threshold: float | None = None
     name: str | None = "f1_score"
     dtype: DType = None
     beta: float = 1.0
-
-    def get_config(self) -> dict[str, Any]:
-        return _without(super().get_config(), "beta")
 
 
 class R2Score(Metric):

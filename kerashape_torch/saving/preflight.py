@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from kerashape_torch.saving.upgrade import Note, upgrade
 from kerashape_torch.saving.upgrade.models import is_model
 from kerashape_torch.saving.upgrade.op_layers import is_op_layer
 from kerashape_torch.saving.upgrade.tensorflow.table import known
+from kerashape_torch.text import identifier
 
 EXACT, NEEDS, REFUSED = "exact", "needs you", "refused"
 
@@ -140,8 +140,7 @@ def _split(text: str) -> tuple[str, str]:
 
 def _lines(key: str, is_class: bool, entry: Mapping[str, Any]) -> str:
     """The lines of Python that supply a class or a function."""
-    name = re.sub(r"\W", "_", key)
-    name = f"_{name}" if not name or name[0].isdigit() or keyword.iskeyword(name) else name
+    name = identifier(key)
     first = f"from your_code import {name}"
     if not is_class:
         offered = in_torch(_source_text(entry))
