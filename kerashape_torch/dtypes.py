@@ -45,10 +45,15 @@ def result_type(*kinds: Any) -> str:
     >>> result_type("int32", float), result_type("float16", "bfloat16"), result_type("uint8", "int8", int)
     ('float32', 'float32', 'int16')
     """
-    return _result_type(frozenset(kind if isinstance(kind, str) else kind.__name__ for kind in kinds))
+    names = frozenset(kind if isinstance(kind, str) else kind.__name__ for kind in kinds)
+    if names not in _known:  # no functools.cache, of which torch.compile warns
+        _known[names] = _result_type(names)
+    return _known[names]
 
 
-@functools.cache
+_known: dict[frozenset[str], str] = {}
+
+
 def _result_type(names: frozenset[str]) -> str:
     if names <= {"bool", "int", "float"}:  # numbers among themselves: as the tensors that they would be
         names = frozenset(_NARROW.get(name, name) for name in names)

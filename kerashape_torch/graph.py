@@ -6,6 +6,7 @@ model never meets Python's recursion limit.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
@@ -277,6 +278,20 @@ def nodes_to(tensor: SymbolicTensor, known: Container[int]) -> list[Node]:
 
 
 # ---- names -----------------------------------------------------------------------------------------------------------
+
+
+serials = itertools.count()
+"""Of layers, in the order of their creation, in which Keras numbers them."""
+
+
+class Ghost:
+    """A layer that Keras makes and nobody sees: it uses up a name."""
+
+    given_name = None
+
+    def __init__(self, name_prefix: str) -> None:
+        self.name_prefix = name_prefix
+        self.serial = next(serials)
 
 
 def snake_case(name: str) -> str:

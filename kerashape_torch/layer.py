@@ -5,7 +5,7 @@ A layer's arguments are bare fields, and it states three rules: the output shape
 """
 
 import functools
-import itertools
+import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -15,18 +15,17 @@ from kerashape_torch.config import Field, Kind, Record, argument, register_famil
 from kerashape_torch.dtype_policies import policy_name, quantization
 from kerashape_torch.dtypes import DTYPES, is_float
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
-from kerashape_torch.graph import Node, TensorSpec, connect, shapes_of, snake_case
+from kerashape_torch.graph import Node, TensorSpec, connect, serials, shapes_of, snake_case
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, axis_index, standardize, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, map_shapes
-from kerashape_torch.user_layers import UserDefined, argument_names, built, given_to_init, run_shapes, torch_function
+from kerashape_torch.user_layers import UserDefined, argument_names, built, function_of, given_to_init, torch_function
 from kerashape_torch.weights import WeightSpec
 
 if TYPE_CHECKING:
     import torch
     from typing_extensions import Self
 
-serials = itertools.count()
 _POLICIES = {"mixed_float16": ("float16", "float32"), "mixed_bfloat16": ("bfloat16", "float32")}
 _DTYPES = (*DTYPES, "string", *_POLICIES)
 
@@ -81,6 +80,8 @@ class _Arguments(Record, family=True, kw_only=True):
     batch_size: int | None = None
 
 
+_RULES = ("compute_output_shape", "weight_specs", "module", "masked_module", "layout", "output_spec", "bind",
+          "sublayers", "makes_floats", "computes_like", "in_channels_first", "leaves_masks_of", "takes_masks_off")
 _CONSTRUCTION_ONLY = ("input_shape", "input_dim", "batch_input_shape", "batch_shape", "batch_size")
 
 
@@ -123,16 +124,6 @@ def _activated(rule: Callable[..., Any]) -> Callable[..., Any]:
         return shape_after(activation, shape)
 
     return activated
-
-
-class Ghost:
-    """A layer that Keras makes and nobody sees: it uses up a name."""
-
-    given_name = None
-
-    def __init__(self, name_prefix: str) -> None:
-        self.name_prefix = name_prefix
-        self.serial = next(serials)
 
 
 class Layer(UserDefined, _Arguments, catalog=False):
@@ -178,6 +169,8 @@ class Layer(UserDefined, _Arguments, catalog=False):
     """True where Keras' computation leaves the tensors that it was given without their masks."""
     takes_strings: ClassVar[bool] = False
     """True where the layer reads strings, which are no tensors: it turns them into one."""
+    runs_functions: ClassVar[bool] = False
+    """True where the rules are written around a function of a user's own: of a cell."""
     _given_to_init: ClassVar[Mapping[str, Any]] = types.MappingProxyType({})
 
     # ---- the three rules ---------------------------------------------------------------------------------------------
@@ -186,27 +179,26 @@ class Layer(UserDefined, _Arguments, catalog=False):
         """Input shape(s) to output shape(s), with None where a size is not known."""
         if torch_function(self) is None:
             return shapes[0]
-        specs = [map_shapes(lambda shape: TensorSpec(shape, self.compute_dtype), shape) for shape in shapes]
-        return shapes_of(run_shapes(self, specs, {}))
+        from kerashape_torch.composed import try_shapes
+
+        return shapes_of(try_shapes(self, shapes).outputs)
 
     def weight_specs(self, *shapes: Any, **_: Any) -> list[WeightSpec]:
         """The weights for an input shape, in Keras' order: trainable ones first."""
+        if torch_function(self) is not None:
+            from kerashape_torch.composed import arrange
+
+            return arrange(self, shapes).weight_specs()
         return built(self, shapes)[1] if type(self).build is not UserDefined.build else []
 
     def module(self, *shapes: Any, **_: Any) -> "torch.nn.Module":
         """A torch module for an input shape, stock wherever torch has one; it takes the order of :meth:`layout`."""
         if torch_function(self) is None:
             raise NotImplementedError(f"{type(self).__name__} has no torch module")
-        return self._user_module(shapes)
-
-    def _user_module(self, shapes: Sequence[Any]) -> "torch.nn.Module":
+        from kerashape_torch.composed import arrange
         from kerashape_torch.torch_modules.user import UserLayer
 
-        if type(self).build is UserDefined.build:
-            return UserLayer(self.copy(nodes=[]), self.weight_specs(*shapes), {})
-        twin, specs = built(self, shapes)
-        names = vars(twin).keys() - vars(self).keys() - {spec.places[0].path for spec in specs}
-        return UserLayer(twin, specs, {name: vars(twin)[name] for name in sorted(names)})
+        return UserLayer(self, arrange(self, shapes))
 
     # ---- what else a layer may say -----------------------------------------------------------------------------------
 
@@ -215,8 +207,12 @@ class Layer(UserDefined, _Arguments, catalog=False):
         return KERAS
 
     def sublayers(self) -> Sequence["Layer"]:
-        """Layers inside this one, as those of a wrapper."""
-        return ()
+        """Layers inside this one, as those of a wrapper, or in the attributes of a user's layer."""
+        if torch_function(self) is None:
+            return ()
+        from kerashape_torch.composed import held_layers
+
+        return held_layers(self)
 
     def layers_to_name(self) -> Sequence["Layer"]:
         """The layers inside this one and those that it has as activations: all that need names."""
@@ -263,15 +259,31 @@ class Layer(UserDefined, _Arguments, catalog=False):
             own = cls.__dict__.get(rule)
             if own is not None and not hasattr(own, "states_its_layer"):
                 setattr(cls, rule, _stating_its_layer(own if rule != "compute_output_shape" else _activated(own)))
-        function = cls.__dict__.get("forward") or cls.__dict__.get("call")
+        cls._torch_function = function = function_of(cls)
         if function is not None:
+            cls._put_rules_aside()
             cls.call_arguments = argument_names(function, shaped=False)
             cls.shape_arguments = argument_names(function, shaped=True)
             cls.uses_mask = "mask" in cls.call_arguments
 
+    @classmethod
+    def _put_rules_aside(cls) -> None:
+        """Where a function says what is computed, the rules of a layer of this package that is extended do not."""
+        for rule in () if cls.runs_functions else _RULES:
+            if (stated_by := owner(cls, rule)) is not Layer and not stated_by.is_users_own():
+                setattr(cls, rule, inspect.getattr_static(Layer, rule))
+
+    @classmethod
+    def is_users_own(cls) -> bool:
+        """Whether the class is none of this package."""
+        return cls.keras_module == cls.__module__
+
+    def copy(self, **changes: Any) -> "Self":
+        return super().copy(**{"_tried": {}, **changes})
+
     def __new__(cls, *args: Any, **kwargs: Any) -> "Self":
         made = super().__new__(cls)
-        if cls.__init__ is not Layer.__init__ and cls.keras_module == cls.__module__:
+        if cls.__init__ is not Layer.__init__ and cls.is_users_own():
             made.__dict__["_given_to_init"] = given_to_init(cls, args, kwargs)
         return made
 
@@ -280,6 +292,7 @@ class Layer(UserDefined, _Arguments, catalog=False):
         self.nodes: list[Node] = []
         self._namer: Any = None
         self._auto_name: str | None = None
+        self._tried: dict[str, Any] = {}  # see composed.follow
         self.saved_weights: list[Any] | None = None  # from the file that the layer came from, in Keras' order, unread
         kwargs.pop("autocast", None)  # Keras writes it for layers of a user's own
         super().__init__(*args, **kwargs)
@@ -400,7 +413,9 @@ class Layer(UserDefined, _Arguments, catalog=False):
     def output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Shapes and dtypes that come out of a call with these symbolic tensors or :class:`TensorSpec`."""
         if torch_function(self) is not None and type(self).compute_output_shape is Layer.compute_output_shape:
-            return run_shapes(self, args, kwargs)
+            from kerashape_torch.composed import follow
+
+            return follow(self, args, kwargs).outputs
         specs = self.input_specs(args, kwargs)
         shapes = self.compute_output_shape(*map(shapes_of, specs))
         first = next((x for x in flatten(specs) if isinstance(x, TensorSpec)), None)
@@ -547,6 +562,11 @@ class Layer(UserDefined, _Arguments, catalog=False):
             elif isinstance(value, tuple):
                 moved[name] = tuple(channels_first_axis(axis, rank) for axis in value)
         return self.copy(**moved) if moved else self
+
+
+def owner(cls: type[Layer], name: str) -> type[Layer]:
+    """The layer class that a class has a method or an attribute from."""
+    return next(each for each in cls.__mro__ if name in vars(each) and issubclass(each, Layer))
 
 
 def channels_first_axis(axis: int, rank: int) -> int:

@@ -55,11 +55,12 @@ def _run(function: Callable[..., Any], args: Any, kwargs: Any, size: Callable[[i
 
 def _all_merged(first: Any, second: Any) -> Any:
     others = iter(flatten(second))
-    return map_structure(lambda x: _merged(x, next(others)), first)
+    return map_structure(lambda x: merged(x, next(others)), first)
 
 
-def _merged(first: Any, second: Any) -> TensorSpec:
-    if first.dim() != second.dim():
+def merged(first: Any, second: Any) -> TensorSpec:
+    """What two runs at different sizes say of one tensor."""
+    if len(first.shape) != len(second.shape):
         raise ShapeError("the rank of the output depends on the size of an axis that is None")
     shape: tuple[Size, ...] = tuple(a if a == b else None for a, b in zip(first.shape, second.shape))
     return TensorSpec(shape, str(first.dtype).removeprefix("torch."))

@@ -8,10 +8,10 @@ from kerashape_torch.compilable import Compilable
 from kerashape_torch.config import argument, custom_object_scope, deserialize
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, did_you_mean
 from kerashape_torch.functional_config import GraphReader, write_graph
-from kerashape_torch.graph import Graph, SymbolicTensor, TensorSpec, number, shapes_of
+from kerashape_torch.graph import Ghost, Graph, SymbolicTensor, TensorSpec, number, shapes_of
 from kerashape_torch.inputs import Input as Input  # Keras has it in keras.models too
 from kerashape_torch.inputs import InputLayer as InputLayer
-from kerashape_torch.layer import Ghost, Layer
+from kerashape_torch.layer import Layer
 from kerashape_torch.shape import Shape, standardize, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, is_shape, map_structure
 from kerashape_torch.weights import WeightSpec
@@ -38,6 +38,13 @@ class Model(Compilable, Layer, aliases=("Functional",)):
     keras_class_name: ClassVar[str] = "Functional"
     counts_its_creation = True
     call_arguments = ("inputs", "training", "mask")
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if cls._torch_function is not None:
+            raise ConfigError(f"{cls.__name__} is a model with a call of its own. Make it a layer, class "
+                              f"{cls.__name__}(layers.Layer), with the same __init__, build and call, and a model of "
+                              f"it: x = Input(...); Model(x, {cls.__name__}(...)(x))")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._names: dict[Layer, str] | None = None

@@ -1,26 +1,44 @@
 """Layers of a user's own: ``build`` makes the weights, ``forward`` is torch, and the shapes follow from running it.
 
 A class may also state the three rules itself, as the layers of this package do. ``build``, ``add_weight`` and ``call``
-are Keras' own ways, so a layer written for Keras needs other functions inside ``call`` and nothing else.
+are Keras' own ways, so a layer written for Keras needs other functions inside ``call`` and nothing else. It may hold
+other layers, and call them: see :mod:`kerashape_torch.composed`.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from kerashape_torch.dtypes import is_float, is_integer
+from kerashape_torch.dtypes import is_integer
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
-from kerashape_torch.graph import TensorSpec, shapes_of
-from kerashape_torch.meta_rule import infer_by_running
 from kerashape_torch.shape import to_text
-from kerashape_torch.structure import map_structure
 from kerashape_torch.weights import Place, WeightSpec
 
 
 class UserDefined:
     """What a layer class may define, besides or instead of the three rules."""
+
+    _torch_function: ClassVar[Callable[..., Any] | None] = None
+    inherited: Any
+    """Where the layer runs: what the class of this package, that a user's class extends, makes of tensors."""
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """What ``super().call(...)`` runs in a class that extends a layer of this package, in its own ``call``."""
+        return self.inherited(*args, **kwargs)
+
+    forward = call
+
+    def assign_names(self) -> None:
+        """Numbers the layers inside that no model has named."""
+        from kerashape_torch.composed import assign_names
+
+        assign_names(self)  # type: ignore[arg-type]
+
+    def shapes_to_try(self, shapes: Sequence[Any]) -> Sequence[Any]:
+        """The shapes of all arguments of the function, from those that the rules take."""
+        return shapes
 
     def build(self, *shapes: Any, **_: Any) -> None:
         """Makes the weights for an input shape, with :meth:`add_weight`."""
@@ -46,7 +64,18 @@ class UserDefined:
 
 def torch_function(layer: Any) -> Callable[..., Any] | None:
     """``forward``, or ``call`` as Keras names it, of a layer's class: a function of the layer and of tensors."""
-    return getattr(type(layer), "forward", None) or getattr(type(layer), "call", None)
+    return type(layer)._torch_function  # type: ignore[no-any-return]
+
+
+def function_of(cls: type[Any]) -> Callable[..., Any] | None:
+    """The function that a class brings or inherits, unless a class nearer to it states the torch module."""
+    for each in cls.__mro__:
+        if each is UserDefined or ("module" in vars(each) and "call" not in vars(each) and "forward" not in vars(each)):
+            return None
+        found = vars(each).get("forward") or vars(each).get("call")
+        if found is not None:
+            return found  # type: ignore[no-any-return]
+    return None
 
 
 def argument_names(function: Callable[..., Any], *, shaped: bool) -> tuple[str, ...]:
@@ -97,33 +126,3 @@ def _free(layer: Any, name: str) -> str:
         raise ConfigError(f"{type(layer).__name__}: a weight named {name!r} hides what the layer has under this name. "
                           f"Way out: self.{name}_weight = self.add_weight(...)")
     return name
-
-
-def run_shapes(layer: Any, args: Any, kwargs: Any) -> Any:
-    """The output specs of a layer's torch function for arguments in which tensors are specs: it is run on them."""
-    function = torch_function(layer)
-    assert function is not None
-    given = [shapes_of(spec) for spec in layer.input_specs(args, kwargs)]
-    ready, weights = layer.copy(nodes=[]), layer.weight_specs(*given)
-    if type(layer).build is not UserDefined.build:
-        ready, weights = built(layer, given)
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        tensors = {spec.places[0].path: empty(spec, layer.compute_dtype) for spec in weights}
-        return function(ready.copy(**tensors, training=False), *args, **kwargs)
-
-    def cast(x: Any) -> Any:
-        return TensorSpec(x.shape, layer.compute_dtype) if isinstance(x, TensorSpec) and is_float(x.dtype) else x
-
-    run.__name__ = f"{type(layer).__name__}.{function.__name__}"
-    return infer_by_running(run, *map_structure(cast, (args, kwargs)))
-
-
-def empty(spec: WeightSpec, dtype: str) -> Any:
-    """A tensor for a weight as it lies in torch."""
-    import torch
-    from einops import rearrange
-
-    (place,) = spec.places
-    tensor = torch.empty(spec.shape, dtype=getattr(torch, spec.dtype or dtype))
-    return rearrange(tensor, place.pattern, **place.sizes) if place.pattern else tensor

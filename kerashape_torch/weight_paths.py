@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from kerashape_torch.composed import attributes_inside
 from kerashape_torch.graph import snake_case
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
@@ -166,6 +167,9 @@ def _inner_layers(owner: Layer) -> dict[str, tuple[str, Layer]]:
         held = getattr(owner, container, None)
         if isinstance(held, (list, tuple)) and all(isinstance(inner, Layer) for inner in held):
             found |= {inner.name: (f"{container}/{group}", inner) for inner, group in _groups(held)}
+    for attribute, inside in attributes_inside(owner):
+        found |= ({inside.name: (attribute, inside)} if isinstance(inside, Layer) else
+                  {inner.name: (f"{attribute}/{group}", inner) for inner, group in _groups(inside)})
     for ours, keras in _ATTRIBUTES.items():
         inner = getattr(owner, ours, None)
         if isinstance(inner, Layer):

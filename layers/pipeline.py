@@ -6,7 +6,7 @@ from typing import Any
 from kerashape_torch.config import from_config_value, to_config
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.layer import Layer
-from kerashape_torch.layers.wrappers import part_module, part_specs
+from kerashape_torch.parts import part_module, part_specs
 from kerashape_torch.weights import WeightSpec
 
 

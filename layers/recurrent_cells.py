@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from kerashape_torch import activations, initializers
 from kerashape_torch.activations import Activation
+from kerashape_torch.composed import hold, walked
 from kerashape_torch.config import Kind, Positive
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
-from kerashape_torch.graph import number
 from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layer import Layer, channels_first_axis, channels_first_shape
 from kerashape_torch.layers.core import Activation as ActivationLayer
@@ -42,39 +42,16 @@ class Holder(Layer, catalog=False):
 
     def hold(self) -> None:
         """Takes over naming the layers inside; a model inside names its own."""
-        members = _to_name(self)
-        for layer in members:
-            if layer._namer is None or layer._namer in members:
-                layer._namer = self
+        hold(self)
 
     def computes_like(self) -> Layer:
         first = self.sublayers()[0]
         return self if isinstance(first, Model) else first.computes_like()
 
-    def assign_names(self) -> None:
-        for layer, name in number(_to_name(self)).items():
-            if layer._namer is self:
-                layer._auto_name = name
-
 
 def inside(layer: Layer, models_too: bool = False) -> list[Layer]:
     """Every layer inside a layer, however deep; also those of a model inside, if asked."""
-    return _walked(layer, lambda each: each.sublayers() if models_too or not isinstance(each, Model) else ())
-
-
-def _to_name(layer: Layer) -> list[Layer]:
-    """Every layer inside a layer that needs a name; a model inside names its own."""
-    return _walked(layer, lambda each: () if isinstance(each, Model) else each.layers_to_name())
-
-
-def _walked(layer: Layer, within: Callable[[Layer], Sequence[Layer]]) -> list[Layer]:
-    found: list[Layer] = []
-    stack = list(within(layer))
-    while stack:
-        inner = stack.pop()
-        found.append(inner)
-        stack.extend(within(inner))
-    return found
+    return walked(layer, lambda each: each.sublayers() if models_too or not isinstance(each, Model) else ())
 
 
 def require_cell(cell: Any, argument: str) -> None:
@@ -101,6 +78,7 @@ class Cell(Layer, catalog=False):
     call_arguments = ("inputs", "states", "training")
     shape_arguments = ("inputs", "states")
     activation_is_inside = True
+    runs_functions = True
     module_names: ClassVar[tuple[str, str]] = ("", "")
     """In ``torch_modules.recurrent``: torch's own module with Keras' options, and the loop for what torch lacks."""
 
@@ -113,6 +91,12 @@ class Cell(Layer, catalog=False):
         @property
         def output_size(self) -> int:
             """The number of units of the output; that of the first state, if the class does not say it."""
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if cls._torch_function is not None and cls.sequence_module is not Cell.sequence_module:
+            raise ConfigError(f"{cls.__name__} has a step of its own, and extends a cell that torch runs as a whole: "
+                              "make it a subclass of layers.Cell, with its own build")
 
     def __getattr__(self, name: str) -> Any:
         if name == "output_size":
@@ -127,6 +111,9 @@ class Cell(Layer, catalog=False):
     def sequence_specs(self, features: int) -> list[WeightSpec]:
         """The weights, as they lie in :meth:`sequence_module`."""
         return [spec.below(torch="cell") for spec in Layer.weight_specs(self, (None, features))]
+
+    def shapes_to_try(self, shapes: Sequence[Any]) -> Sequence[Any]:
+        return [*shapes[:1], self.state_shapes(shapes[0][0])]
 
     def sequence_module(self, features: int, options: Any) -> Any:
         """A torch module that runs the cell over (batch, steps, features)."""

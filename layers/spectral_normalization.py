@@ -6,7 +6,8 @@ from kerashape_torch.config import Positive
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.initializers import TruncatedNormal
 from kerashape_torch.layer import Layer
-from kerashape_torch.layers.wrappers import Wrapper, part_module, part_specs
+from kerashape_torch.layers.wrappers import Wrapper
+from kerashape_torch.parts import part_module, part_specs
 from kerashape_torch.shape import Shape
 from kerashape_torch.weights import WeightSpec, weight
 

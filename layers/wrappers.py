@@ -1,72 +1,21 @@
 """Layers that hold another layer: one runs it in both directions of a sequence, one runs it on each step alone."""
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 from kerashape_torch import activations
 from kerashape_torch.config import ChoiceOrNone, serialize
 from kerashape_torch.errors import ConfigError, ShapeError
-from kerashape_torch.layer import ANY, CHANNELS_FIRST, KERAS, Layer
+from kerashape_torch.layer import CHANNELS_FIRST, KERAS, Layer
 from kerashape_torch.layers.recurrent import Recurrent
 from kerashape_torch.layers.recurrent_cells import Holder, check_states, inside
 from kerashape_torch.models import Model, Sequential
+from kerashape_torch.parts import part_module, part_specs
 from kerashape_torch.shape import Shape, broadcast, fixed, product, require_min_rank
 from kerashape_torch.structure import flatten, flatten_shapes, is_shape
 from kerashape_torch.weights import WeightSpec
 
 MergeMode = Annotated[str | None, ChoiceOrNone("concat", "sum", "mul", "ave")]
-
-
-# ---- a layer as a part of another one's module -----------------------------------------------------------------------
-
-
-def _is_one_module(layer: Layer, shape: Any, order: str) -> bool:
-    """Whether the layer's own module says all of it, in this order of axes."""
-    if isinstance(layer, Model) or layer.layout(shape) not in (order, ANY):
-        return False
-    activation = layer.appended_activation
-    if activation is None:
-        return True
-    return not isinstance(activation, Layer) and activations.get(activation) is activations.linear
-
-
-def part_module(layer: Layer, shape: Any, order: str = KERAS, masked: bool = False) -> Any:
-    """A module for a layer or model inside another layer, the activation in it. It takes and gives Keras' order; or
-    channels first, if asked and if this is how it works. If ``masked``, it takes a mask too."""
-    if _is_one_module(layer, shape, order):
-        return (layer.masked_module if masked else layer.module)(shape)
-    return layer.inner_module(shape, masked)
-
-
-def part_specs(layer: Layer, shape: Any, at: str, order: str = KERAS) -> list[WeightSpec]:
-    """The weights of :func:`part_module`, which lies at a path of the module around it."""
-    if isinstance(layer, Model):
-        specs = [spec.below(layer.name) for spec in _model_specs(layer, f"{at}.{_torch_name(layer.name)}")]
-    else:
-        path = at if _is_one_module(layer, shape, order) else f"{at}.{_torch_name(layer.name)}"
-        specs = [spec.below(layer.name, path) for spec in layer.weight_specs(shape)]
-    return specs if layer.trainable else [spec._replace(trainable=False) for spec in specs]
-
-
-def _model_specs(model: Model, path: str) -> list[WeightSpec]:
-    specs = []
-    for layer in model.layers:
-        below = f"{path}.{_torch_name(layer.name)}"
-        inner = _model_specs(layer, below) if isinstance(layer, Model) else [
-            spec.below(torch=below) for spec in layer.weights]
-        inner = [spec.below(layer.name) for spec in inner]
-        specs += inner if layer.trainable else [spec._replace(trainable=False) for spec in inner]
-    return specs
-
-
-def _torch_name(name: str) -> str:
-    """The name of the submodule; without torch loaded nobody asks for it, and it is not loaded for this."""
-    lower = sys.modules.get("kerashape_torch.lowering.lower")
-    return lower.module_name(name) if lower is not None else name
-
-
-# ---- the wrappers ----------------------------------------------------------------------------------------------------
 
 
 class Wrapper(Holder, catalog=False):

@@ -17,8 +17,8 @@ from kerashape_torch import Input, Model, set_keras_weights
 from kerashape_torch.config import deserialize
 from kerashape_torch.layer import Layer
 from kerashape_torch.lowering import keras_weights
-from kerashape_torch.lowering.weights import from_place, tensor_at
 from kerashape_torch.structure import flatten
+from kerashape_torch.torch_modules.places import from_place, tensor_at
 
 
 def numbers(*shape: int, seed: int = 0) -> np.ndarray:

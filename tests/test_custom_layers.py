@@ -471,6 +471,6 @@ def test_what_does_not_fit_is_refused(call: Any, error: Any, words: str) -> None
 def test_the_layer_of_the_readme_runs() -> None:
     root = Path(__file__).resolve().parent.parent
     section = (root / "README.md").read_text().split("## A layer of your own")[1]
-    code = section.split("```python\n")[1].split("```")[0]
+    code = "\n".join(part.split("```")[0] for part in section.split("## ")[0].split("```python\n")[1:])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

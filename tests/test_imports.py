@@ -19,12 +19,13 @@ LAYERS = Path(kerashape_torch.layers.__file__).parent
 ROOMS = ["errors", "structure", "text", "shape", "dtype_policies", "config", "dtypes", "identifiers", "activations",
          "initializers", "regularizers", "constraints", "masks", "graph", "losses", "metrics", "optimizers",
          "compiling", "compilable", "meta_rule", "weights", "user_layers", "layer", "inputs", "lambda_source",
-         "functional_config", "models", "standalone", "torch_modules", "ops", "layers", "weight_paths", "shape_table",
-         "lowering", "training", "saving", "reports", "port", "utils", "testing", "cli"]
+         "functional_config", "models", "standalone", "parts", "composed", "torch_modules", "ops", "layers",
+         "weight_paths", "shape_table", "lowering", "training", "saving", "reports", "port", "utils", "testing", "cli"]
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
 # doors, inside a function.
-DOORS = {"layer": {"lowering", "reports", "torch_modules"}, "models": {"lowering", "reports", "saving"},
+DOORS = {"user_layers": {"composed"}, "composed": {"lowering", "torch_modules"},
+         "layer": {"composed", "lowering", "reports", "torch_modules"}, "models": {"lowering", "reports", "saving"},
          "shape_table": {"saving", "lowering"}, "optimizers": {"training"}, "losses": {"training"},
          "metrics": {"training"}, "saving": {"port"}}
 

@@ -15,8 +15,8 @@ from live import numbers
 import kerashape_torch as kt
 from kerashape_torch import optimizers
 from kerashape_torch.errors import ConfigError, KerashapeError
-from kerashape_torch.lowering.weights import to_place
 from kerashape_torch.optimizers import schedules
+from kerashape_torch.torch_modules.places import to_place
 from kerashape_torch.training.optimizers import variables_of
 
 SCHEDULES: list[tuple[str, dict[str, Any]]] = [

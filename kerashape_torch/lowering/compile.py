@@ -53,8 +53,12 @@ def inner_module(layer: Layer, shape: Any, masked: bool = False) -> fx.GraphModu
 
     What it holds lies below the layer's name, as ``conv2d.weight``.
     """
-    model = alone(layer, shape, masked)
-    return assemble(lower(model.graph, model.layers, "keras"), layer.name)
+    return part_of_model(alone(layer, shape, masked))
+
+
+def part_of_model(model: Model) -> fx.GraphModule:
+    """A model as a part of a layer's module, in Keras' order, without memory yet."""
+    return assemble(lower(model.graph, model.layers, "keras"), model.name)
 
 
 def _compile(model: Model, device: Any, dtype: Any, layout: str, weights: bool) -> fx.GraphModule:

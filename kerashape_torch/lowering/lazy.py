@@ -12,8 +12,9 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 
 from kerashape_torch.errors import KerashapeError, ShapeError, WeightsError
-from kerashape_torch.lowering.weights import initialize, keras_weights, materialize, tensor_at
+from kerashape_torch.lowering.weights import initialize, keras_weights, materialize
 from kerashape_torch.shape import Shape
+from kerashape_torch.torch_modules.places import tensor_at
 from kerashape_torch.torch_modules.strings import shapes_of_inputs
 
 # torch's stubs give these the arguments of a tensor.

@@ -26,7 +26,7 @@ from kerashape_torch.models import InputLayer, Model
 from kerashape_torch.shape import Shape
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.text import identifier
-from kerashape_torch.torch_modules import FixedMode, Fold, Function
+from kerashape_torch.torch_modules import FixedMode, Fold, Function, place, set_tensor
 from kerashape_torch.torch_modules.mixed import MixedPrecision
 from kerashape_torch.weights import WeightSpec
 
@@ -347,15 +347,9 @@ class _Lowering:
             first = self.root.get_submodule(made[0][0])
             path = f"{path}__{len(made)}"
             for name, parameter in first.named_parameters():
-                _set(module, name, parameter)
+                set_tensor(module, name, parameter)
         made.append((path, text))
-        parent = self.root
-        *above, last = path.split(".")
-        for name in above:
-            if name not in parent._modules:
-                parent.add_module(name, nn.Module())
-            parent = parent.get_submodule(name)
-        parent.add_module(last, module)
+        place(self.root, path, module)
         return path
 
     def _activate(self, layer: Layer, result: Any, order: str, specs: Any, prefix: str) -> Any:
@@ -503,11 +497,6 @@ def _keras_shapes(layer: Layer, working: Layer) -> Callable[[Any], Any]:
     if working is layer:
         return lambda shape: shape
     return lambda shape: map_shapes(lambda s: (s[0], *s[2:], s[1]) if len(s) > 2 else s, shape)
-
-
-def _set(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
-    *above, last = name.split(".")
-    setattr(module.get_submodule(".".join(above)), last, parameter)
 
 
 _RESERVED = frozenset(dir(nn.Module())) | frozenset(dir(fx.GraphModule)) | {"training"}

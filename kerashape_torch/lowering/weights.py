@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
 from kerashape_torch import constraints, initializers, regularizers
@@ -15,8 +14,9 @@ from kerashape_torch.errors import KerashapeError, WeightsError
 from kerashape_torch.layer import Layer
 from kerashape_torch.lowering.lower import Binding
 from kerashape_torch.shape import to_text
+from kerashape_torch.torch_modules.places import from_place, joined, keras_value, tensor_at, to_place
 from kerashape_torch.weight_paths import Layout
-from kerashape_torch.weights import Place, WeightSpec
+from kerashape_torch.weights import WeightSpec
 
 _M = TypeVar("_M", bound=nn.Module)
 
@@ -47,61 +47,6 @@ def keras_weights(module: nn.Module) -> KerasWeights:
 
 
 # ---- one weight ------------------------------------------------------------------------------------------------------
-
-
-def tensor_at(module: nn.Module, path: str) -> Tensor:
-    """The parameter or buffer at a path."""
-    above, _, last = path.rpartition(".")
-    found = getattr(module.get_submodule(above), last)
-    if not isinstance(found, Tensor):
-        raise KerashapeError(f"{path} is not a tensor of the module")
-    return found
-
-
-def _swap_gates(value: Tensor, gates: tuple[int, ...]) -> Tensor:
-    blocks = value.chunk(len(gates), dim=-1)
-    return torch.cat([blocks[gate] for gate in gates], dim=-1)
-
-
-def to_place(value: Tensor, place: Place, parts: int = 1) -> Tensor:
-    """A Keras weight, which lives in so many parts, as it lies in one place of the torch module."""
-    if place.entry is not None:
-        value = value.chunk(parts)[place.entry].flatten()
-    if place.gates:
-        value = _swap_gates(value, place.gates)
-    for pattern in place.pattern.split(";") if place.pattern else ():
-        value = rearrange(value, pattern, **_used(pattern, place.sizes))
-    return value
-
-
-def from_place(value: Tensor, place: Place) -> Tensor:
-    """What :func:`to_place` did, undone; gradients flow through."""
-    for pattern in reversed(place.pattern.split(";")) if place.pattern else ():
-        left, right = pattern.split("->")
-        value = rearrange(value, f"{right} -> {left}", **_used(pattern, place.sizes))
-    if place.gates:
-        inverse = tuple(place.gates.index(i) for i in range(len(place.gates)))
-        value = _swap_gates(value, inverse)
-    return value
-
-
-def _used(pattern: str, sizes: Mapping[str, int]) -> dict[str, int]:
-    names = set(pattern.replace("(", " ").replace(")", " ").split())
-    return {name: size for name, size in sizes.items() if name in names}
-
-
-def keras_value(module: nn.Module, spec: WeightSpec) -> Tensor:
-    """A weight's tensor in Keras' layout; a view where einops can give one."""
-    return joined(spec, {place.path: tensor_at(module, place.path) for place in spec.places})
-
-
-def joined(spec: WeightSpec, held: Mapping[str, Tensor]) -> Tensor:
-    parts = [from_place(held[place.path], place) for place in spec.places]
-    indexed = [place.entry for place in spec.places]
-    if all(index is not None for index in indexed):
-        parts = [part for _, part in sorted(zip(indexed, parts), key=lambda pair: pair[0] or 0)]
-        return torch.cat(parts).reshape(spec.shape)
-    return parts[0]
 
 
 def assign(module: nn.Module, spec: WeightSpec, value: Tensor) -> None:

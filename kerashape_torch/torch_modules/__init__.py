@@ -53,3 +53,19 @@ class FixedMode:
 
     def __call__(self, mode: bool = True) -> nn.Module:
         return type(self.module).train(self.module, self.training)
+
+
+def place(root: nn.Module, path: str, module: nn.Module) -> None:
+    """Puts a module at a path; the modules on the way are made where there are none."""
+    *above, last = path.split(".")
+    for name in above:
+        if name not in root._modules:
+            root.add_module(name, nn.Module())
+        root = root.get_submodule(name)
+    root.add_module(last, module)
+
+
+def set_tensor(module: nn.Module, path: str, tensor: Tensor) -> None:
+    """Makes a parameter or buffer at a path this very tensor."""
+    above, _, last = path.rpartition(".")
+    setattr(module.get_submodule(above), last, tensor)

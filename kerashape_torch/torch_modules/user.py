@@ -2,42 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from kerashape_torch.composed import INHERITED, Call, Trial, attributes, inner_specs, part_modules
+from kerashape_torch.errors import KerashapeError
+from kerashape_torch.structure import flatten, map_structure
+from kerashape_torch.torch_modules import place, set_tensor
+from kerashape_torch.torch_modules.places import empty, keras_value
 from kerashape_torch.torch_modules.recurrent import Options, Recurrent, States
-from kerashape_torch.user_layers import argument_names, empty, torch_function
+from kerashape_torch.user_layers import argument_names, torch_function
 from kerashape_torch.weights import WeightSpec
 
 
 class UserLayer(nn.Module):
-    """Runs the layer's function with the weights, and ``training``, as attributes of a copy of the layer.
+    """Runs the layer's function with the weights, the layers inside as modules, and ``training``, as attributes of a
+    copy of the layer.
 
     Args:
-        layer: what ``build`` left, so that other things that it computed are there too.
-        built: these things, which tell two shapes apart.
+        layer: as the user made it.
+        trial: what its function does with the shapes; the layer in it has what ``build`` computed.
     """
 
-    def __init__(self, layer: Any, specs: Sequence[WeightSpec], built: dict[str, Any]) -> None:
+    def __init__(self, layer: Any, trial: Trial) -> None:
         super().__init__()
-        self._layer = layer
-        self._built = built
+        self._layer = trial.layer
         function = torch_function(layer)
         assert function is not None
         self._function = function
         self._takes_training = "training" in argument_names(function, shaped=False)
-        for spec in specs:
+        for spec in trial.specs:
             tensor = empty(spec, "float32")
             name = spec.places[0].path
             if tensor.is_floating_point():
                 self.register_parameter(name, nn.Parameter(tensor, requires_grad=spec.trainable))
             else:
                 self.register_buffer(name, tensor)
+        parts = {inner: self._part(path, inner, calls) for path, (inner, calls) in trial.calls.items()}
+        self._parts = attributes(trial.layer, lambda inner: parts.get(inner, inner))
+        own = {*vars(layer), *self._parts, *(spec.places[0].path for spec in trial.specs)}
+        self._built = {name: value for name, value in sorted(vars(trial.layer).items()) if name not in own}
+
+    def _part(self, path: str, layer: Any, calls: list[Call]) -> Part:
+        modules = part_modules(layer, calls)
+        for number, module in enumerate(modules):
+            place(self, f"{path}__{number}" if number else path, module)
+            for name, tensor in (*modules[0].named_parameters(), *modules[0].named_buffers()) if number else ():
+                set_tensor(module, name, tensor)
+        return Part(layer, calls, modules, inner_specs(layer, calls))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        layer = self._layer.copy(training=self.training, **self._parameters, **self._buffers)
+        tensors = self._parts[INHERITED].weights() if INHERITED in self._parts else {}
+        tensors |= {**self._parameters, **self._buffers}
+        layer = self._layer.copy(training=self.training, **tensors, **self._parts)
         if self._takes_training:
             kwargs["training"] = self.training
         return self._function(layer, *args, **kwargs)
@@ -48,6 +67,54 @@ class UserLayer(nn.Module):
     def extra_repr(self) -> str:
         given = {**self._layer.given(), **self._built}
         return ", ".join(f"{name}={value!r}" for name, value in given.items() if name != "name")
+
+
+class Part:
+    """A layer inside, where the function around it runs: called on tensors as the layer is on symbolic ones."""
+
+    def __init__(self, layer: Any, calls: list[Call], modules: list[nn.Module], specs: list[WeightSpec]) -> None:
+        self._layer = layer
+        self._calls = calls
+        self._modules = modules
+        self._specs = {spec.name: spec for spec in specs}
+
+    def weights(self) -> dict[str, Tensor]:
+        """Its weights in Keras' layout, by name."""
+        return {name: keras_value(self._modules[0], spec) for name, spec in self._specs.items()}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        given = Call.of(args, kwargs, lambda x: x)
+        for call, module in zip(self._calls, self._modules):
+            if call.fits(given):
+                tensors = [_as(spec, x) for spec, x in zip(flatten(tuple(call)), flatten(tuple(given)))
+                           if isinstance(x, Tensor)]
+                return _in_mode(module, kwargs.get("training"), tensors)
+        raise KerashapeError(f"{self._layer.describe()} is called in another way than on shapes alone, where the layer "
+                             "around it was tried in inference and in training: with "
+                             f"{map_structure(lambda x: tuple(x.shape) if isinstance(x, Tensor) else x, tuple(given))}")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name in self._specs:
+            return keras_value(self._modules[0], self._specs[name])
+        return getattr(self._layer, name)
+
+
+def _in_mode(module: nn.Module, training: bool | None, tensors: list[Tensor]) -> Any:
+    """Runs a module, in the mode that the call says if it is another than the module's."""
+    mode = module.training
+    if training is None or training == mode:
+        return module(*tensors)
+    try:
+        return module.train(training)(*tensors)
+    finally:
+        module.train(mode)
+
+
+def _as(spec: Any, x: Tensor) -> Tensor:
+    wanted = getattr(torch, spec.dtype)
+    return x.to(wanted) if wanted.is_floating_point and not x.is_floating_point() else x
 
 
 class UserCell(Recurrent):

@@ -9,15 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from kerashape_torch.errors import KerashapeError
-from kerashape_torch.lowering.weights import (
-    constraint_hook,
-    joined,
-    keras_weights,
-    tensor_at,
-    to_place,
-)
+from kerashape_torch.lowering.weights import constraint_hook, keras_weights
 from kerashape_torch.optimizers import LossScaleOptimizer, Optimizer
 from kerashape_torch.optimizers.base import Now
+from kerashape_torch.torch_modules.places import joined, tensor_at, to_place
 from kerashape_torch.training.tensors import Tensors
 from kerashape_torch.weights import WeightSpec
 

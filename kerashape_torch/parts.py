@@ -1,0 +1,61 @@
+"""A layer or a model as a part of another layer's module."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from kerashape_torch import activations
+from kerashape_torch.layer import ANY, KERAS, Layer
+from kerashape_torch.models import Model
+from kerashape_torch.weights import WeightSpec
+
+
+def is_one_module(layer: Layer, shape: Any, order: str = KERAS) -> bool:
+    """Whether the layer's own module says all of it, in this order of axes."""
+    if isinstance(layer, Model) or layer.layout(shape) not in (order, ANY):
+        return False
+    activation = layer.appended_activation
+    if activation is None:
+        return True
+    return not isinstance(activation, Layer) and activations.get(activation) is activations.linear
+
+
+def part_module(layer: Layer, shape: Any, order: str = KERAS, masked: bool = False) -> Any:
+    """A module for a layer or model inside another layer, the activation in it. It takes and gives Keras' order; or
+    channels first, if asked and if this is how it works. If ``masked``, it takes a mask too."""
+    if is_one_module(layer, shape, order):
+        return (layer.masked_module if masked else layer.module)(shape)
+    return layer.inner_module(shape, masked)
+
+
+def part_specs(layer: Layer, shape: Any, at: str, order: str = KERAS) -> list[WeightSpec]:
+    """The weights of :func:`part_module`, which lies at a path of the module around it."""
+    return specs_at(layer, (shape,), at if is_one_module(layer, shape, order) else f"{at}.{torch_name(layer.name)}")
+
+
+def specs_at(layer: Layer, shapes: Sequence[Any], at: str) -> list[WeightSpec]:
+    """The weights of a layer or model whose own module lies at a path of the module around it."""
+    if isinstance(layer, Model):
+        specs = [spec.below(layer.name) for spec in _model_specs(layer, at)]
+    else:
+        specs = [spec.below(layer.name, at) for spec in layer.weight_specs(*shapes)]
+    return specs if layer.trainable else [spec._replace(trainable=False) for spec in specs]
+
+
+def _model_specs(model: Model, path: str) -> list[WeightSpec]:
+    specs = []
+    for layer in model.layers:
+        below = f"{path}.{torch_name(layer.name)}"
+        inner = _model_specs(layer, below) if isinstance(layer, Model) else [
+            spec.below(torch=below) for spec in layer.weights]
+        inner = [spec.below(layer.name) for spec in inner]
+        specs += inner if layer.trainable else [spec._replace(trainable=False) for spec in inner]
+    return specs
+
+
+def torch_name(name: str) -> str:
+    """The name of the submodule; without torch loaded nobody asks for it, and it is not loaded for this."""
+    lower = sys.modules.get("kerashape_torch.lowering.lower")
+    return lower.module_name(name) if lower is not None else name
