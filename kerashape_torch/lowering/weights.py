@@ -55,7 +55,8 @@ def assign(module: nn.Module, spec: WeightSpec, value: Tensor) -> None:
         for place in spec.places:
             target = tensor_at(module, place.path)
             value = value.to(target.device)  # first: axes are permuted faster there
-            target.copy_(to_place(value, place, len(spec.places)).to(target.dtype).reshape(target.shape))
+            placed = to_place(value, place, len(spec.places)).to(target.dtype).reshape(target.shape)
+            target.squeeze().copy_(placed.squeeze())  # torch is faster at two axes
 
 
 def fill(module: nn.Module, spec: WeightSpec, saved: Any) -> None:
@@ -65,8 +66,10 @@ def fill(module: nn.Module, spec: WeightSpec, saved: Any) -> None:
         view = from_place(target, spec.places[0])
         if view.untyped_storage().data_ptr() == target.untyped_storage().data_ptr() and view.shape == spec.shape:
             for index, block in saved.blocks():
-                part, value = view[index], torch.as_tensor(block).to(view.device)
-                part.squeeze().copy_(value.squeeze())  # of two axes, torch has a faster transpose
+                if index is ...:
+                    assign(module, spec, torch.as_tensor(block))  # torch is faster at permuting what it reads
+                else:
+                    view[index].copy_(torch.as_tensor(block).to(view.device))
             return
     assign(module, spec, torch.as_tensor(np.asarray(saved)))
 

@@ -23,8 +23,8 @@ _FILTERS = {1, 2, 3, 32000}
 _GROWTH_LIMIT, _GROWTH_FLOOR = 200, 256 << 20
 """All arrays together may be at most 200 times as large as the file, once they have more than 256 MiB."""
 _DEPTH_LIMIT = 32
-_BLOCK = 4 << 20
-"""A large array is read in pieces of about 4 MiB."""
+_WHOLE, _BLOCK = 16 << 20, 4 << 20
+"""An array of more than 16 MiB is read in pieces of about 4 MiB. Others come whole: torch transposes those faster."""
 
 
 class _Guarded(io.RawIOBase):
@@ -215,6 +215,21 @@ class H5File:
         dataset = self.child(group, name)
         return H5Array(self, dataset) if isinstance(dataset, h5py.h5d.DatasetID) else None
 
+    def offset_of(self, dataset: Any) -> int | None:
+        """Where in the file an array lies in one piece, as it is in memory but for the order of bytes; or None."""
+        plist = dataset.get_create_plist()
+        if plist.get_nfilters():
+            return None
+        offset = dataset.get_offset()  # None where it lies in chunks, or has not been written
+        return offset if offset and offset + count(dataset.shape) * dataset.dtype.itemsize <= len(self._file) else None
+
+    def read_into(self, array: np.ndarray[Any, Any], offset: int) -> None:
+        """Reads what lies at an offset, without HDF5."""
+        with self.refusing_damage():
+            self._file.seek(offset)
+            if self._file.readinto(array.reshape(-1).view("u1")) != array.nbytes:
+                raise OSError("it ends too early")
+
     def check_storage(self, dataset: Any, is_bfloat16: bool) -> None:
         """Refuses an array that is no plain array of numbers in this file, or that is a bomb."""
         import h5py
@@ -236,40 +251,44 @@ class H5File:
 
 
 class H5Array(Stored):
-    """An array in an HDF5 file, which it keeps open."""
+    """An array in an HDF5 file. It holds a path and no handle of HDF5, of which each would take some 20 KiB."""
 
     def __init__(self, file: H5File, dataset: Any) -> None:
         import h5py
 
-        self._file, self._dataset = file, dataset
+        self._file, self.where = file, file.path_of(dataset)
         if dataset.shape is None:
             raise WeightsError(f"{file.name} has nothing in {self.where}")
-        self.shape, self._dtype = tuple(dataset.shape), dataset.dtype.newbyteorder("=")
+        self.shape, self._stored_dtype = tuple(dataset.shape), dataset.dtype
+        self._dtype = self._stored_dtype.newbyteorder("=")
         self.dtype = str(self._dtype)
         # bfloat16, which NumPy lacks, is kept as two bytes of no kind
         self._is_bfloat16 = self._dtype.itemsize == 2 and dataset.get_type().get_class() == h5py.h5t.OPAQUE
         self._checked = False
-
-    @property
-    def where(self) -> str:  # type: ignore[override]
-        return self._file.path_of(self._dataset)
+        self._offset: int | None = None
 
     def check(self) -> None:
         if not self._checked:
-            self._file.check_storage(self._dataset, self._is_bfloat16)
+            dataset = self._dataset()
+            self._file.check_storage(dataset, self._is_bfloat16)
+            if self._stored_dtype == self._dtype:
+                self._offset = self._file.offset_of(dataset)
             self._checked = True
+
+    def _dataset(self) -> Any:
+        with self._file.refusing_damage():
+            return self._file.at(self.where)
 
     def read(self) -> np.ndarray[Any, Any]:
         return self._rows(0, self.shape[0]) if self.shape else self._rows(0, 1)
 
     def blocks(self) -> Iterator[tuple[Any, np.ndarray[Any, Any]]]:
-        import h5py
-
-        is_plain = self._dataset.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS
-        rows = max(1, _BLOCK // max(1, count(self.shape[1:]) * self._dtype.itemsize))
-        if not is_plain or not self.shape or rows >= self.shape[0]:
+        self.check()
+        row = count(self.shape[1:]) * self._dtype.itemsize
+        if self._offset is None or not self.shape or row * self.shape[0] <= _WHOLE:
             yield ..., self.read()
             return
+        rows = max(1, _BLOCK // max(1, row))
         for start in range(0, self.shape[0], rows):
             yield slice(start, start + rows), self._rows(start, min(start + rows, self.shape[0]))
 
@@ -279,13 +298,10 @@ class H5Array(Stored):
 
         self.check()
         self._file.check()
-        shape = (stop - start, *self.shape[1:]) if self.shape else ()
-        with self._file.refusing_damage():
-            array = np.empty(shape, self._dtype)
-            if shape == self.shape:
-                self._dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
-            else:
-                space = self._dataset.get_space()
-                space.select_hyperslab((start, *(0 for _ in shape[1:])), shape)
-                self._dataset.read(h5py.h5s.create_simple(shape), space, array)
+        array = np.empty((stop - start, *self.shape[1:]) if self.shape else (), self._dtype)
+        if self._offset is not None:
+            self._file.read_into(array, self._offset + start * count(self.shape[1:]) * self._dtype.itemsize)
+        else:
+            with self._file.refusing_damage():
+                self._dataset().read(h5py.h5s.ALL, h5py.h5s.ALL, array)
         return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32) if self._is_bfloat16 else array
