@@ -321,11 +321,10 @@ class _Line:
         if closing is None:
             raise self.error("a shape")
         kind = self.take()
-        rule = {"(": _Line._size, "[": lambda line: line.shape(depth + 1),
-                "{": lambda line: line._entry(depth + 1)}[kind]
         items: list[Any] = []
         while self.next != closing:
-            items.append(rule(self))
+            items.append(self._size() if kind == "(" else self.shape(depth + 1) if kind == "["
+                         else self._entry(depth + 1))
             if not self.took(","):
                 break
         self.expect(closing)

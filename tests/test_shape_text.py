@@ -11,6 +11,7 @@ import harness
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_legacy_files import FUNCTIONS
 from test_shape_table import branched, small
 from torch import nn
 
@@ -22,8 +23,7 @@ from kerashape_torch.shape_table import Connection, Row, ShapeTable, Total, Weig
 from kerashape_torch.shape_text import quoted, read, read_shape, write
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-NO_MODELS = {"models.json.gz", "tf_keras.json.gz", "old_weights.json",  # what is known of models
-             "k2_lambda.json"}  # asks for functions that it does not hold
+NO_MODELS = {"models.json.gz", "tf_keras.json.gz", "old_weights.json"}  # what is known of models
 FILES = [*sorted((harness.DATA / "functional").glob("*.keras")), *sorted(EXAMPLES.glob("*.keras")),
          *(path for folder in ("legacy", "applications") for path in sorted((harness.DATA / folder).glob("*.json*"))
            if ".shapes." not in path.name and path.name not in NO_MODELS)]
@@ -42,7 +42,7 @@ def holds(table: ShapeTable) -> None:
 def table_of(path: Path) -> ShapeTable:
     if path.suffix == ".gz":
         return shape_table(load_model(json.loads(gzip.decompress(path.read_bytes()))))
-    functions = harness.MODEL_LAMBDAS.get(path.stem)  # which a file only names
+    functions = {**harness.MODEL_LAMBDAS, **FUNCTIONS}.get(path.stem)  # which a file only names
     return shape_table(load_model(path, functions) if functions else path)
 
 

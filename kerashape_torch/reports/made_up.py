@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,9 +18,11 @@ from kerashape_torch.structure import flatten, flatten_shapes
 
 _FREE_SIZES = {4: 64}
 """What a free axis is given, by the rank of the tensor: images are 64 wide, other free axes 16 long."""
+_AT_A_TIME = 1 << 20
+"""So many numbers are drawn before they are put in their place, so that memory holds an input once."""
 
 
-def uniform(key: str, shape: Sequence[int]) -> np.ndarray[Any, Any]:
+def uniform(key: str, shape: Sequence[int], dtype: str = "float64") -> np.ndarray[Any, Any]:
     """Numbers from 0 to 1 that follow from a text alone: the upper 53 bits of PCG64's raw numbers, a stream that NumPy
     keeps as it is for good, seeded with the CRC32 of the text.
 
@@ -27,9 +30,12 @@ def uniform(key: str, shape: Sequence[int]) -> np.ndarray[Any, Any]:
     array([[0.538, 0.801],
            [0.345, 0.912]])
     """
-    bits = np.random.PCG64(zlib.crc32(key.encode())).random_raw(int(np.prod(shape)))
-    found: np.ndarray[Any, Any] = ((bits >> np.uint64(11)) * 2.0**-53).reshape(shape)
-    return found
+    stream = np.random.PCG64(zlib.crc32(key.encode()))
+    found = np.empty(math.prod(shape), dtype)
+    for start in range(0, found.size, _AT_A_TIME):
+        part = found[start:start + _AT_A_TIME]
+        part[...] = (stream.random_raw(part.size) >> np.uint64(11)) * 2.0**-53
+    return found.reshape(shape)
 
 
 def made_up_inputs(model: Model, batch: int, dtype: torch.dtype | None = None, shape: Any = None) -> list[Any]:
@@ -63,10 +69,10 @@ def _made_up(x: SymbolicTensor, sizes: list[int], rows: int | None, dtype: torch
 def drawn(key: str, sizes: list[int], own: torch.dtype, rows: int | None = None,
           dtype: torch.dtype | None = None) -> torch.Tensor:
     """A tensor of a dtype, or of another one if it is of floats: numbers from 0 to 1, or integers below ``rows``."""
-    numbers = uniform(key, sizes)
     if rows is not None or not own.is_floating_point:
-        return torch.from_numpy(np.floor(numbers * (rows or 2)).astype("int64")).to(own)
-    return torch.from_numpy(numbers).to(dtype or own)
+        return torch.from_numpy(np.floor(uniform(key, sizes) * (rows or 2)).astype("int64")).to(own)
+    kind = dtype or own
+    return torch.from_numpy(uniform(key, sizes, "float64" if kind == torch.float64 else "float32")).to(kind)
 
 
 def _rows(graph: Graph, tensor: SymbolicTensor) -> int | None:

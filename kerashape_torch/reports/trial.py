@@ -90,7 +90,7 @@ def trial(model: Model, batch: int = 32, device: Any = "auto", dtype: Any = None
             torch.cuda.reset_peak_memory_stats(place)
         with torch.inference_mode():
             results, times = _timed(lambda: module(*tensors), repeat, place)
-    except (RuntimeError, AssertionError) as error:  # no memory, no such device, or a dtype that an operation lacks
+    except (RuntimeError, AssertionError, MemoryError) as error:  # or no such device, or a dtype that an op lacks
         reason = str(error).strip().partition("\n")[0]
         raise KerashapeError(f"torch cannot run {model.name} on {place} with batch={batch}: {reason}") from error
     seconds = statistics.median(times)

@@ -152,7 +152,7 @@ class _Known:
     def _same_kind(self, is_same: bool, value: Any, wanted: Any, where: str) -> None:
         __tracebackhide__ = True
         if not is_same:
-            what = f"keys {', '.join(map(str, wanted))}" if isinstance(wanted, dict) else f"{len(wanted)} tensors"
+            what = f"keys {', '.join(map(str, wanted))}" if isinstance(wanted, dict) else f"a list of {len(wanted)}"
             keys = f" with {', '.join(map(str, value))}" if isinstance(value, Mapping) else ""
             size = f" of {len(value)}" if isinstance(value, (list, tuple)) else ""
             raise ShapeAssertionError(f"{self._at(where)}expected {what}, got {type(value).__name__}{size}{keys}")
@@ -203,7 +203,7 @@ class _Known:
                 names = " and ".join(f"{x.name} is {self.sizes[x.name]}" for x in axis.of if x.name in self.sizes)
                 self._differ(where, text, place, f"{axis.text} is {'a multiple of ' if left else ''}{total}"
                              f"{f', where {names}' if names else ''}", size)
-            elif left:
+            elif left and total:
                 self._hold_axis(left[0], size // total, place, where, text)
         self.products = []
         return self.sizes

@@ -22,7 +22,7 @@ from torch.func import functional_call
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.layer import Layer
 from kerashape_torch.lowering.module_table import shape_of
-from kerashape_torch.lowering.weights import KerasWeights, assign
+from kerashape_torch.lowering.weights import assign, keras_weights
 from kerashape_torch.models import Model
 from kerashape_torch.reports.made_up import drawn, made_up_inputs, real_sizes, uniform
 from kerashape_torch.shape import standardize, to_text
@@ -183,8 +183,7 @@ def _dtypes(model: Model) -> Iterator[str]:
 
 
 def _seed(module: nn.Module) -> str:
-    known = module.meta["keras"]
-    assert isinstance(known, KerasWeights)
+    known = keras_weights(module)
     fresh = [spec for spec in known.specs if id(spec) not in known.restored]
     for spec in fresh:
         assign(module, spec, torch.from_numpy(_seeded(spec)))
@@ -196,7 +195,7 @@ def _seeded(spec: WeightSpec) -> np.ndarray[Any, Any]:
     from 0.5 to 1.5, offsets around 0."""
     if spec.dtype is not None and "int" in spec.dtype:
         return np.zeros(spec.shape, "int64")
-    numbers = uniform(f"{spec.full_path} {spec.shape}", spec.shape)
+    numbers = uniform(f"{spec.full_path} {spec.shape}", spec.shape, "float32")
     if "variance" in spec.name or spec.name in ("gamma", "scale"):
         return numbers + 0.5
     inputs = int(np.prod(spec.shape[:2] if "depthwise" in spec.name else spec.shape[:-1]))
@@ -227,7 +226,7 @@ def _of_module(module: nn.Module, input_shape: Any) -> Fingerprint:
 
 def _dtypes_of_inputs(module: nn.Module, input_shape: Any, own: torch.dtype) -> Iterator[list[tuple[Any, torch.dtype]]]:
     """What is to be tried: the inputs' own dtypes, where a compiled module knows them; else floats, then integers."""
-    nodes = module.graph.nodes if isinstance(module, fx.GraphModule) else []
+    nodes = list(module.graph.nodes) if isinstance(module, fx.GraphModule) else []
     places = [node for node in nodes if node.op == "placeholder"]
     if input_shape is not None:
         given = (input_shape,) if isinstance(input_shape, int) else input_shape
@@ -237,8 +236,9 @@ def _dtypes_of_inputs(module: nn.Module, input_shape: Any, own: torch.dtype) -> 
     if not shapes or None in shapes:
         raise KerashapeError(f"{type(module).__name__} knows no shapes by itself: give input_shape")
     known = [getattr(torch, node.meta.get("keras_dtype", ""), None) for node in places]
-    if len(known) == len(shapes) and all(known):
-        yield list(zip(shapes, [own if kind.is_floating_point else kind for kind in known]))
+    kinds = [own if kind.is_floating_point else kind for kind in known if isinstance(kind, torch.dtype)]
+    if len(kinds) == len(shapes):
+        yield list(zip(shapes, kinds))
         return
     yield [(shape, own) for shape in shapes]
     yield [(shape, torch.int64) for shape in shapes]
