@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -139,23 +140,28 @@ def _all(pattern: re.Pattern[str], line: str) -> Iterator[tuple[str, ...]]:
 # ---- running ---------------------------------------------------------------------------------------------------------
 
 
-def fingerprint(model: Any, input_shape: Any = None) -> Fingerprint:
+def fingerprint(model: Any, input_shape: Any = None, input_dtype: Any = None) -> Fingerprint:
     """The fingerprint of what a model gives for made-up inputs.
 
     Args:
         model: a model or a layer of ours, a file or config that ``load_model`` reads, or a torch module.
         input_shape: for what has none, or to say the sizes of free axes, which are otherwise 2 for the batch, 64 for
             images and 16 elsewhere.
+        input_dtype: of the inputs of a torch module, one for all or a list. Without it the dtype of the weights is
+            tried, then integers.
 
     Raises:
         KerashapeError: the model cannot be run.
     """
     if isinstance(model, nn.Module):
-        return _of_module(model, input_shape)
-    if not isinstance(model, Layer):
+        return _of_module(model, input_shape, input_dtype)
+    if isinstance(model, (str, PathLike, Mapping)):
         from kerashape_torch.saving import load_model
 
-        model = load_model(model)
+        model = load_model(model, compile=False)
+    if not isinstance(model, Layer):
+        raise KerashapeError(f"a {type(model).__name__} cannot be run: numbers can be held of a model or layer of "
+                             "kerashape_torch, a file or config, and a torch module. A model of Keras can be saved")
     return _of_model(model, input_shape)
 
 
@@ -203,13 +209,13 @@ def _seeded(spec: WeightSpec) -> np.ndarray[Any, Any]:
     return (numbers * 2 - 1) * spread
 
 
-def _of_module(module: nn.Module, input_shape: Any) -> Fingerprint:
+def _of_module(module: nn.Module, input_shape: Any, input_dtype: Any) -> Fingerprint:
     state = [*module.parameters(), *module.buffers()]
     device = next((x.device for x in state), torch.device("cpu"))
     own = next((x.dtype for x in state if x.is_floating_point()), torch.float32)
     rows = min((part.num_embeddings for part in module.modules() if isinstance(part, nn.Embedding)), default=None)
     problem: Exception | None = None
-    for kinds in _dtypes_of_inputs(module, input_shape, own):
+    for kinds in _readings(module, input_shape, input_dtype, own):
         inputs = [drawn(f"input {i}", real_sizes(shape, _BATCH), kind, None if kind.is_floating_point else rows)
                   for i, (shape, kind) in enumerate(kinds)]
         try:
@@ -224,8 +230,10 @@ def _of_module(module: nn.Module, input_shape: Any) -> Fingerprint:
     raise KerashapeError(f"{type(module).__name__} fails on made-up inputs: {problem}") from problem
 
 
-def _dtypes_of_inputs(module: nn.Module, input_shape: Any, own: torch.dtype) -> Iterator[list[tuple[Any, torch.dtype]]]:
-    """What is to be tried: the inputs' own dtypes, where a compiled module knows them; else floats, then integers."""
+def _readings(module: nn.Module, input_shape: Any, input_dtype: Any,
+              own: torch.dtype) -> Iterator[list[tuple[Any, torch.dtype]]]:
+    """What is to be tried: the dtypes that are given, or the inputs' own ones, where a compiled module knows them; else
+    floats, then integers."""
     nodes = list(module.graph.nodes) if isinstance(module, fx.GraphModule) else []
     places = [node for node in nodes if node.op == "placeholder"]
     if input_shape is not None:
@@ -235,8 +243,10 @@ def _dtypes_of_inputs(module: nn.Module, input_shape: Any, own: torch.dtype) -> 
         shapes = [shape_of(node) for node in places]
     if not shapes or None in shapes:
         raise KerashapeError(f"{type(module).__name__} knows no shapes by itself: give input_shape")
-    known = [getattr(torch, node.meta.get("keras_dtype", ""), None) for node in places]
-    kinds = [own if kind.is_floating_point else kind for kind in known if isinstance(kind, torch.dtype)]
+    said = flatten(input_dtype) if input_dtype is not None else [node.meta.get("keras_dtype") for node in places]
+    known = [getattr(torch, str(each).removeprefix("torch."), None) for each in said]
+    kinds = [own if kind.is_floating_point and input_dtype is None else kind
+             for kind in (known * len(shapes) if len(known) == 1 else known) if isinstance(kind, torch.dtype)]
     if len(kinds) == len(shapes):
         yield list(zip(shapes, kinds))
         return

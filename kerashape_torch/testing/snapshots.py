@@ -6,11 +6,12 @@ A file has a section for each check of its test, so that a review sees one file 
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shlex
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,14 +127,16 @@ class ShapeSnapshot:
         self.fresh: dict[str, str] = {}
         self._count = 0
 
-    def check(self, model: Any, input_shape: Any = None, *, name: str | None = None, values: bool = False) -> None:
+    def check(self, model: Any, input_shape: Any = None, *, name: str | None = None, values: bool = False,
+              **options: Any) -> None:
         """Holds a model's shapes, weights and parameters against the snapshot.
 
         Args:
-            model: whatever ``kerashape_torch.shape_table`` takes: a model, a layer, a file, a torch module, a table.
+            model: whatever ``kerashape_torch.shape_table`` takes: a model, a layer, a file, a torch module; or a table.
             input_shape: for what knows none by itself.
             name: of this snapshot, where a test has several; else they are numbered.
             values: holds a few numbers of the outputs too: see :mod:`kerashape_torch.testing.fingerprint`.
+            options: of ``ShapeTable.diff``, such as ``layout`` and ``names``; others are those of ``shape_table``.
 
         Raises:
             AssertionError: something has moved, or there is no snapshot yet.
@@ -143,64 +146,46 @@ class ShapeSnapshot:
         title = quoted(str(self._count) if name is None else name)
         if title in self.used:
             raise KerashapeError(f"{self.file.test} has two snapshots of the name {title}")
-        self._check_table(title, model, input_shape)
+        of_diff = {key: options.pop(key) for key in inspect.signature(ShapeTable.diff).parameters if key in options}
+        table = model if isinstance(model, ShapeTable) else shape_table(model, input_shape, **options)
+
+        def shapes_moved(*kept: Any) -> str:
+            found = read(*kept).diff(table, **of_diff)
+            return str(found) if found else ""
+
+        self._hold(title, "shapes", write(table), shapes_moved)
         if values:
-            self._check_values(title + _VALUES, model, input_shape)
+            from kerashape_torch.testing import fingerprint
+
+            now = fingerprint.fingerprint(model, input_shape, **options)
+            self._hold(title + _VALUES, "numbers", str(now), lambda *kept: fingerprint.read(*kept).moved_to(now))
 
     assert_match = check
 
-    def _check_table(self, title: str, model: Any, input_shape: Any) -> None:
-        __tracebackhide__ = True
-        table = model if isinstance(model, ShapeTable) else shape_table(model, input_shape)
-        kept = self._kept(title, write(table))
-        if kept is not None:
-            moved = read(kept.text, self.file.path.name, kept.line).diff(table)
-            if moved:
-                self._fail(title, "shapes", str(moved))
-
-    def _check_values(self, title: str, model: Any, input_shape: Any) -> None:
-        __tracebackhide__ = True
-        from kerashape_torch.testing import fingerprint
-
-        now = fingerprint.fingerprint(model, input_shape)
-        if self.update:  # numbers that moved no further than they may stay as they are
-            try:
-                before = self.file.sections()[title]
-                if not fingerprint.read(before.text).moved_to(now):
-                    self._kept(title, before.text)
-                    return
-            except (KeyError, ConfigError):
-                pass
-        kept = self._kept(title, str(now))
-        if kept is not None:
-            moved = fingerprint.read(kept.text, self.file.path.name, kept.line).moved_to(now)
-            if moved:
-                self._fail(title, "numbers", moved)
-
-    def _kept(self, title: str, text: str) -> Section | None:
-        """What the file has; None if it is not asked."""
+    def _hold(self, title: str, what: str, now: str, moved: Callable[..., str]) -> None:
+        """Compares a text with what is kept under a title; ``moved`` says what has moved since a text and its place."""
         __tracebackhide__ = True
         self.used.append(title)
         if self.update:
-            self.fresh[title] = text
-            return None
-        sections = self.file.sections()
-        if title not in sections:
-            raise AssertionError(f"there is no snapshot {title} of {self.file.test} yet. To write it to "
-                                 f"{_beside_test(self.file.path)}:\n    {self._command()}")
-        return sections[title]
+            self.fresh[title] = self._unmoved(title, moved) or now
+            return
+        kept = self.file.sections().get(title)
+        where = "/".join(self.file.path.parts[-3:])
+        command = f"pytest --shapes-update {shlex.quote(self.node_id)}".rstrip()
+        if kept is None:
+            raise AssertionError(f"there is no snapshot {title} of {self.file.test} yet. To write it to {where}:\n"
+                                 f"    {command}")
+        if found := moved(kept.text, self.file.path.name, kept.line):
+            raise AssertionError(f"{what} moved: snapshot {title} of {where}\n{found}\n"
+                                 f"If this is meant:\n    {command}")
 
-    def _fail(self, title: str, what: str, moved: str) -> None:
-        __tracebackhide__ = True
-        raise AssertionError(f"{what} moved: snapshot {title} of {_beside_test(self.file.path)}\n{moved}\n"
-                             f"If this is meant:\n    {self._command()}")
-
-    def _command(self) -> str:
-        return f"pytest --shapes-update {shlex.quote(self.node_id)}".rstrip()
-
-
-def _beside_test(path: Path) -> str:
-    return "/".join(path.parts[-3:])
+    def _unmoved(self, title: str, moved: Callable[..., str]) -> str:
+        """What is kept, if it has moved no further than it may: numbers differ a little from machine to machine."""
+        try:
+            kept = self.file.sections()[title].text
+            return "" if moved(kept) else kept
+        except (KeyError, ConfigError):
+            return ""
 
 
 # ---- after all tests -------------------------------------------------------------------------------------------------
