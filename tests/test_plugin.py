@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import pytest_kerashape
-from kerashape_torch.testing import fingerprint, snapshots
-
-assert fingerprint and snapshots  # imported here, with torch: pytester forgets what is imported while it runs
 
 pytest_plugins = ["pytester"]
 
@@ -45,11 +43,38 @@ head                    Dense               (None, 144) -> (None, 2)            
 Run = Callable[..., pytest.RunResult]
 
 
+class Imported:
+    """What pytest imports while it runs here. pytester would forget it, and torch cannot be imported twice."""
+
+    def __init__(self) -> None:
+        self.modules: dict[str, ModuleType] = {}
+
+    def pytest_unconfigure(self) -> None:
+        self.modules |= {name: module for name, module in sys.modules.items() if not name.startswith("test_")}
+
+    def give_back(self) -> None:
+        for name, module in self.modules.items():
+            sys.modules.setdefault(name, module)
+
+
+@pytest.fixture(autouse=True)
+def imported() -> Iterator[Imported]:
+    found = Imported()
+    yield found
+    found.give_back()  # again: pytester, which came after this and is gone by now, forgets it all once more
+
+
 @pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(imported: Imported, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """pytest in the small project, with warnings as errors, as on nobody's CI."""
     monkeypatch.delenv("CI", raising=False)
-    return lambda *options: pytester.runpytest_inprocess("-Werror", "--strict-markers", *options)
+
+    def run_here(*options: str) -> pytest.RunResult:
+        result = pytester.runpytest_inprocess("-Werror", "--strict-markers", *options, plugins=[imported])
+        imported.give_back()
+        return result
+
+    return run_here
 
 
 def kept(pytester: pytest.Pytester) -> list[str]:
