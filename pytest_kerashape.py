@@ -69,25 +69,24 @@ class _Shapes:
         self.update = update
         # A selection by node id, and the last failures alone, leave tests uncollected; -k and -m do not.
         self.all_known = not config.getoption("lf", False) and not any("::" in arg for arg in config.args)
-        self.collected: dict[str, list[str]] = {}
+        self.collected: dict[str, tuple[str, list[str]]] = {}  # the folder and the tests of a module, by its node id
         self.passed: list[tuple[str, str]] = []
         self.used: list[tuple[str, str, list[str]]] = []
         self.fresh: list[tuple[str, str, dict[str, str]]] = []
         self.of_workers: list[str] = []
         self.settled: Settled | None = None
 
-    def pytest_pycollect_makemodule(self, module_path: Path) -> None:
-        folder = _folder(module_path)
-        if folder.parent.is_dir():
-            self.collected[str(folder)] = []
+    def pytest_collectstart(self, collector: pytest.Collector) -> None:
+        if isinstance(collector, pytest.Module) and (folder := _folder(collector.path)).parent.is_dir():
+            self.collected[collector.nodeid] = (str(folder), [])
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
-        folder, test = _place(item)
-        if folder in self.collected:
-            self.collected[folder].append(test)
+        if (module := item.nodeid.partition("::")[0]) in self.collected:
+            self.collected[module][1].append(_place(item)[1])
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        self.all_known &= not report.failed
+        if not report.passed:  # a module that is skipped, or that cannot be imported
+            self.collected.pop(report.nodeid.partition("::")[0], None)
 
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         if call.when == "call" and call.excinfo is None:
@@ -99,7 +98,7 @@ class _Shapes:
         self.of_workers += [found] if found else []  # one that crashed has none; another one has run its tests
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        collected = {folder: tests if self.all_known else None for folder, tests in self.collected.items()}
+        collected = {folder: tests if self.all_known else None for folder, tests in self.collected.values()}
         used = {(folder, test) for folder, test, _ in self.used}
         passed = [(folder, test) for folder, test in self.passed if folder in collected or (folder, test) in used]
         seen = [collected, passed, self.used, self.fresh]

@@ -251,15 +251,17 @@ def test_what_no_test_uses_is_reported_and_removed(pytester: pytest.Pytester, ru
     assert said(run()) == []
 
 
-@pytest.mark.parametrize("options", ["-k net", "test_one.py::test_net", "--deselect test_one.py::test_other",
-                                     "-m usefixtures", "--lf", "--collect-only", "-x"])
+@pytest.mark.parametrize("options", ["-k net", "test_one.py::test_net", "test_one.py",
+                                     "--deselect test_one.py::test_other", "-m usefixtures", "--lf",
+                                     "--collect-only", "-x"])
 def test_a_selection_makes_nothing_stale(pytester: pytest.Pytester, run: Run, options: str) -> None:
     pytester.makepyfile(test_one=TWO.replace("def test_net", "@pytest.mark.usefixtures('tmp_path')\ndef test_net"))
+    pytester.makepyfile(test_three=ONE)
     run("--shapes-update")
     for update in ((), ("--shapes-update",)):
         result = run(*options.split(), *update)
         assert said(result) == [] and result.ret == 0
-    assert len(kept(pytester)) == 2
+    assert len(kept(pytester)) == 3
 
 
 def test_a_test_that_does_not_reach_its_checks_makes_nothing_stale(pytester: pytest.Pytester, run: Run) -> None:
@@ -272,8 +274,9 @@ def test_a_test_that_does_not_reach_its_checks_makes_nothing_stale(pytester: pyt
         result = run(*options)
         result.assert_outcomes(failed=1, skipped=1)
         assert said(result) == []
-    pytester.makepyfile(test_one="import nothing_of_this_name")
-    assert said(run("--shapes-update")) == [] and len(kept(pytester)) == 2
+    for spoilt in ("import nothing_of_this_name", "import pytest\npytest.importorskip('nothing_of_this_name')"):
+        pytester.makepyfile(test_one=spoilt, test_three="def test_nothing():\n    pass\n")
+        assert said(run("--shapes-update", "--continue-on-collection-errors")) == [] and len(kept(pytester)) == 2
 
 
 def test_a_test_that_stopped_checking(pytester: pytest.Pytester, run: Run) -> None:
