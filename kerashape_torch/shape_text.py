@@ -8,8 +8,8 @@
 kerashape shapes 1
 sequential: (None, 3) -> (None, 1), chain
 21 parameters = 21 trainable + 0 frozen, 84 bytes = 84 + 0
-dense                   Dense               (None, 3) -> (None, 4)                  16        kernel (3, 4), bias (4)
-dense_1                 Dense               (None, 4) -> (None, 1)                  5         kernel (4, 1), bias (1)
+dense                   Dense               (None, 3) -> (None, 4)                          16        kernel (3, 4), bias (4)
+dense_1                 Dense               (None, 4) -> (None, 1)                          5         kernel (4, 1), bias (1)
 >>> bool(read(text).diff(shape_table(Sequential([Dense(units=4), Dense(units=1)]), (3,))))
 False
 
@@ -17,7 +17,7 @@ A line has the layer's name and class, what it takes and gives, its number of pa
 trainable, and its weights; ``<-`` names the tensors that it takes, where they are others than what the line above
 gives. Columns begin at fixed stops, so that one changed layer changes one line. Names that could be taken for something
 else are quoted as in JSON.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from kerashape_torch.shape_table import Connection, Row, ShapeTable, Total, Weig
 from kerashape_torch.structure import is_shape
 
 VERSION = "kerashape shapes 1"
-_STOPS = (24, 44, 84, 94)
+_STOPS = (24, 44, 92, 102)
 """Where columns begin, in every table: a cell that needs more room moves the rest of its own line only."""
 _WORDS = {"frozen", "nothing"}
 _BARE = re.compile(r"\w(?:[\w./+:-]*[\w.])?")

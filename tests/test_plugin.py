@@ -36,10 +36,10 @@ kerashape snapshots of test_net
 kerashape shapes 1
 net: (None, 8, 8, 3) -> (None, 2), chain
 402 parameters = 402 trainable + 0 frozen, 1,608 bytes = 1,608 + 0
-conv                    Conv2D              (None, 8, 8, 3) -> (None, 6, 6, 4)      112       KERNEL, bias (4)
-flat                    Flatten             (None, 6, 6, 4) -> (None, 144)          0
-head                    Dense               (None, 144) -> (None, 2)                290       kernel (144, 2), bias (2)
-""".replace("KERNEL", "kernel (3, 3, 3, 4)")
+conv                    Conv2D              (None, 8, 8, 3) -> (None, 6, 6, 4)              112       kernel (3, 3, 3, 4), bias (4)
+flat                    Flatten             (None, 6, 6, 4) -> (None, 144)                  0
+head                    Dense               (None, 144) -> (None, 2)                        290       kernel (144, 2), bias (2)
+"""  # noqa: E501
 Run = Callable[..., pytest.RunResult]
 
 

@@ -65,14 +65,14 @@ def test_a_graph() -> None:
 kerashape shapes 1
 outer: [(None, 5), (None, 5)] -> [(None, 7), (None, 3)], graph
 72 parameters = 72 trainable + 0 frozen, 288 bytes = 288 + 0
-a                       InputLayer          (None, 5) -> (None, 5)                  0
-shared                  Dense               (None, 5) -> (None, 5)                  30        kernel (5, 5), bias (5)  <- a, b
-b                       InputLayer          (None, 5) -> (None, 5)                  0
-inner                   Functional          (None, 5) -> [(None, 3), (None, 4)]     42  <- shared, shared[1][0]
-  x                     InputLayer          (None, 5) -> (None, 5)                  0
-  p                     Dense               (None, 5) -> (None, 3)                  18        kernel (5, 3), bias (3)
-  q                     Dense               (None, 5) -> (None, 4)                  24        kernel (5, 4), bias (4)  <- x
-joined                  Concatenate         [(None, 3), (None, 4)] -> (None, 7)     0  <- inner, inner[0][1]"""  # noqa: E501
+a                       InputLayer          (None, 5) -> (None, 5)                          0
+shared                  Dense               (None, 5) -> (None, 5)                          30        kernel (5, 5), bias (5)  <- a, b
+b                       InputLayer          (None, 5) -> (None, 5)                          0
+inner                   Functional          (None, 5) -> [(None, 3), (None, 4)]             42  <- shared, shared[1][0]
+  x                     InputLayer          (None, 5) -> (None, 5)                          0
+  p                     Dense               (None, 5) -> (None, 3)                          18        kernel (5, 3), bias (3)
+  q                     Dense               (None, 5) -> (None, 4)                          24        kernel (5, 4), bias (4)  <- x
+joined                  Concatenate         [(None, 3), (None, 4)] -> (None, 7)             0  <- inner, inner[0][1]"""  # noqa: E501
 
 
 def test_one_changed_layer_changes_one_line() -> None:

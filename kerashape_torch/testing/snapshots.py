@@ -127,6 +127,9 @@ class ShapeSnapshot:
         self.fresh: dict[str, str] = {}
         self._count = 0
 
+    def __repr__(self) -> str:
+        return f"<ShapeSnapshot of {self.file.test}>"
+
     def check(self, model: Any, input_shape: Any = None, *, name: str | None = None, values: bool = False,
               **options: Any) -> None:
         """Holds a model's shapes, weights and parameters against the snapshot.
