@@ -78,7 +78,7 @@ class _Shapes:
 
     def pytest_collectstart(self, collector: pytest.Collector) -> None:
         if isinstance(collector, pytest.Module) and (folder := _folder(collector.path)).parent.is_dir():
-            self.collected[collector.nodeid] = (str(folder), [])
+            self.collected.setdefault(collector.nodeid, (str(folder), []))  # its doctests may be collected apart
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         if (module := item.nodeid.partition("::")[0]) in self.collected:

@@ -253,7 +253,7 @@ def test_what_no_test_uses_is_reported_and_removed(pytester: pytest.Pytester, ru
 
 @pytest.mark.parametrize("options", ["-k net", "test_one.py::test_net", "test_one.py",
                                      "--deselect test_one.py::test_other", "-m usefixtures", "--lf",
-                                     "--collect-only", "-x"])
+                                     "--collect-only", "-x", "--doctest-modules"])
 def test_a_selection_makes_nothing_stale(pytester: pytest.Pytester, run: Run, options: str) -> None:
     pytester.makepyfile(test_one=TWO.replace("def test_net", "@pytest.mark.usefixtures('tmp_path')\ndef test_net"))
     pytester.makepyfile(test_three=ONE)

@@ -9,6 +9,7 @@ runs in evaluation mode, and neither it nor torch's generator of random numbers 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -204,8 +205,8 @@ def _seeded(spec: WeightSpec) -> np.ndarray[Any, Any]:
     numbers = uniform(f"{spec.full_path} {spec.shape}", spec.shape, "float32")
     if "variance" in spec.name or spec.name in ("gamma", "scale"):
         return numbers + 0.5
-    inputs = int(np.prod(spec.shape[:2] if "depthwise" in spec.name else spec.shape[:-1]))
-    spread = (6 / inputs) ** 0.5 if len(spec.shape) > 1 and "embeddings" not in spec.name else 0.2
+    inputs = math.prod(spec.shape[:2] if "depthwise" in spec.name else spec.shape[:-1])
+    spread = (6 / max(inputs, 1)) ** 0.5 if len(spec.shape) > 1 and "embeddings" not in spec.name else 0.2
     return (numbers * 2 - 1) * spread
 
 
@@ -256,9 +257,11 @@ def _readings(module: nn.Module, input_shape: Any, input_dtype: Any,
 
 @contextmanager
 def _own_random(device: torch.device | None = None) -> Iterator[None]:
-    devices = [device] if device is not None and device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(0)
+    """Random numbers that are always the same, and that leave the generators as they were; those of other devices than
+    the module's are not touched at all."""
+    on_cuda = device is not None and device.type == "cuda"
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if on_cuda else []):
+        (torch.manual_seed if on_cuda else torch.default_generator.manual_seed)(0)
         yield
 
 

@@ -6,7 +6,6 @@ A file has a section for each check of its test, so that a review sees one file 
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import shlex
@@ -131,7 +130,7 @@ class ShapeSnapshot:
         return f"<ShapeSnapshot of {self.file.test}>"
 
     def check(self, model: Any, input_shape: Any = None, *, name: str | None = None, values: bool = False,
-              **options: Any) -> None:
+              input_dtype: Any = None, layout: str | None = None, names: Mapping[str, str] | None = None) -> None:
         """Holds a model's shapes, weights and parameters against the snapshot.
 
         Args:
@@ -139,7 +138,8 @@ class ShapeSnapshot:
             input_shape: for what knows none by itself.
             name: of this snapshot, where a test has several; else they are numbered.
             values: holds a few numbers of the outputs too: see :mod:`kerashape_torch.testing.fingerprint`.
-            options: of ``ShapeTable.diff``, such as ``layout`` and ``names``; others are those of ``shape_table``.
+            input_dtype: of the inputs of a torch module, as ``shape_table`` takes it.
+            layout, names: as ``ShapeTable.diff`` takes them: what counts as the same.
 
         Raises:
             AssertionError: something has moved, or there is no snapshot yet.
@@ -149,18 +149,18 @@ class ShapeSnapshot:
         title = quoted(str(self._count) if name is None else name)
         if title in self.used:
             raise KerashapeError(f"{self.file.test} has two snapshots of the name {title}")
-        of_diff = {key: options.pop(key) for key in inspect.signature(ShapeTable.diff).parameters if key in options}
-        table = model if isinstance(model, ShapeTable) else shape_table(model, input_shape, **options)
+        inputs = _given(input_dtype=input_dtype)
+        table = model if isinstance(model, ShapeTable) else shape_table(model, input_shape, **inputs)
 
         def shapes_moved(*kept: Any) -> str:
-            found = read(*kept).diff(table, **of_diff)
+            found = read(*kept).diff(table, **_given(layout=layout, names=names))
             return str(found) if found else ""
 
         self._hold(title, "shapes", write(table), shapes_moved)
         if values:
             from kerashape_torch.testing import fingerprint
 
-            now = fingerprint.fingerprint(model, input_shape, **options)
+            now = fingerprint.fingerprint(model, input_shape, **inputs)
             self._hold(title + _VALUES, "numbers", str(now), lambda *kept: fingerprint.read(*kept).moved_to(now))
 
     assert_match = check
@@ -189,6 +189,10 @@ class ShapeSnapshot:
             return "" if moved(kept) else kept
         except (KeyError, ConfigError):
             return ""
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 # ---- after all tests -------------------------------------------------------------------------------------------------
