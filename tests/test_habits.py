@@ -40,8 +40,10 @@ def test_types(tmp_path: Path) -> None:
     """On a copy laid out as it is installed, where the layers are inside the package."""
     shutil.copytree(ROOT / "kerashape_torch", tmp_path / "kerashape_torch")
     shutil.copytree(ROOT / "layers", tmp_path / "kerashape_torch" / "layers")
+    shutil.copy(ROOT / "pytest_kerashape.py", tmp_path)
     done = subprocess.run([sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "--cache-dir",
-                           str(tmp_path / "cache"), str(tmp_path / "kerashape_torch")], capture_output=True, text=True,
+                           str(tmp_path / "cache"), str(tmp_path / "kerashape_torch"),
+                           str(tmp_path / "pytest_kerashape.py")], capture_output=True, text=True,
                           check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-6000:]
 

@@ -71,8 +71,8 @@ def _compile(model: Model, device: Any, dtype: Any, layout: str, weights: bool) 
         module.to(dtype)  # while it has no memory
     materialize(module, device or torch.device("cpu"))
     if weights and (device is None or device.type != "meta"):
-        saved = restore(module, lowered.bindings)
-        initialize(module, only=lambda spec: id(spec) not in saved, dtypes=drawn_in)
+        known.restored = restore(module, lowered.bindings)
+        initialize(module, only=lambda spec: id(spec) not in known.restored, dtypes=drawn_in)
     return module.eval()
 
 

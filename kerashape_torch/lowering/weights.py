@@ -29,6 +29,7 @@ class KerasWeights:
         described = {layer: layer.describe() for layer in dict.fromkeys(binding.layer for binding in bindings)}
         self.layers = [described[binding.layer] for binding in bindings]
         self.layout = Layout([], [])  # where a file keeps them, for :mod:`kerashape_torch.saving`
+        self.restored: set[int] = set()  # ids of the specs whose numbers came from a file
         self.order = "keras"  # of the axes that the module takes and gives: or "torch"
 
 

@@ -21,7 +21,7 @@ from kerashape_torch.port.document import document
 from kerashape_torch.port.emit import Emitter
 from kerashape_torch.port.read import read
 from kerashape_torch.port.state import weights
-from kerashape_torch.reports.trial import made_up_inputs
+from kerashape_torch.reports.made_up import made_up_inputs
 from kerashape_torch.saving import load_model
 from kerashape_torch.shape_table import shape_table
 from kerashape_torch.standalone import twin, with_batch

@@ -5,26 +5,23 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
 from kerashape_torch.errors import ConfigError, KerashapeError
-from kerashape_torch.graph import Graph, SymbolicTensor
-from kerashape_torch.layer import Layer
+from kerashape_torch.graph import SymbolicTensor
 from kerashape_torch.lowering.compile import torch_device, torch_dtype
 from kerashape_torch.models import Model
+from kerashape_torch.reports.made_up import made_up_inputs
 from kerashape_torch.shape import Shape, to_text
 from kerashape_torch.standalone import twin, with_batch
-from kerashape_torch.structure import flatten, flatten_shapes
+from kerashape_torch.structure import flatten
 from kerashape_torch.text import aligned
 from kerashape_torch.torch_modules.strings import is_text
 
 _WARM_UP = 3
-_FREE_SIZES = {4: 64}
-"""What a free axis is given, by the rank of the tensor: images are 64 wide, other free axes 16 long."""
 
 
 class Ran(NamedTuple):
@@ -93,7 +90,7 @@ def trial(model: Model, batch: int = 32, device: Any = "auto", dtype: Any = None
             torch.cuda.reset_peak_memory_stats(place)
         with torch.inference_mode():
             results, times = _timed(lambda: module(*tensors), repeat, place)
-    except (RuntimeError, AssertionError) as error:  # no memory, no such device, or a dtype that an operation lacks
+    except (RuntimeError, AssertionError, MemoryError) as error:  # or no such device, or a dtype that an op lacks
         reason = str(error).strip().partition("\n")[0]
         raise KerashapeError(f"torch cannot run {model.name} on {place} with batch={batch}: {reason}") from error
     seconds = statistics.median(times)
@@ -138,62 +135,3 @@ def _peak_memory(device: torch.device) -> tuple[int | None, str]:
         return None, "of the process"
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return peak, "of the whole process since it began, torch itself included"
-
-
-# ---- inputs ----------------------------------------------------------------------------------------------------------
-
-
-def made_up_inputs(model: Model, batch: int, dtype: torch.dtype | None = None, shape: Any = None) -> list[Any]:
-    """A random tensor for each input: numbers from 0 to 1, or integers that every embedding they meet has a row for;
-    for strings an array of them, all alike."""
-    tensors = model.graph.flat_inputs
-    wanted = flatten_shapes(shape) if shape is not None else [x.shape for x in tensors]
-    random = torch.Generator().manual_seed(0)
-    return [_made_up(x, [_size(size, axis, batch, len(sizes)) for axis, size in enumerate(sizes)],
-                     _rows(model.graph, x), dtype, random) for x, sizes in zip(tensors, wanted)]
-
-
-def _size(size: int | None, axis: int, batch: int, rank: int) -> int:
-    return size if size is not None else batch if axis == 0 else _FREE_SIZES.get(rank, 16)
-
-
-def _made_up(x: SymbolicTensor, sizes: list[int], rows: int | None, dtype: torch.dtype | None,
-             random: torch.Generator) -> Any:
-    if x.dtype == "string":
-        return np.full(sizes, "a")
-    own = getattr(torch, x.dtype, None)
-    if own is None:
-        raise KerashapeError(f"input {x.node.layer.name!r} takes {x.dtype}, and torch has no such tensors")
-    if rows is not None or not own.is_floating_point:
-        return torch.randint(rows or 2, sizes, generator=random).to(own)
-    return torch.rand(sizes, generator=random).to(dtype or own)
-
-
-def _rows(graph: Graph, tensor: SymbolicTensor) -> int | None:
-    """The smallest number of rows among the tables that a tensor is looked up in; None where there is none."""
-    return min(_tables(graph, tensor), default=None)
-
-
-def _tables(graph: Graph, tensor: SymbolicTensor) -> Iterator[int]:
-    follow, seen = [tensor], {id(tensor)}
-    for x in follow:
-        for node in graph.nodes:
-            if not any(x is given for given in node.inputs):
-                continue
-            layer = node.layer
-            if isinstance(layer, Model):
-                yield from _tables(layer.graph, layer.graph.flat_inputs[[x is y for y in node.inputs].index(True)])
-                continue
-            found = [size for each in (layer, *layer.sublayers()) if (size := _table_size(each)) is not None]
-            yield from found
-            if not found and not layer.weights:
-                fresh = [y for y in flatten(node.outputs) if id(y) not in seen]
-                seen.update(map(id, fresh))
-                follow.extend(fresh)
-
-
-def _table_size(layer: Layer) -> int | None:
-    """Embeddings have a row for each integer, encodings a place."""
-    argument = {"Embedding": "input_dim", "ReversibleEmbedding": "input_dim", "CategoryEncoding": "num_tokens"}
-    name = next((argument[cls.__name__] for cls in type(layer).__mro__ if cls.__name__ in argument), None)
-    return getattr(layer, name) if name else None

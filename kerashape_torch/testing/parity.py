@@ -13,7 +13,7 @@ from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.graph import SymbolicTensor
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import InputLayer, Model
-from kerashape_torch.reports.trial import made_up_inputs
+from kerashape_torch.reports.made_up import made_up_inputs
 from kerashape_torch.saving import load_model
 from kerashape_torch.shape import Shape, to_text
 from kerashape_torch.structure import flatten
