@@ -26,17 +26,26 @@ def read_both(before: str, after: str, input_shape: Any = None, layout: str | No
         layout: as of ``diff``.
         may_import: whether ``module:attribute`` may be imported, which runs the code of that module.
     """
-    found = [_read(text, may_import) for text in (before, after)]
-    is_torch = [hasattr(each, "named_modules") for each in found]
-    tables: list[ShapeTable | None] = [None, None]
-    for i in sorted((0, 1), key=lambda i: is_torch[i]):
-        shape = input_shape if is_torch[i] or not any(is_torch) else None
-        other = tables[1 - i]
-        if is_torch[i] and shape is None and other is not None:
-            shape = map_shapes(_channels_first if layout else tuple, other.input_shape)
-        tables[i] = found[i] if isinstance(found[i], ShapeTable) else shape_table(found[i], shape)
-    assert tables[0] is not None and tables[1] is not None
-    return tables[0], tables[1]
+    one, other = (_read(text, may_import) for text in (before, after))
+    if _is_torch(one) and not _is_torch(other):
+        table = _table(other)
+        return _table(one, input_shape, table, layout), table
+    table = _table(one, None if _is_torch(other) and not _is_torch(one) else input_shape)
+    return table, _table(other, input_shape, table, layout)
+
+
+def _is_torch(found: Any) -> bool:
+    return hasattr(found, "named_modules")
+
+
+def _table(found: Any, input_shape: Any = None, other: ShapeTable | None = None,
+           layout: str | None = None) -> ShapeTable:
+    """The table of what was read; a torch module that knows no shapes may have those of the other table."""
+    if isinstance(found, ShapeTable):
+        return found
+    if input_shape is None and other is not None and _is_torch(found) and "keras" not in getattr(found, "meta", ()):
+        input_shape = map_shapes(_channels_first if layout else tuple, other.input_shape)
+    return shape_table(found, input_shape)
 
 
 def read_names(path: str) -> dict[str, str]:

@@ -216,7 +216,7 @@ def test_the_input_of_a_model_without_input_layers() -> None:
         return shape_table(Sequential([Dense(4, name="one"), Dense(2, name="two")], name="net"), size)
 
     assert str(diff(net(3), net(5))) == """\
-net: 1 follows, the model's input changed
+net: the model's input changed, 1 follows
 
 ~ the model
     input  (None, 3)  ->  (None, 5)
@@ -225,6 +225,25 @@ net: 1 follows, the model's input changed
       one  still (None, 4)  16 -> 24 params
 
 params         26 -> 34 (+8)"""
+
+
+def test_models_without_shapes() -> None:
+    free, known = (Sequential([Conv2D(4, 3, name="a"), Dense(4, name="b")], name="net") for _ in range(2))
+    known.build((None, 8, 8, 3))
+    assert not diff(free, free)
+    for before, after in ((free, known), (known, free)):
+        assert paths(diff(before, after)) == ["the model", "a", "b"]
+    assert "output  ?        ->  (None, 6, 6, 4)" in str(diff(free, known))
+
+
+def test_another_call_of_a_shared_layer() -> None:
+    def net(second: int) -> Model:
+        x, shared = Input((4,), name="x"), Dense(4, name="shared")
+        first = shared(x)
+        calls = [first, shared(first)]
+        return Model(x, Add(name="sum")([calls[second], calls[1]]), name="net")
+
+    assert paths(diff(net(0), net(1))) == ["sum"]
 
 
 def test_several_inputs_and_a_shared_layer() -> None:
@@ -278,6 +297,12 @@ def test_long_diffs_are_cut_as_text_and_whole_as_data() -> None:
 
     found = diff(net(4), net(6))
     assert "... and 60 more; to_dict() and --json have all" in str(found) and len(found.to_dict()["causes"]) == 100
+
+
+def test_names_cannot_break_a_line() -> None:
+    found = str(diff(twins("a\n::error::b"), twins("c\x1b[2J")))
+    assert found.endswith(r"renamed        a\n::error::b -> c\x1b[2J") and len(found.splitlines()) == 3
+    assert len(str(diff(twins("b"), twins("b", "a\n::error::b"))).splitlines()) == 8
 
 
 # ---- names that are numbers ------------------------------------------------------------------------------------------
@@ -519,7 +544,7 @@ def test_annotations(capsys: pytest.CaptureFixture[str], files: tuple[str, str],
     name = files[1].replace(":", "%3A").replace(",", "%2C")
     assert said(capsys, 1, *files, "--github") == (
         f"::error file={name},title=changed%3A stem::output: (None, 16, 16, 8) -> (None, 8, 8, 8)%0A"
-        "5 layers follow, a_conv to pool\n")
+        "followed by a_conv ... pool (5)\n")
     many = [Sequential([Input((3,)), *(Dense(n + i % 2, name=f"d{i}:x,%\n") for i in range(20))]) for n in (4, 6)]
     for model, path in zip(many, files):
         model.save(path)
@@ -555,6 +580,11 @@ def wide():
 
 ready = Net()
 
+def compiled():
+    import kerashape_torch as kt
+    from kerashape_torch.layers import Conv2D, Dense, Flatten
+    return kt.Sequential([kt.Input((8, 8, 3)), Conv2D(8, 3), Flatten(), Dense(4)]).to_torch()
+
 class Broken(nn.Module):
     def __init__(self):
         raise RuntimeError("no weights here")
@@ -566,7 +596,7 @@ def test_code_of_the_user(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     Sequential([Input((8, 8, 3)), Conv2D(8, 3), Flatten(), Dense(4)], name="net").save(model)
     code.write_text(MODULE)
     options = ("--import", "--layout", "any")
-    for name in ("Net", "ready"):  # gets the shape of the other, channels first
+    for name in ("Net", "ready", "compiled"):  # gets the shape of the other, channels first
         assert said(capsys, 0, model, f"{code}:{name}", *options) == "no difference up to layout, in 2 layers\n"
     assert said(capsys, 0, f"{code}:Net", model, *options, "--input-shape", "(3, 8, 8)").startswith("no difference")
     assert said(capsys, 1, model, f"{code}:wide", *options).startswith("net -> Net: 1 layer changed, 1 follows")
@@ -691,3 +721,12 @@ def test_a_longest_rising_subsequence(numbers: list[int]) -> None:
     assert found == sorted(found)
     assert len(found) == max(len(part) for n in range(len(numbers) + 1) for part in combinations(numbers, n)
                              if list(part) == sorted(part))
+
+
+def test_the_page_shows_what_is_printed() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "diff.md").read_text()
+    names: dict[str, Any] = {}
+    exec(page.split("```python\n")[1].split("```")[0].replace("print(found)", ""), names)
+    port = str(ported(unet(), UNet(bottom=24), (3, 16, 16))).split("\n\nparams")[0]
+    for text in (str(names["found"]), port):
+        assert f"```\n{text}\n```" in page

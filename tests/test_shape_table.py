@@ -177,7 +177,7 @@ def test_diff() -> None:
                                     Dense(1, name="two", trainable=False)]), 5)
     diff = before.diff(after)
     assert str(diff) == """\
-small -> sequential: 2 layers changed, 1 added, 1 removed, the model's input changed
+small -> sequential: the model's input changed, 2 layers changed, 1 added, 1 removed
 
 ~ the model
     input  (None, 3)  ->  (None, 5)

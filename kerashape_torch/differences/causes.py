@@ -32,8 +32,9 @@ class Departure:
     @property
     def how(self) -> str:
         """``changed``, ``added`` or ``removed``."""
-        return "added" if self.before is None and self.after else "removed" if self.after is None and self.before \
-            else "changed"
+        if (self.before is None) == (self.after is None):
+            return "changed"
+        return "added" if self.before is None else "removed"
 
     @property
     def place(self) -> Place | None:
@@ -188,15 +189,13 @@ class _Walk:
 
     def _rewired(self, before: Place, after: Place) -> Change | None:
         """The same places in other connections. Next to a place that came or went this says nothing new."""
-        took = [(self.matching.partner.get(place) if place else None, output) for place, output in before.takes]
-        alone = [place for place in before.inputs if place not in self.matching.partner]
-        alone += [place for place in after.inputs if place not in self.matching.partner]
-        if took == after.takes or alone or None in (before.row.connected_to or None, after.row.connected_to or None):
+        if not (before.row.connected_to and after.row.connected_to):
+            return None
+        took = [(self.matching.partner.get(place) if place else None, which) for place, which in before.takes]
+        if took == after.takes or any(place not in self.matching.partner for place in (*before.inputs, *after.inputs)):
             return None
         return Change("connected to", *(", ".join(map(str, row.connected_to)) for row in (before.row, after.row)))
 
 
 def _gives_what_it_takes(row: Row) -> bool:
-    shapes = {tuple(shape) for end in (row.input_shape, row.output_shape) if end is not None
-              for shape in flatten_shapes(end)}
-    return len(shapes) == 1
+    return len({shape for end in (row.input_shape, row.output_shape) if end for shape in flatten_shapes(end)}) == 1

@@ -38,7 +38,7 @@ def own_axis(row: Row, weight: Weight) -> int | None:
 
 
 def _of_inputs(before: Row, after: Row) -> Iterator[tuple[Any, Any]]:
-    return zip(flatten_shapes(before.input_shape), flatten_shapes(after.input_shape))
+    return zip(*(flatten_shapes(row.input_shape) if row.input_shape else [] for row in (before, after)))
 
 
 def _is_sized_by(axes: set[tuple[int | None, int | None]], one: Weight, other: Weight, own: int | None) -> bool:
@@ -49,7 +49,8 @@ def _is_sized_by(axes: set[tuple[int | None, int | None]], one: Weight, other: W
 
 def _slides_alike(before: Row, after: Row) -> bool:
     """Whether a window could have gone over both inputs in steps of one size."""
-    shapes = [flatten_shapes(shape) for row in (before, after) for shape in (row.input_shape, row.output_shape)]
+    ends = (before.input_shape, before.output_shape, after.input_shape, after.output_shape)
+    shapes = [flatten_shapes(shape) if shape else [] for shape in ends]
     if any(len(each) != 1 for each in shapes) or len({len(each[0]) for each in shapes}) > 1 \
             or _ANY_SIZE.search(before.class_name):
         return True

@@ -34,7 +34,8 @@ def _message(cause: Departure) -> str:
         row = cause.place.row
         lines = [f"{row.class_name}: {shape_text(row.input_shape)} -> {shape_text(row.output_shape)}"]
     if cause.follows:
-        lines.append(f"{len(cause.follows):,} layers follow, {cause.follows[0].path} to {cause.follows[-1].path}")
+        more = f" ... {cause.follows[-1].path}" if len(cause.follows) > 1 else ""
+        lines.append(f"followed by {cause.follows[0].path}{more} ({len(cause.follows):,})")
     return "\n".join(lines)
 
 

@@ -6,13 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kerashape_torch.differences.causes import Departure
 from kerashape_torch.differences.exact import Change
 from kerashape_torch.differences.places import Place
 from kerashape_torch.differences.sequences import in_common
-from kerashape_torch.shape_table import Row, ShapeTable, Total, shape_text
+from kerashape_torch.shape_table import Row, ShapeTable, shape_text
 from kerashape_torch.text import aligned
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ Line = list[Part]
 def plain(diff: TableDiff) -> str:
     """The diff as text, with carets under the axes that moved."""
     found = []
-    for line in lines(diff):
+    for line in _printable(lines(diff)):
         found.append("".join(part.text for part in line).rstrip())
         if len(found[-1]) <= _WIDEST and any("moved" in part.style for part in line):
             found.append("".join(("^" if "moved" in part.style else " ") * len(part.text) for part in line).rstrip())
@@ -52,8 +52,26 @@ def print_diff(diff: TableDiff) -> None:
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True)
-    for line in lines(diff):
+    for line in _printable(lines(diff)):
         console.print(Text.assemble(*((part.text, part.style.replace("moved", "bold")) for part in line)))
+
+
+def _printable(found: Iterable[Line]) -> Iterator[Line]:
+    for line in found:
+        yield [Part(printable(part.text), part.style) for part in line]
+
+
+def printable(text: str) -> str:
+    """Names come from files: what would break a line, or command a terminal, is written as an escape.
+
+    >>> print(printable("a\\nb"))
+    a\\nb
+    """
+    return "".join(x if x.isprintable() else ascii(x)[1:-1] for x in text)
+
+
+def _columns(cells: Iterable[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    return aligned([list(map(printable, row)) for row in cells], right).split("\n")
 
 
 def lines(diff: TableDiff) -> Iterator[Line]:
@@ -82,15 +100,16 @@ def lines(diff: TableDiff) -> Iterator[Line]:
 def headline(diff: TableDiff) -> str:
     """What happened, counted."""
     counts = Counter(cause.how for cause in diff.causes if cause.place)
-    said = [f"{counts[how]:,} {how}" for how in ("changed", "added", "removed") if counts[how]]
-    said += [f"{len(diff.renamed):,} renamed"] if diff.renamed else []
-    if said:
-        number, _, rest = said[0].partition(" ")
-        said[0] = f"{number} layer{'' if number == '1' else 's'} {rest}"
+    said = [(counts[how], how) for how in ("changed", "added", "removed")] + [(len(diff.renamed), "renamed")]
+    layers = [f"{count:,} {how}" for count, how in said if count]
+    if layers:
+        number, _, how = layers[0].partition(" ")
+        layers[0] = f"{number} layer{'' if number == '1' else 's'} {how}"
     follow = sum(len(cause.follows) for cause in diff.causes)
-    said += [f"{follow:,} follow{'s' if follow == 1 else ''}"] if follow else []
-    said += [f"the model's {change.what} changed" for change in _of_model(diff)]
-    return f"{' -> '.join(dict.fromkeys((diff.before.name, diff.after.name)))}: {', '.join(said)}"
+    ends = [f"the model's {change.what} changed" for change in _of_model(diff)]
+    following = [f"{follow:,} follow{'s' if follow == 1 else ''}"] if follow else []
+    name = " -> ".join(dict.fromkeys((diff.before.name, diff.after.name)))
+    return f"{name}: {', '.join([*ends, *layers, *following])}"
 
 
 def _of_model(diff: TableDiff) -> list[Change]:
@@ -144,7 +163,7 @@ def _block(block: Sequence[Departure], diff: TableDiff) -> Iterator[Line]:
         yield from _change_lines(list(map(_together, zip(*(each.changes for each in block)))), diff.layout is not None)
     else:
         rows = [(each.path, *_ends(each.place.row)) for each in block[:_MOST_ROWS] if each.place]
-        yield from ([Part(f"{sign} {line}", colour)] for line in aligned(rows, right=(4,)).splitlines())
+        yield from ([Part(f"{sign} {line}", colour)] for line in _columns(rows, right=(4,)))
         if left := block[_MOST_ROWS:]:
             yield [Part(f"{sign} and {_names(left)}", colour)]
         where = _where(block)
@@ -235,7 +254,7 @@ def _following(follows: Sequence[Departure]) -> Iterator[Line]:
     yield [Part(f"    {len(follows):,} {'layer follows' if len(follows) == 1 else 'layers follow'}:", "dim")]
     shown = runs if len(runs) <= _MOST_RUNS + 1 else runs[:_MOST_RUNS]
     cells = [(_names(run), _run_text(run), _run_params(run)) for run in shown]
-    yield from ([Part(line, "dim")] for line in aligned(cells, indent="      ").splitlines())
+    yield from ([Part(f"      {line}", "dim")] for line in _columns(cells))
     left = [each for run in runs[len(shown):] for each in run]
     if left:
         yield [Part(f"      and {_names(left)}", "dim")]
@@ -294,16 +313,8 @@ def _totals(diff: TableDiff) -> Iterator[Line]:
             ends = [shape_text(getattr(table, f"{what}_shape")) for table in (one, other)]
             if ends[0] != ends[1]:
                 yield [Part(f"{what:<13}  {ends[0]} -> {ends[1]}")]
-    counts: list[tuple[str, Any]] = [("params", lambda table: table.params)]
-    counts += [(what.replace("_", "-"), lambda table, what=what: _params(getattr(table, what)))
-               for what in ("trainable", "non_trainable")]
-    numbers = [(what, count(one), count(other)) for what, count in counts]
-    if numbers[2][1:] == (0, 0):
-        del numbers[1:]
-    for what, before, after in numbers:
+    counts = [(table.params, table.trainable.params, table.non_trainable.params) for table in (one, other)]
+    names = ("params", "trainable", "non-trainable") if any(each[2] for each in counts) else ("params",)
+    for what, before, after in zip(names, *counts):
         if before != after:
             yield [Part(f"{what:<13}  {before:,} -> {after:,} ({after - before:+,})")]
-
-
-def _params(total: Total) -> int:
-    return total.params

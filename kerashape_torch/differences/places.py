@@ -21,8 +21,8 @@ class Place:
         kind: the path without what numbering made of it, so that ``dense_1`` and ``dense_2`` are of one kind.
         number: its place in the table.
         above: the nested model that has it, or None.
-        takes: the tensors that it takes, each as a place and the index of its output; the place is None where the table
-            has no row for it.
+        takes: the tensors that it takes, each as a place and which of its calls and outputs; the place is None where
+            the table has no row for it.
         users: places that take from it.
         is_model: whether other rows are nested in it.
         is_repeated: whether a row above it is the same module, called before.
@@ -36,7 +36,7 @@ class Place:
         self.above = above
         self.path: str = f"{above.path}/{row.name}" if above else row.name
         self.kind: str = f"{above.kind}/{_kind(row)}" if above else _kind(row)
-        self.takes: list[tuple[Place | None, int]] = []
+        self.takes: list[tuple[Place | None, tuple[int, int]]] = []
         self.users: list[Place] = []
         self.is_model = self.is_repeated = False
 
@@ -99,9 +99,9 @@ def _connect(found: Sequence[Place], is_told: bool) -> None:
         before = last.get(place.above)
         if is_told:
             scope = scopes[place.above]
-            place.takes = [(scope.get(x.layer, before), x.output) for x in place.row.connected_to]
+            place.takes = [(scope.get(x.layer, before), (x.call, x.output)) for x in place.row.connected_to]
         elif before:
-            place.takes = [(before, 0)]
+            place.takes = [(before, (0, 0))]
         for each in dict.fromkeys(place.inputs):
             each.users.append(place)
         last[place.above] = place

@@ -72,13 +72,17 @@ class UpToLayout:
         return found + _weight_changes(one, other)
 
     def _same_outputs(self, before: Row, after: Row) -> bool:
-        one, other = _first(before.output_shape), _first(after.output_shape)
         if _RECURRENT.search(before.class_name):  # which steps it gives, and how directions merge, is told elsewhere
-            directions = (1, 2) if "Bidirectional" in before.class_name else (1,)
-            return any(one[-1:] == (width,) for width in (other[-1], *((other[-1] or 0) // n for n in directions)))
-        if before.class_name == "TimeDistributed":  # whose layer sees the steps as samples
-            return any(self.same_shapes(shape, after.output_shape) for shape in (one, (one[0], *one[2:])))
-        return self.same_shapes(before.output_shape, after.output_shape)
+            narrow, wide = sorted((_first(row.output_shape) or (0,))[-1] or 0 for row in (before, after))
+            is_both_ways = "Bidirectional" in (before.class_name, after.class_name)
+            return wide == narrow or (is_both_ways and wide == 2 * narrow)
+        return any(self.same_shapes(one, other) for one in _outputs(before) for other in _outputs(after))
+
+
+def _outputs(row: Row) -> list[Any]:
+    """What a row gives; what TimeDistributed has inside sees the steps as samples."""
+    first = _first(row.output_shape)
+    return [row.output_shape, *([(first[0], *first[2:])] if row.class_name == "TimeDistributed" else [])]
 
 
 def _same(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
@@ -89,7 +93,7 @@ def _same(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
 
 def _in_keras_order(row: Row) -> Row:
     """A row of torch with its channels last, and its weights as Keras names and turns them."""
-    channels = _first(row.input_shape)[1]
+    channels = (*_first(row.input_shape), None, None)[1]
     has_kernel = any(len(weight.shape) > 1 for weight in row.weights)
     weights = []
     for weight in row.weights:

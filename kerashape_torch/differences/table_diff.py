@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from kerashape_torch.differences.causes import Departure, Meaning, departures
@@ -80,12 +80,6 @@ class TableDiff:
     def to_json(self, **kwargs: Any) -> str:
         """The diff as JSON text."""
         return json.dumps(self.to_dict(), **kwargs)
-
-    def moved(self) -> Iterator[Departure]:
-        """Every departure: each cause, and what follows from it."""
-        for cause in self.causes:
-            yield cause
-            yield from cause.follows
 
 
 def _number(departure: Departure) -> int:
