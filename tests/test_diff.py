@@ -145,6 +145,27 @@ resnet50: 2 layers changed, 2 follow
                   ^^  ^^                   ^^  ^^"""
 
 
+def test_many_that_follow_are_told_by_what_moved() -> None:
+    found = diff(edited("ResNet50"), edited("ResNet50", input_layer={"batch_shape": [None, 192, 192, 3]}))
+    assert str(found) == """\
+resnet50: 1 layer changed, 175 follow
+
+~ input_layer (InputLayer)
+    output  (None, 224, 224, 3)  ->  (None, 192, 192, 3)
+                   ^^^  ^^^                 ^^^  ^^^
+    175 layers follow:
+      conv1_pad                                      (None, 230, 230, 3) -> (None, 198, 198, 3)
+      conv1_conv ... conv1_relu (3)                  (None, 112, 112, 64) -> (None, 96, 96, 64)
+      pool1_pad                                      (None, 114, 114, 64) -> (None, 98, 98, 64)
+      pool1_pool ... conv2_block3_out (33)           (None, 56, 56, *) -> (None, 48, 48, *)
+      conv3_block1_1_conv ... conv3_block4_out (42)  (None, 28, 28, *) -> (None, 24, 24, *)
+      conv4_block1_1_conv ... conv4_block6_out (62)  (None, 14, 14, *) -> (None, 12, 12, *)
+      conv5_block1_1_conv ... conv5_block3_out (32)  (None, 7, 7, *) -> (None, 6, 6, *)
+      avg_pool                                       still (None, 2048)
+
+input          (None, 224, 224, 3) -> (None, 192, 192, 3)"""
+
+
 def test_filters_of_several_layers_each_start() -> None:
     assert paths(diff(residual("ab"), residual("ab", filters=4))) == ["stem", "a_conv", "b_conv"]
 
@@ -411,6 +432,54 @@ unet -> UNet: 1 layer changed, 2 follow
     2 layers follow:
       bottom.bn  (None, 8, 8, 16) -> (None, 24, 8, 8)    64 -> 96 params
       up         (None, 16, 16, 8) -> (None, 8, 16, 16)  520 -> 776 params"""
+
+
+class Bottleneck(nn.Module):
+    """As torchvision has it: the stride in the window of three, and no biases."""
+
+    def __init__(self, channels: int, width: int, stride: int, is_first: bool) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv3, self.bn3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
+        self.downsample = nn.Sequential(nn.Conv2d(channels, 4 * width, 1, stride, bias=False),
+                                        nn.BatchNorm2d(4 * width)) if is_first else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x))))))
+        return torch.relu(self.bn3(self.conv3(y)) + self.downsample(x))
+
+
+def torch_resnet50() -> nn.Module:
+    stem = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    channels, stages = 64, []
+    for width, blocks, stride in ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)):
+        stages.append(nn.Sequential(*(Bottleneck(4 * width if i else channels, width, 1 if i else stride, not i)
+                                      for i in range(blocks))))
+        channels = 4 * width
+    return nn.Sequential(*stem, *stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, 1000))
+
+
+def test_the_resnet_of_keras_and_that_of_torch() -> None:
+    """Two models of one name, of which the shapes say how they differ."""
+    with torch.device("meta"):
+        module = torch_resnet50()
+    found = str(shape_table(kt.load_model(application("ResNet50"))).diff(
+        shape_table(module, (3, 224, 224)), layout="any"))
+    assert found.startswith("""\
+resnet50 -> Sequential: 53 layers changed, 3 follow
+
+~ 50 layers: 0, 4.0.conv1, 4.0.conv2, ..., 7.2.conv3
+    bias  (64), (256), (128), ...  ->  nothing
+
+~ conv3_block1_1_conv -> 5.0.conv1 (Conv2d)
+    output  (None, 28, 28, 128)  ->  (None, 128, 56, 56)
+                   ^^  ^^                        ^^  ^^
+    bias    (128)                ->  nothing
+    1 layer follows:
+      5.0.bn1  (None, 28, 28, 128) -> (None, 128, 56, 56)
+""")
+    assert "~ conv4_block1_1_conv -> 6.0.conv1" in found and "~ conv5_block1_1_conv -> 7.0.conv1" in found
 
 
 class Stem(nn.Module):

@@ -6,13 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kerashape_torch.differences.causes import Departure
 from kerashape_torch.differences.exact import Change
 from kerashape_torch.differences.places import Place
 from kerashape_torch.differences.sequences import in_common
 from kerashape_torch.shape_table import Row, ShapeTable, shape_text
+from kerashape_torch.structure import is_shape
 from kerashape_torch.text import aligned
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _WIDEST = 160
 """A line that is wrapped leaves its carets behind."""
 _MOST_BLOCKS = 40
 _MOST_ROWS = 16
-_MOST_RUNS = 6
+_MOST_RUNS = 8
 _NO_SHAPES = ("class", "trainable", "dtype")
 
 
@@ -250,7 +251,7 @@ def _following(follows: Sequence[Departure]) -> Iterator[Line]:
     """Runs of layers that give the same now; where nothing moved in what a layer gives, the departure ends."""
     if not follows:
         return
-    runs = [list(run) for _, run in groupby(follows, _gave)]
+    runs = [list(run) for _, run in groupby(follows, _way_it_moved)]
     yield [Part(f"    {len(follows):,} {'layer follows' if len(follows) == 1 else 'layers follow'}:", "dim")]
     shown = runs if len(runs) <= _MOST_RUNS + 1 else runs[:_MOST_RUNS]
     cells = [(_names(run), _run_text(run), _run_params(run)) for run in shown]
@@ -260,10 +261,18 @@ def _following(follows: Sequence[Departure]) -> Iterator[Line]:
         yield [Part(f"      and {_names(left)}", "dim")]
 
 
-def _gave(departure: Departure) -> tuple[str, str]:
+def _gave(departure: Departure) -> tuple[Any, Any]:
     """What a place gave, and what it gives."""
-    sides = [shape_text(place.row.output_shape) if place else "" for place in (departure.before, departure.after)]
-    return sides[0], sides[1]
+    before, after = (place.row.output_shape if place else None for place in (departure.before, departure.after))
+    return before, after
+
+
+def _way_it_moved(departure: Departure) -> Hashable:
+    """Which axes moved from what to what; of several shapes, all of them."""
+    before, after = _gave(departure)
+    if not is_shape(before) or not is_shape(after) or len(before) != len(after):
+        return shape_text(before), shape_text(after)
+    return len(before), tuple((i, *pair) for i, pair in enumerate(zip(before, after)) if pair[0] != pair[1])
 
 
 def _names(run: Sequence[Departure]) -> str:
@@ -278,8 +287,16 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _run_text(run: Sequence[Departure]) -> str:
-    before, after = _gave(run[0])
+    before, after = (_common_shape(shapes) for shapes in zip(*map(_gave, run)))
     return f"{before} -> {after}" if before != after else f"still {after}"
+
+
+def _common_shape(shapes: Sequence[Any]) -> str:
+    """One shape for several, with * for an axis in which they differ."""
+    if not all(map(is_shape, shapes)):
+        return shape_text(shapes[0])
+    axes = [set(sizes) for sizes in zip(*shapes)]
+    return "(" + ", ".join("*" if len(sizes) > 1 else str(*sizes) for sizes in axes) + ")"
 
 
 def _run_params(run: Sequence[Departure]) -> str:
