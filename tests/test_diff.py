@@ -2,87 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
-import gzip
-import io
 import json
 import re
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
-import harness
 import pytest
-import torch
+from diffed import FILES, application, edited, paths, residual, twins
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 import kerashape_torch as kt
-from kerashape_torch.cli import main
-from kerashape_torch.differences import TableDiff, diff
+from kerashape_torch.differences import diff
 from kerashape_torch.differences.sequences import in_common, rising
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.layers import (
-    GRU,
     LSTM,
     Add,
     BatchNormalization,
-    Bidirectional,
     Concatenate,
     Conv2D,
-    Conv2DTranspose,
     Dense,
-    DepthwiseConv2D,
     Dropout,
-    Embedding,
     Flatten,
-    GlobalAveragePooling2D,
-    LayerNormalization,
     LeakyReLU,
     MaxPooling2D,
     ReLU,
-    SeparableConv2D,
-    ZeroPadding2D,
 )
 from kerashape_torch.models import Input, Model, Sequential
 from kerashape_torch.shape_table import Connection, Row, ShapeTable, Weight, shape_table
-
-APPLICATIONS = harness.DATA / "applications"
-FILES = sorted(path for path in (harness.DATA / "functional").glob("*.keras") if path.stem not in harness.MODEL_LAMBDAS)
-
-
-def application(name: str) -> Any:
-    return json.loads(gzip.decompress((APPLICATIONS / f"{name}.json.gz").read_bytes()))
-
-
-def edited(name: str, **fields: dict[str, Any]) -> ShapeTable:
-    """The table of a model of keras.applications, with other arguments for some of its layers."""
-    config = application(name)
-    for layer in config["config"]["layers"]:
-        layer.pop("build_config", None)
-        layer["config"].update(fields.get(layer["config"]["name"], {}))
-    return shape_table(kt.load_model(config))
-
-
-def paths(found: TableDiff) -> list[str]:
-    return [cause.path for cause in found.causes]
-
-
-def residual(blocks: str = "abc", filters: int = 8, strides: int = 1, extra: str = "", frozen: str = "",
-             activation: type[ReLU] | type[LeakyReLU] = ReLU) -> Model:
-    """A residual net; each letter of ``blocks`` names a block."""
-    x = y = Input((16, 16, 3), name="image")
-    y = Conv2D(filters, 3, strides=strides, padding="same", name="stem")(x)
-    for name in blocks:
-        skip = y
-        y = Conv2D(filters, 3, padding="same", name=f"{name}_conv")(y)
-        y = BatchNormalization(name=f"{name}_bn", trainable=name not in frozen)(y)
-        if name in extra:
-            y = Dropout(0.1, name=f"{name}_drop")(y)
-        y = activation(name=f"{name}_act")(Add(name=f"{name}_add")([skip, y]))
-    return Model(x, Dense(10, name="head")(GlobalAveragePooling2D(name="pool")(y)), name="net")
-
 
 # ---- where it starts, and what follows -------------------------------------------------------------------------------
 
@@ -366,202 +315,7 @@ def test_a_layer_in_a_branch_of_a_net_of_numbered_names() -> None:
     assert list(found.added) == ["new"] and paths(found) == ["new"] and len(found.names) > 100
 
 
-# ---- a port ----------------------------------------------------------------------------------------------------------
-
-
-class Block(nn.Module):
-    def __init__(self, channels: int, filters: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, filters, 3, padding=1)
-        self.bn = nn.BatchNorm2d(filters)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.relu(self.bn(self.conv(x)))
-
-
-class UNet(nn.Module):
-    """As a person writes it: other names, activations as functions, channels first."""
-
-    def __init__(self, bottom: int = 16) -> None:
-        super().__init__()
-        self.down = Block(3, 8)
-        self.pool = nn.MaxPool2d(2)
-        self.bottom = Block(8, bottom)
-        self.up = nn.ConvTranspose2d(bottom, 8, 2, 2)
-        self.out = nn.Sequential(Block(16, 8), nn.Conv2d(8, 2, 1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        skip = self.down(x)
-        return self.out(torch.cat([self.up(self.bottom(self.pool(skip))), skip], 1))
-
-
-def unet() -> Model:
-    def block(x: Any, filters: int, name: str) -> Any:
-        y = Conv2D(filters, 3, padding="same", name=f"{name}_c")(x)
-        return ReLU(name=f"{name}_r")(BatchNormalization(name=f"{name}_n")(y))
-
-    x = Input((16, 16, 3), name="image")
-    skip = block(x, 8, "enc")
-    y = Conv2DTranspose(8, 2, strides=2, name="wider")(block(MaxPooling2D(name="smaller")(skip), 16, "deep"))
-    y = block(Concatenate(name="both")([y, skip]), 8, "dec")
-    return Model(x, Conv2D(2, 1, name="classes")(y), name="unet")
-
-
-def ported(model: Any, module: nn.Module, shape: Any, **options: Any) -> TableDiff:
-    return shape_table(model).diff(shape_table(module, shape), layout="any", **options)
-
-
-def test_a_port_is_the_same_up_to_layout() -> None:
-    found = ported(unet(), UNet(), (3, 16, 16))
-    assert not found and str(found) == "no difference up to layout, in 9 layers"
-    assert found.names["enc_c"] == "down.conv" and found.names["wider"] == "up" and found.names["smaller"] == "pool"
-    assert str(diff(shape_table(unet()), shape_table(UNet(), (3, 16, 16)))).endswith(
-        'One is of Keras and one of torch: layout="any", or --layout any, compares them by meaning.')
-
-
-def test_a_port_that_departs() -> None:
-    assert str(ported(unet(), UNet(bottom=24), (3, 16, 16))).split("\n\nparams")[0] == """\
-unet -> UNet: 1 layer changed, 2 follow
-
-~ deep_c -> bottom.conv (Conv2d)
-    output            (None, 8, 8, 16)  ->  (None, 24, 8, 8)
-                                   ^^              ^^
-    kernel -> weight  (3, 3, 8, 16)     ->  (24, 8, 3, 3)
-                                ^^           ^^
-    bias              (16)              ->  (24)
-    2 layers follow:
-      bottom.bn  (None, 8, 8, 16) -> (None, 24, 8, 8)    64 -> 96 params
-      up         (None, 16, 16, 8) -> (None, 8, 16, 16)  520 -> 776 params"""
-
-
-class Bottleneck(nn.Module):
-    """As torchvision has it: the stride in the window of three, and no biases."""
-
-    def __init__(self, channels: int, width: int, stride: int, is_first: bool) -> None:
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width)
-        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width)
-        self.conv3, self.bn3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
-        self.downsample = nn.Sequential(nn.Conv2d(channels, 4 * width, 1, stride, bias=False),
-                                        nn.BatchNorm2d(4 * width)) if is_first else nn.Identity()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = torch.relu(self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x))))))
-        return torch.relu(self.bn3(self.conv3(y)) + self.downsample(x))
-
-
-def torch_resnet50() -> nn.Module:
-    stem = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
-    channels, stages = 64, []
-    for width, blocks, stride in ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)):
-        stages.append(nn.Sequential(*(Bottleneck(4 * width if i else channels, width, 1 if i else stride, not i)
-                                      for i in range(blocks))))
-        channels = 4 * width
-    return nn.Sequential(*stem, *stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, 1000))
-
-
-def test_the_resnet_of_keras_and_that_of_torch() -> None:
-    """Two models of one name, of which the shapes say how they differ."""
-    with torch.device("meta"):
-        module = torch_resnet50()
-    found = str(shape_table(kt.load_model(application("ResNet50"))).diff(
-        shape_table(module, (3, 224, 224)), layout="any"))
-    assert found.startswith("""\
-resnet50 -> Sequential: 53 layers changed, 3 follow
-
-~ 50 layers: 0, 4.0.conv1, 4.0.conv2, ..., 7.2.conv3
-    bias  (64), (256), (128), ...  ->  nothing
-
-~ conv3_block1_1_conv -> 5.0.conv1 (Conv2d)
-    output  (None, 28, 28, 128)  ->  (None, 128, 56, 56)
-                   ^^  ^^                        ^^  ^^
-    bias    (128)                ->  nothing
-    1 layer follows:
-      5.0.bn1  (None, 28, 28, 128) -> (None, 128, 56, 56)
-""")
-    assert "~ conv4_block1_1_conv -> 6.0.conv1" in found and "~ conv5_block1_1_conv -> 7.0.conv1" in found
-
-
-class Stem(nn.Module):
-    """Padding inside the convolution, depthwise and pointwise apart, pooled to one pixel."""
-
-    def __init__(self, stride: int = 2) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 8, 3, stride, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(8)
-        self.depth = nn.Conv2d(8, 8, 3, groups=8, bias=False)
-        self.point = nn.Conv2d(8, 6, 1)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(6, 4)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = torch.relu(self.norm(self.conv(x)))
-        return self.fc(self.pool(self.point(self.depth(x))).flatten(1))
-
-
-def test_what_a_port_does_in_another_number_of_layers() -> None:
-    model = Sequential([Input((16, 16, 3)), ZeroPadding2D(), Conv2D(8, 3, strides=2, use_bias=False),
-                        BatchNormalization(), ReLU(), SeparableConv2D(6, 3), Dropout(0.5), GlobalAveragePooling2D(),
-                        Dense(4)])
-    assert not ported(model, Stem(), (3, 16, 16))
-    departed = ported(model, Stem(stride=1), (3, 16, 16))
-    assert paths(departed)[0] == "conv" and "output  (None, 8, 8, 8)  ->  (None, 8, 16, 16)" in str(departed)
-
-
-def test_a_port_with_depthwise_layers_follows() -> None:
-    def model(filters: int) -> Model:
-        return Sequential([Input((16, 16, 3)), Conv2D(filters, 3, name="conv"), DepthwiseConv2D(3, name="depth"),
-                           Conv2D(6, 1, name="point")])
-
-    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 6, 1))
-    assert not ported(model(8), module, (3, 16, 16))
-    assert paths(ported(model(12), module, (3, 16, 16))) == ["0"]
-
-
-def test_windows_of_one_size_are_not_the_same() -> None:
-    model = Sequential([Input((16, 16, 3)), Conv2D(8, 3, padding="same", name="conv"),
-                        DepthwiseConv2D(3, 2, depth_multiplier=2)])
-    depth = nn.Conv2d(8, 16, 3, 2, groups=8)
-    assert not ported(model, nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), depth), (3, 16, 16))
-    assert "kernel -> weight  (3, 3, 3, 8)  ->  (8, 3, 1, 9)" in str(
-        ported(model, nn.Sequential(nn.Conv2d(3, 8, (1, 9), padding="same"), depth), (3, 16, 16)))
-
-
-class Recurrent(nn.Module):
-    def __init__(self, units: int = 5) -> None:
-        super().__init__()
-        self.embed = nn.Embedding(11, 4)
-        self.lstm = nn.LSTM(4, units, batch_first=True, bidirectional=True)
-        self.gru = nn.GRU(2 * units, 3, batch_first=True)
-        self.norm = nn.LayerNorm(3)
-        self.fc = nn.Linear(3, 2)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.fc(self.norm(self.gru(self.lstm(self.embed(x))[0])[0][:, -1]))
-
-
-def test_a_port_of_recurrent_layers() -> None:
-    model = Sequential([Input((None,), dtype="int32"), Embedding(11, 4), Bidirectional(LSTM(5, return_sequences=True)),
-                        GRU(3), LayerNormalization(), Dense(2)])
-    assert not ported(model, Recurrent(), (None, None))
-    assert paths(ported(model, Recurrent(6), (None, None)))[0] == "lstm"
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_what_is_compiled_is_the_same_up_to_layout(path: Path) -> None:
-    """Compiled modules have rows of their own classes, in torch's order of weights."""
-    model = kt.load_model(path)
-    if model.built:
-        found = shape_table(model).diff(shape_table(model.to_torch()), layout="any")
-        assert not found, str(found)
-
-
 # ---- names that a person gives ---------------------------------------------------------------------------------------
-
-
-def twins(*names: str) -> Model:
-    x = Input((4,), name="x")
-    return Model(x, Add(name="sum")([Dense(4, name=name)(x) for name in names]), name="net")
 
 
 def test_names_say_which_layer_is_which() -> None:
@@ -575,120 +329,6 @@ def test_names_say_which_layer_is_which() -> None:
         diff(twins("a", "b"), twins("p", "q"), names={"a": "q", "b": "q"})
     with pytest.raises(ConfigError, match='layout must be None or "any", got \'torch\''):
         diff(twins("a"), twins("a"), layout="torch")
-
-
-# ---- on the command line ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> tuple[str, str]:
-    before, after = str(tmp_path / "before.json"), str(tmp_path / "after.json")
-    residual("a").save(before)
-    residual("a", strides=2).save(after)
-    return before, after
-
-
-def said(capsys: pytest.CaptureFixture[str], status: int, *arguments: str) -> str:
-    assert main(["diff", *arguments]) == status
-    printed = capsys.readouterr()
-    return printed.err if status == 2 else printed.out
-
-
-def test_exit_status(capsys: pytest.CaptureFixture[str], files: tuple[str, str], tmp_path: Path) -> None:
-    assert said(capsys, 0, files[0], files[0]) == "no difference\n"
-    assert said(capsys, 1, *files) == f"{diff(*files)}\n"
-    assert "kerashape: " in said(capsys, 2, files[0], str(tmp_path / "none.json"))
-
-
-def test_as_json(capsys: pytest.CaptureFixture[str], files: tuple[str, str]) -> None:
-    found = json.loads(said(capsys, 1, *files, "--json"))
-    assert found == json.loads(diff(*files).to_json()) and found["same"] is False
-    cause, = found["causes"]
-    assert (cause["how"], cause["name"], cause["class_name"]) == ("changed", "stem", "Conv2D")
-    assert cause["changes"] == [{"what": "output", "before": "(None, 16, 16, 8)", "after": "(None, 8, 8, 8)"}]
-    assert [each["name"] for each in cause["follows"]] == ["a_conv", "a_bn", "a_add", "a_act", "pool"]
-
-
-def test_annotations(capsys: pytest.CaptureFixture[str], files: tuple[str, str], tmp_path: Path) -> None:
-    name = files[1].replace(":", "%3A").replace(",", "%2C")
-    assert said(capsys, 1, *files, "--github") == (
-        f"::error file={name},title=changed%3A stem::output: (None, 16, 16, 8) -> (None, 8, 8, 8)%0A"
-        "followed by a_conv ... pool (5)\n")
-    many = [Sequential([Input((3,)), *(Dense(n + i % 2, name=f"d{i}:x,%\n") for i in range(20))]) for n in (4, 6)]
-    for model, path in zip(many, files):
-        model.save(path)
-    lines = said(capsys, 1, *files, "--github").splitlines()
-    assert len(lines) == 10 and all(line.startswith("::error file=") for line in lines)
-    assert "title=changed%3A d0%3Ax%2C%25%0A::output: (None, 4) -> (None, 6)%0A" in lines[0]
-    assert lines[-1].endswith("::sequential: 20 layers changed")
-
-
-def test_names_in_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    files = [str(tmp_path / name) for name in ("before.json", "after.json", "names.json")]
-    twins("a", "b").save(files[0])
-    twins("p", "q").save(files[1])
-    said(capsys, 1, files[0], files[1], "--write-map", files[2])
-    assert json.loads(Path(files[2]).read_text()) == {"a": "p", "b": "q"}
-    assert "a -> p" in said(capsys, 1, files[0], files[1], "--map", files[2])
-    for text, problem in (('{"x y": "p"}', "there is no layer 'x y' before"), ("[1]", "must hold names of layers"),
-                          ('{"a": 1}', "must hold names of layers"), ("{", "names.json")):
-        Path(files[2]).write_text(text)
-        assert problem in said(capsys, 2, files[0], files[1], "--map", files[2])
-
-
-MODULE = """
-import torch
-from torch import nn
-
-class Net(nn.Sequential):
-    def __init__(self, filters=8):
-        super().__init__(nn.Conv2d(3, filters, 3), nn.Flatten(1), nn.Linear(filters * 36, 4))
-
-def wide():
-    return Net(12)
-
-ready = Net()
-
-def compiled():
-    import kerashape_torch as kt
-    from kerashape_torch.layers import Conv2D, Dense, Flatten
-    return kt.Sequential([kt.Input((8, 8, 3)), Conv2D(8, 3), Flatten(), Dense(4)]).to_torch()
-
-class Broken(nn.Module):
-    def __init__(self):
-        raise RuntimeError("no weights here")
-"""
-
-
-def test_code_of_the_user(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    model, code = str(tmp_path / "m.json"), tmp_path / "code_of_mine.py"
-    Sequential([Input((8, 8, 3)), Conv2D(8, 3), Flatten(), Dense(4)], name="net").save(model)
-    code.write_text(MODULE)
-    options = ("--import", "--layout", "any")
-    for name in ("Net", "ready", "compiled"):  # gets the shape of the other, channels first
-        assert said(capsys, 0, model, f"{code}:{name}", *options) == "no difference up to layout, in 2 layers\n"
-    assert said(capsys, 0, f"{code}:Net", model, *options, "--input-shape", "(3, 8, 8)").startswith("no difference")
-    assert said(capsys, 1, model, f"{code}:wide", *options).startswith("net -> Net: 1 layer changed, 1 follows")
-    assert "--import runs it" in said(capsys, 2, model, f"{code}:Net")
-    assert "Broken: RuntimeError: no weights here" in said(capsys, 2, model, f"{code}:Broken", *options)
-    assert "AttributeError" in said(capsys, 2, model, f"{code}:Nut", *options)
-    assert "there is no file" in said(capsys, 2, model, f"{tmp_path / 'none.py'}:Net", *options)
-    assert "nothing_of_this_name" in said(capsys, 2, model, "nothing_of_this_name:Net", *options)
-
-
-def test_in_colours(monkeypatch: pytest.MonkeyPatch, files: tuple[str, str]) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    with contextlib.redirect_stdout(Terminal()) as terminal:
-        assert main(["diff", *files]) == 1
-    text = terminal.getvalue()
-    assert "\x1b[" in text and "^^" not in text
-    bare = [line for line in str(diff(*files)).splitlines() if set(line) - {" ", "^"} or not line]
-    assert [line.rstrip() for line in re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()] == bare
 
 
 # ---- what holds for every model --------------------------------------------------------------------------------------
@@ -790,12 +430,3 @@ def test_a_longest_rising_subsequence(numbers: list[int]) -> None:
     assert found == sorted(found)
     assert len(found) == max(len(part) for n in range(len(numbers) + 1) for part in combinations(numbers, n)
                              if list(part) == sorted(part))
-
-
-def test_the_page_shows_what_is_printed() -> None:
-    page = (Path(__file__).parent.parent / "docs" / "diff.md").read_text()
-    names: dict[str, Any] = {}
-    exec(page.split("```python\n")[1].split("```")[0].replace("print(found)", ""), names)
-    port = str(ported(unet(), UNet(bottom=24), (3, 16, 16))).split("\n\nparams")[0]
-    for text in (str(names["found"]), port):
-        assert f"```\n{text}\n```" in page
