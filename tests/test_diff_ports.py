@@ -32,7 +32,7 @@ from kerashape_torch.layers import (
     ZeroPadding2D,
 )
 from kerashape_torch.models import Input, Model, Sequential
-from kerashape_torch.shape_table import shape_table
+from kerashape_torch.shape_table import ShapeTable, shape_table
 
 
 class Block(nn.Module):
@@ -229,3 +229,21 @@ def test_the_page_shows_what_is_printed() -> None:
     port = str(ported(unet(), UNet(bottom=24), (3, 16, 16))).split("\n\nparams")[0]
     for text in (str(names["found"]), port):
         assert f"```\n{text}\n```" in page
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_any_weight_of_a_port_that_departs_is_found(path: Path) -> None:
+    model = kt.load_model(path)
+    if not model.built:
+        return
+    before, after = shape_table(model), shape_table(model.to_torch())
+    seen = set()
+    for i, row in enumerate(after):
+        if not row.weights or row.name in seen:
+            continue
+        seen.add(row.name)
+        first = row.weights[0]
+        wider = [first._replace(shape=(first.shape[0] + 1, *first.shape[1:])), *row.weights[1:]]
+        rows = [*after.rows[:i], row._replace(weights=wider), *after.rows[i + 1:]]
+        found = before.diff(ShapeTable("net", rows, [], after.input_shape, after.output_shape), layout="any")
+        assert row.name in {cause.path for cause in found.causes}, row.name
