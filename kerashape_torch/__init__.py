@@ -17,6 +17,7 @@ from kerashape_torch.shape_table import shape_table
 
 if TYPE_CHECKING:
     from kerashape_torch import losses, metrics, optimizers, saving, training
+    from kerashape_torch.differences import diff
     from kerashape_torch.lowering import (
         constraint_hook,
         get_keras_weights,
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ON_FIRST_USE = {"saving": ("saving", "load_model"),
+_ON_FIRST_USE = {"differences": ("diff",),
+                 "saving": ("saving", "load_model"),
                  "lowering": ("constraint_hook", "get_keras_weights", "predict", "regularization_loss",
                               "reset_states", "set_keras_weights"),
                  **{name: (name,) for name in ("losses", "metrics", "optimizers", "training")}}
@@ -44,7 +46,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["Input", "Layer", "Model", "Sequential", "activations", "constraint_hook", "constraints", "errors",
+__all__ = ["Input", "Layer", "Model", "Sequential", "activations", "constraint_hook", "constraints", "diff", "errors",
            "get_keras_weights", "initializers", "layers", "load_model", "losses", "metrics", "models", "ops",
            "optimizers", "predict", "regularization_loss", "regularizers", "reset_states", "saving",
            "set_keras_weights", "shape_table", "training", "utils"]

@@ -125,6 +125,22 @@ def _parser() -> argparse.ArgumentParser:
                    "Exit status: 0 where all is exact, 1 where a layer needs something of yours or is refused.")
     takes_file(made)
 
+    made = command(diff, "Shows what moved between two models: where it started, and what follows.",
+                   """A model is a file that Keras wrote, the JSON of a model, or a snapshot of shapes (.txt). With
+                   --import it may be Python code of yours, which is run: package.module:NAME or FILE.py:NAME, where
+                   NAME is a model or makes one without arguments. Exit status: 0 where nothing moved, 1 where something
+                   did, 2 after an error.""")
+    made.add_argument("before", metavar="BEFORE", help="a model")
+    made.add_argument("after", metavar="AFTER", help="another one")
+    made.add_argument("--input-shape", type=value, metavar="SHAPE",
+                      help="for what knows none; where one is a torch module, for that, in its order of axes")
+    made.add_argument("--layout", choices=("any",),
+                      help="any: a port to another framework is the same up to the place of the channels")
+    made.add_argument("--map", metavar="NAMES", help='JSON of layers that belong together: {"before": "after"}')
+    made.add_argument("--write-map", metavar="NAMES", help="write which layers go by two names, to be reviewed")
+    made.add_argument("--import", dest="may_import", action="store_true", help="BEFORE and AFTER may be code of yours")
+    made.add_argument("--github", action="store_true", help="print annotations for a pull request on GitHub")
+
     made = command(verify, "Compares shapes and numbers with real Keras, layer by layer.",
                    "Exit status: 0 where all agree, 1 where a layer departs, 2 where nothing can be compared.")
     takes_file(made)
@@ -215,6 +231,22 @@ def verify(options: argparse.Namespace) -> Report:
 
     found = verify(options.file, options.against, options.batch)
     return _judged(found, found.verdict, found.agrees)
+
+
+def diff(options: argparse.Namespace) -> Report:
+    from kerashape_torch import sources
+    from kerashape_torch.differences import TableDiff
+    from kerashape_torch.differences.github import command_lines
+    from kerashape_torch.differences.lines import print_diff
+
+    tables = sources.read_both(options.before, options.after, options.input_shape, options.layout, options.may_import)
+    found = TableDiff(*tables, layout=options.layout, names=sources.read_names(options.map) if options.map else None)
+    if options.write_map:
+        sources.write_names(options.write_map, found.names)
+    if options.github:
+        file = options.after if Path(options.after).exists() else None
+        return Report(found.to_dict(), command_lines(found, file) or str(found), status=int(bool(found)))
+    return Report(found.to_dict(), str(found), lambda: print_diff(found), int(bool(found)))
 
 
 def _judged(found: Any, below: str, holds: bool) -> Report:

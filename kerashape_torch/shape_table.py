@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kerashape_torch.errors import KerashapeError, did_you_mean
 from kerashape_torch.graph import Graph, TensorSpec
@@ -17,6 +17,9 @@ from kerashape_torch.shape import count, to_text
 from kerashape_torch.standalone import alone, twin, with_batch
 from kerashape_torch.structure import flatten_shapes, map_structure
 from kerashape_torch.text import aligned
+
+if TYPE_CHECKING:
+    from kerashape_torch.differences import TableDiff
 
 
 class Weight(NamedTuple):
@@ -157,46 +160,11 @@ class ShapeTable(Sequence[Row]):
         """The table as JSON text."""
         return json.dumps(self.to_dict(), **kwargs)
 
-    def diff(self, other: ShapeTable) -> TableDiff:
-        """What changed from this table to another: rows are matched by name. An empty diff is false."""
-        before, after = _by_path(self), _by_path(other)
-        changes = {path: _changes(row, after[path]) for path, row in before.items() if path in after}
-        return TableDiff({path: row for path, row in before.items() if path not in after},
-                         {path: row for path, row in after.items() if path not in before},
-                         {path: found for path, found in changes.items() if found})
+    def diff(self, other: ShapeTable, layout: str | None = None, names: Mapping[str, str] | None = None) -> TableDiff:
+        """What moved from this table to another: see :func:`kerashape_torch.diff`. An empty diff is false."""
+        from kerashape_torch.differences import TableDiff
 
-
-class Change(NamedTuple):
-    """One field of a row, or one weight, before and after."""
-
-    what: str
-    before: str
-    after: str
-
-
-class TableDiff(NamedTuple):
-    """What differs between two tables, by the path of the row: ``model/layer``."""
-
-    removed: dict[str, Row]
-    added: dict[str, Row]
-    changed: dict[str, list[Change]]
-
-    def __bool__(self) -> bool:
-        return any(self)
-
-    def __str__(self) -> str:
-        lines = [f"{sign} {path} ({row.class_name}): {shape_text(row.input_shape)} -> {shape_text(row.output_shape)}"
-                 for sign, rows in (("-", self.removed), ("+", self.added)) for path, row in rows.items()]
-        for path, changes in self.changed.items():
-            lines.append(f"~ {path}")
-            lines.append(aligned([(c.what, c.before, "->", c.after) for c in changes], indent="    "))
-        return "\n".join(lines) or "no difference"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The diff as values that JSON can hold."""
-        return {"removed": {path: row.to_dict() for path, row in self.removed.items()},
-                "added": {path: row.to_dict() for path, row in self.added.items()},
-                "changed": {path: [c._asdict() for c in changes] for path, changes in self.changed.items()}}
+        return TableDiff(self, other, layout, names)
 
 
 def class_name(layer: Layer) -> str:
@@ -211,24 +179,6 @@ def shape_text(shape: Any) -> str:
 
 def _weights_text(weights: Sequence[Weight]) -> str:
     return ", ".join(f"{w.name} {to_text(w.shape)}" for w in weights) or "-"
-
-
-def _by_path(table: ShapeTable) -> dict[str, Row]:
-    above: list[str] = []
-    found: dict[str, Row] = {}
-    for row in table:
-        above[row.depth:] = [row.name]
-        found["/".join(above)] = row
-    return found
-
-
-def _changes(before: Row, after: Row) -> list[Change]:
-    fields = [{"class": row.class_name, "input": shape_text(row.input_shape), "output": shape_text(row.output_shape),
-               **{w.name: to_text(w.shape) + ("" if w.trainable else " not trainable") for w in row.weights},
-               "connected to": ", ".join(map(str, row.connected_to)) or "-"} for row in (before, after)]
-    names = dict.fromkeys([*fields[0], *fields[1]])
-    return [Change(name, *pair) for name in names
-            if len(set(pair := [field.get(name, "nothing") for field in fields])) > 1]
 
 
 # ---- of a model ------------------------------------------------------------------------------------------------------

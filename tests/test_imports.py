@@ -20,14 +20,14 @@ ROOMS = ["errors", "structure", "text", "shape", "dtype_policies", "config", "dt
          "initializers", "regularizers", "constraints", "masks", "graph", "losses", "metrics", "optimizers",
          "compiling", "compilable", "meta_rule", "weights", "user_layers", "layer", "inputs", "lambda_source",
          "functional_config", "models", "standalone", "parts", "composed", "torch_modules", "ops", "layers",
-         "weight_paths", "shape_table", "shape_text", "lowering", "training", "saving", "reports", "port", "utils",
-         "testing", "cli"]
+         "weight_paths", "shape_table", "differences", "shape_text", "lowering", "training", "saving", "reports",
+         "port", "utils", "testing", "sources", "cli"]
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
 # doors, inside a function.
 DOORS = {"user_layers": {"composed"}, "composed": {"lowering", "torch_modules"},
          "layer": {"composed", "lowering", "reports", "torch_modules"}, "models": {"lowering", "reports", "saving"},
-         "shape_table": {"saving", "lowering"}, "optimizers": {"training"}, "losses": {"training"},
+         "shape_table": {"saving", "lowering", "differences"}, "optimizers": {"training"}, "losses": {"training"},
          "metrics": {"training"}, "saving": {"port"}}
 
 
@@ -38,10 +38,10 @@ def sources() -> list[tuple[str, Path]]:
 
 
 def imported_rooms(path: Path) -> list[tuple[str, bool]]:
-    """Each room that a file imports from, and whether it does so inside a function."""
+    """Each room that a file imports from, and whether it does so inside a function, or for types alone."""
     tree = ast.parse(path.read_text())
-    inside = {id(node) for function in ast.walk(tree) if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
-              for node in ast.walk(function)}
+    inside = {id(node) for outer in ast.walk(tree) if isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef))
+              or (isinstance(outer, ast.If) and ast.unparse(outer.test) == "TYPE_CHECKING") for node in ast.walk(outer)}
     rooms = []
     for node in ast.walk(tree):
         names = []

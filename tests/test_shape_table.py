@@ -177,19 +177,31 @@ def test_diff() -> None:
                                     Dense(1, name="two", trainable=False)]), 5)
     diff = before.diff(after)
     assert str(diff) == """\
-- norm (BatchNormalization): (None, 4) -> (None, 4)
-+ act (ReLU): (None, 4) -> (None, 4)
-~ one
-    input   (None, 3)  ->  (None, 5)
-    kernel  (3, 4)     ->  (5, 4)
-    bias    (4)        ->  nothing
-~ two
-    kernel        (4, 1)      ->  (4, 1) not trainable
-    bias          (1)         ->  (1) not trainable
-    connected to  norm[0][0]  ->  act[0][0]"""
+small -> sequential: the model's input changed, 2 layers changed, 1 added, 1 removed
+
+~ the model
+    input  (None, 3)  ->  (None, 5)
+                  ^              ^
+
+~ one (Dense)
+    kernel  (3, 4)  ->  (5, 4)
+             ^           ^
+    bias    (4)     ->  nothing
+
+- norm  (BatchNormalization)  (None, 4)  -> (None, 4)  16 params
+    between one and two
+
++ act  (ReLU)  (None, 4)  -> (None, 4)
+    between one and two
+
+~ two (Dense)
+    trainable  yes  ->  no
+
+params         37 -> 25 (-12)
+trainable      29 -> 20 (-9)
+non-trainable  8 -> 5 (-3)"""
     assert diff and list(diff.removed) == ["norm"]
-    assert json.loads(json.dumps(diff.to_dict()))["changed"]["one"][0] == {
-        "what": "input", "before": "(None, 3)", "after": "(None, 5)"}
+    assert diff.changed["one"][0] == ("input", "(None, 3)", "(None, 5)")
 
 
 def test_diff_of_nested_layers_names_the_way_there() -> None:
