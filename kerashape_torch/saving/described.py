@@ -73,15 +73,13 @@ def _table(model: Any) -> ShapeTable:
     if all(row.output_shape is None for row in rows):
         raise KerashapeError(f"{type(model).__name__} has no config that says its shapes, and its layers have seen "
                              "none yet. Way out: call it once on a tensor, or build it")
-    weights = {id(x): x for x in model.weights}
-    return ShapeTable(model.name, rows, _weights(weights.values()), _shape(lambda: model.input_shape),
+    return ShapeTable(model.name, rows, _weights(model), _shape(lambda: model.input_shape),
                       _shape(lambda: model.output_shape), chain=False)
 
 
 def _rows(layers: Iterable[Any], depth: int) -> Iterator[Row]:
     for layer in layers:
-        inner = getattr(layer, "layers", None)
-        own = _weights({id(x): x for x in layer.weights}.values())
+        inner, own = getattr(layer, "layers", None), _weights(layer)
         params = sum(each.size for each in own) if getattr(layer, "built", True) else None
         yield Row(layer.name, type(layer).__name__, *_ends(layer), [] if inner else own, params, bool(layer.trainable),
                   depth=depth)
@@ -118,7 +116,11 @@ def _plain(shape: Any) -> Any:
     return {key: _plain(each) for key, each in shape.items()} if isinstance(shape, Mapping) else None
 
 
-def _weights(variables: Iterable[Any]) -> list[Weight]:
+def _weights(layer: Any) -> list[Weight]:
+    """The weights that a layer of Keras has made, each once."""
+    try:
+        variables = {id(x): x for x in layer.weights}.values()
+    except ValueError:  # what Keras 2 raises for a model that has not been called
+        return []
     return [Weight(x.name.rpartition("/")[2].partition(":")[0], tuple(x.shape), bool(x.trainable),
                    str(getattr(x.dtype, "name", x.dtype))) for x in variables]
-
