@@ -9,6 +9,8 @@ import json
 import re
 import subprocess
 import sys
+import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -309,9 +311,29 @@ def test_an_axis_that_cannot_be_free() -> None:
     with pytest.raises(ShapeError) as caught:
         shape_table(net, (3, None, None))
     assert re.fullmatch(r"""Sequential cannot take \(None, 3, None, None\)
-  axis 2 cannot be None: of many sizes it runs at \(None, 3, 8, None\) alone\. At others 3 = Linear fails: .+
+  axis 2 cannot be None: it runs at \(None, 3, 8, None\), but not at half or at twice that size: 3 = Linear fails: .+
   Way out: input_shape=\(None, 3, 8, None\)""", str(caught.value))
     assert shape_table(net, (None, 3, 8, None)).output_shape == (None, 2)
+
+
+def test_sizes_that_round_to_one_do_not_make_an_axis_free() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 1, stride=32), nn.Flatten(), nn.Linear(4 * 7 * 7, 2))
+    with pytest.raises(ShapeError, match=r"axis 2 and axis 3 cannot be None: it runs at \(None, 3, 224, 224\), but"):
+        shape_table(net, (3, None, None))
+    shallow = nn.Sequential(nn.Conv2d(3, 4, 1, stride=64), nn.Flatten(), nn.Linear(4, 2))
+    with pytest.raises(ShapeError, match="axis 2 and axis 3 cannot be None"):
+        shape_table(shallow, (3, None, None))
+
+
+def test_attributes_that_cannot_be_copied_are_shared() -> None:
+    module = nn.Sequential(nn.Linear(3, 4))
+    module.lock, module.source = threading.Lock(), torch.Generator()
+    assert shape_table(module, 3).params == 16
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(nn.Linear(3, 4))
+    with pytest.raises(KerashapeError, match=r"is compiled by torch\.jit, where its parts cannot be seen"):
+        shape_table(scripted, 3)
 
 
 def test_a_number_of_tensors_that_is_free() -> None:
@@ -319,7 +341,7 @@ def test_a_number_of_tensors_that_is_free() -> None:
         def forward(self, x: Tensor) -> list[Tensor]:
             return list(x.unbind(1))
 
-    with pytest.raises(ShapeError, match="depends on the sizes of axes that are None: 64 tensors of rank 2, or 96"):
+    with pytest.raises(ShapeError, match="depends on the sizes of axes that are None: 64 tensors of rank 2, or 128"):
         shape_table(Each(), (None, None, 3))
     assert shape_table(Each(), (2, 3)).output_shape == [(None, 3), (None, 3)]
 

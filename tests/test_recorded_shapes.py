@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import subprocess
@@ -120,6 +121,19 @@ def test_what_holds_nothing() -> None:
         check_recorded_shapes(json.loads(unbuilt.to_json()))
     with pytest.raises(ConfigError):
         check_recorded_shapes({})
+
+
+@pytest.mark.parametrize("written", [
+    {"build_config": [3]}, {"build_config": {"input_shape": 3}}, {"build_config": {"input_shape": [None, "x"]}},
+    {"build_config": {"input_shape": [[1, 2], "abc"]}}, {"build_config": {"shapes_dict": 4}}, {"shape": "x"},
+    {"shape": None}, {"dtype": None}, {"dtype": ["x"]}], ids=str)
+def test_nonsense_is_refused_or_departs(written: dict[str, Any]) -> None:
+    def change(layers: dict[str, Any]) -> None:
+        third = layers[names()[2]]
+        (third if "build_config" in written else third["inbound_nodes"][0]["args"][0]["config"]).update(written)
+
+    with contextlib.suppress(KerashapeError):
+        assert not check_recorded_shapes(doctored(change)).agrees
 
 
 # ---- the command -----------------------------------------------------------------------------------------------------

@@ -15,16 +15,16 @@ from kerashape_torch.shape import to_text
 from kerashape_torch.shape_table import Row, ShapeTable
 from kerashape_torch.structure import flatten_shapes
 
-_ALL_ALIKE = (Sizes.alike(64, 64), Sizes.alike(96, 96))
-_PAIRS = ((Sizes.apart(2, (2, 5, 7, 11)), Sizes.apart(3, (3, 9, 17, 8))), (Sizes.alike(2, 64), Sizes.alike(3, 96)),
-          (Sizes.alike(2, 256), Sizes.alike(3, 384)), (Sizes.alike(2, 8), Sizes.alike(3, 12)),
-          _ALL_ALIKE, (Sizes.alike(8, 64), Sizes.alike(16, 96)))
-"""Two runs each. First free axes differ, and no two of them have one sum, difference, product or ratio in both runs;
-then they are alike, for modules that need that, are made for large or small sizes, have their batch elsewhere, or take
-few batches."""
-_BEYOND = (Sizes.alike(4, 2), Sizes.alike(4, 6), Sizes.alike(4, 288))
+_ALL_ALIKE = (Sizes.alike(64, 64), Sizes.alike(128, 128))
+_PAIRS = ((Sizes.apart(2, (2, 3, 5, 8)), Sizes.apart(4, (4, 9, 21, 45))), (Sizes.alike(2, 64), Sizes.alike(3, 128)),
+          (Sizes.alike(2, 256), Sizes.alike(3, 512)), (Sizes.alike(2, 8), Sizes.alike(3, 16)),
+          _ALL_ALIKE, (Sizes.alike(8, 64), Sizes.alike(16, 128)))
+"""Two runs each, the second with axes at least twice as long, so that no rounding in between makes them equal. First
+free axes differ, and no two of them have one sum, difference, product or ratio in both runs; then they are alike, for
+modules that need that, are made for large or small sizes, have their batch elsewhere, or take few batches."""
+_BEYOND = (Sizes.alike(4, 2), Sizes.alike(4, 6), Sizes.alike(4, 160))
 """Runs that need not succeed: an axis that is cut off or filled up at some size moves in one of them."""
-_USUAL = (224, 32, 28, 299, 256, 128, 64, 16, 8, 4, 48, 96, 112, 192, 227, 240, 320, 384, 416, 448, 512, 640, 1024, 1)
+_USUAL = (1, 4, 8, 16, 28, 32, 48, 64, 96, 112, 128, 224, 227, 256, 299, 384, 448, 512)
 """Sizes that modules are often made for."""
 
 
@@ -48,15 +48,16 @@ def table_by_running(module: nn.Module, input_shape: Any, input_dtype: Any = Non
         ShapeError: the module takes no such tensors, needs an axis that is None to be of one size, or needs numbers.
     """
     runs = _understood(module, input_shape, input_dtype)
-    if any(run.failure and run.failure.needs_numbers for run in runs.values()):
+    if _is_hopeless(runs):
         raise _refusal(runs)
-    for pair in _PAIRS if runs.asked.free else (_PAIRS[0], _PAIRS[-1]):
-        if not any(runs[sizes].failure for sizes in pair):
-            more = [runs[sizes] for sizes in _BEYOND] if runs.asked.free else []
-            return _table(module, [*(runs[sizes] for sizes in pair), *(run for run in more if not run.failure)])
-    found = _at_usual_sizes(runs)
-    if found is None:
+    pair = next((pair for pair in (_PAIRS if runs.asked.free else (_PAIRS[0], _PAIRS[-1]))
+                 if not any(runs[sizes].failure for sizes in pair)), None) or _usual_pair(runs)
+    if pair is None:
         raise _refusal(runs)
+    more = [runs[sizes] for sizes in _BEYOND if not runs[sizes].failure] if runs.asked.free else []
+    found = [*(runs[sizes] for sizes in pair), *more]
+    if pair not in _PAIRS[:3] and _is_contradicted(runs, found):
+        raise _bound(runs, pair)
     return _table(module, found)
 
 
@@ -70,35 +71,64 @@ def _understood(module: nn.Module, input_shape: Any, input_dtype: Any) -> _Runs:
     return max(tried, key=lambda runs: max(len(run.calls) for run in runs.values()))
 
 
-def _at_usual_sizes(runs: _Runs) -> list[Run] | None:
-    """Two runs at sizes that modules are often made for, or None where it runs at none of them.
+def _is_hopeless(runs: _Runs) -> bool:
+    """Whether it needs numbers, or something fails alike whatever the size. (What a module raises itself may be about
+    the size and not say it.)"""
+    failures = [run.failure for run in map(runs.__getitem__, (*_PAIRS[0], _ALL_ALIKE[0])) if run.failure]
+    alike = len(failures) == 3 and len({(failure.path, str(failure.error)) for failure in failures}) == 1
+    return any(failure.needs_numbers for failure in failures) or (alike and not failures[0].is_deliberate)
+
+
+def _good_sizes(runs: _Runs) -> list[Sizes]:
+    """The usual sizes at which the module runs, the smallest first."""
+    tried = [Sizes.alike(2, size) for size in _USUAL] if runs.asked.free else [Sizes.alike(n, 1) for n in (1, 4, 32)]
+    return [sizes for sizes in tried if not runs[sizes].failure]
+
+
+def _usual_pair(runs: _Runs) -> tuple[Sizes, Sizes] | None:
+    """Usual sizes at which it runs, of which one is at least twice the other; None where it runs at none of them.
 
     Raises:
-        ShapeError: it runs at one of them alone.
+        ShapeError: it runs at some of them, but at no such two.
     """
-    tried = [Sizes.alike(2, size) for size in _USUAL] if runs.asked.free else [Sizes.alike(n, 1) for n in (1, 4, 32)]
-    good = [sizes for sizes in tried if not runs[sizes].failure]
+    good = _good_sizes(runs)
     for sizes in good[1:]:
         other = sizes._replace(batch=sizes.batch + 1)
-        if not runs[other].failure:
-            return [runs[good[0]], runs[other]]
+        if sizes.other(0) >= 2 * good[0].other(0) and not runs[other].failure:
+            return good[0], other
     if good:
-        raise _bound(runs, good[0])
+        raise _bound(runs)
     return None
+
+
+def _is_contradicted(runs: _Runs, found: Sequence[Run]) -> bool:
+    """Whether an axis that is alike in all these runs is another in one that failed later: then it was only rounded."""
+    for run in runs.values():
+        for path in run.calls if run.failure else ():
+            gave = [each.calls[path].gave for each in (*found, run) if path in each.calls]
+            try:
+                if len(gave) > 1 and _merged(gave) != _merged(gave[:-1]):
+                    return True
+            except ShapeError:  # another number of tensors
+                return True
+    return False
 
 
 # ---- what fails ------------------------------------------------------------------------------------------------------
 
 
-def _bound(runs: _Runs, sizes: Sizes) -> ShapeError:
+def _bound(runs: _Runs, known: Sequence[Sizes] = ()) -> ShapeError:
     """The error that says which axes cannot move from the sizes at which the module runs."""
+    sizes = max([*_good_sizes(runs), *known], key=lambda sizes: (sizes.other(0) == 224, sizes))
     asked = runs.asked
-    failures = {i: [runs[sizes.moved(i, by, asked.free)].failure for by in (1, 2, 32)] for i in range(-1, asked.free)}
-    stuck = {i: found[-1] for i, found in failures.items() if all(found)}
+    failures = {i: [runs[each].failure for each in sizes.halved_and_doubled(i, asked.free)]
+                for i in range(-1, asked.free)}
+    stuck = {i: next(filter(None, found)) for i, found in failures.items() if any(found)}
     runs_at = to_text(asked.written(sizes, stuck))
-    first = next((failure for failure in stuck.values() if failure), None)
-    why = "" if first is None else f". At others {_named(runs.module, first.path)} fails: {first.fact}"
-    return ShapeError(f"{asked.names(stuck) or 'a size'} cannot be None: of many sizes it runs at {runs_at} alone{why}",
+    first = next(iter(stuck.values()), None)
+    why = f": {_named(runs.module, first.path)} fails: {first.fact}" if first else ""
+    return ShapeError(f"{asked.names(stuck) or 'a size'} cannot be None: it runs at {runs_at}, but not at half or at "
+                      f"twice that size{why}",
                       hint=f"Way out: input_shape={runs_at}").at(type(runs.module).__name__, to_text(asked.shapes))
 
 

@@ -34,11 +34,12 @@ class Sizes(NamedTuple):
     def other(self, i: int) -> int:
         return self.others[i % len(self.others)]
 
-    def moved(self, i: int, by: int, free: int) -> Sizes:
+    def halved_and_doubled(self, i: int, free: int) -> list[Sizes]:
         """The same but for one of the free axes; -1 is the batch."""
         if i < 0:
-            return self._replace(batch=self.batch + by)
-        return self._replace(others=tuple(self.other(j) + by * (i == j) for j in range(free)))
+            return [self._replace(batch=self.batch // 2), self._replace(batch=self.batch * 2)]
+        others = [self.other(j) for j in range(free)]
+        return [self._replace(others=(*others[:i], size, *others[i + 1:])) for size in (others[i] // 2, others[i] * 2)]
 
 
 class Asked(NamedTuple):

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.overrides import TorchFunctionMode
 
-from kerashape_torch.errors import KerashapeError
 from kerashape_torch.shape_table import Connection, bare
 from kerashape_torch.structure import leaves, map_structure
 
@@ -61,9 +60,16 @@ class Failure(NamedTuple):
     needs_numbers: bool
 
     @property
+    def is_deliberate(self) -> bool:
+        """Whether a line outside torch raised it."""
+        return self.line is not None and self.line.startswith(("raise", "assert"))
+
+    @property
     def fact(self) -> str:
         """What went wrong, with the line that did it."""
-        said = str(self.error).strip().partition("\n")[0].strip(" .") or type(self.error).__name__
+        said, name = str(self.error).strip().partition("\n")[0].strip(" ."), type(self.error).__name__
+        if not said or isinstance(self.error, (LookupError, AttributeError)):  # which may say no more than a key
+            said = f"{name}: {said}" if said else name
         if self.needs_numbers:
             said = f"its shapes depend on numbers, and here are none: {self.function.strip('_') or said}"
         return f"{said}, in: {self.line}" if self.line else said
@@ -174,16 +180,27 @@ def parts_of(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def twin_of(module: nn.Module) -> nn.Module:
-    """A copy in evaluation mode whose tensors are on the meta device. No number is copied."""
+    """A copy in evaluation mode whose tensors are on the meta device. No number is copied; what cannot be is shared."""
     memo: dict[int, Any] = {}
     with torch.no_grad():
         for part in module.modules():
             memo |= {id(x): _without_data(x) for x in _held(vars(part))}
     try:
+        return copy.deepcopy(module, dict(memo)).eval()
+    except Exception:  # whatever raises an attribute that cannot be copied, such as a lock or a random generator
+        for part in module.modules():
+            memo |= {id(value): value for value in vars(part).values() if not _is_copied(value, memo)}
         return copy.deepcopy(module, memo).eval()
-    except Exception as error:  # whatever an attribute that cannot be copied raises
-        raise KerashapeError(f"{type(module).__name__} cannot be copied, and is never run itself: {error}. Way out: "
-                             "give the part of it that holds the layers") from error
+
+
+def _is_copied(value: Any, memo: dict[int, Any]) -> bool:
+    if isinstance(value, (Tensor, dict)):
+        return True
+    try:
+        copy.deepcopy(value, dict(memo))
+    except Exception:  # the same
+        return False
+    return True
 
 
 def _held(value: Any) -> Iterator[Tensor]:

@@ -23,6 +23,9 @@ def module_table(module: nn.Module, input_shape: Any = None, input_dtype: Any = 
     if any(map(is_lazy, module.parameters())):
         raise KerashapeError("a lazy module has no shapes before its first call; "
                              "shape_table(model, input_shape) has them")
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        raise KerashapeError(f"{type(module).__name__} is compiled by torch.jit, where its parts cannot be seen. "
+                             "Way out: the module that it was made of")
     if input_shape is not None:
         return table_by_running(module, input_shape, input_dtype)
     if isinstance(module, fx.GraphModule) and "keras" in module.meta:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
+from kerashape_torch.saving.archive import refusing_nonsense
 from kerashape_torch.saving.containers import local_path
 from kerashape_torch.saving.models import model_of
 from kerashape_torch.saving.reading import Contents, read
@@ -75,7 +76,7 @@ class RecordedShapes(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """The outcome in a sentence, and which layers carry no shape."""
+        """The outcome in a sentence, and of which layers no shape is held."""
         number, first = len(self.rows), self.departure
         if not self.rows:
             return f"{self.file} carries no shapes but those of its inputs, as files do that are older than Keras 3"
@@ -106,15 +107,27 @@ def check_recorded_shapes(path: Any, custom_objects: Mapping[str, Any] | None = 
 
     Raises:
         ConfigError: it is no model, or needs something of yours.
+
+    >>> import json
+    >>> from kerashape_torch.layers import Dense
+    >>> from kerashape_torch.models import Sequential
+    >>> written = json.loads(Sequential([Dense(4, input_shape=(3,)), Dense(2)], name="small").to_json())
+    >>> print(check_recorded_shapes(written))
+    layer    class         in the file  inferred here
+    dense    Dense  takes  (None, 3)    (None, 3)
+    dense_1  Dense  takes  (None, 4)    (None, 4)
+    <BLANKLINE>
+    small: all 2 shapes that Keras saw are inferred here
     """
     is_path = isinstance(path, (str, bytes, os.PathLike))
     contents = read(path, weights=False) if is_path else Contents("a dict", path)
     model = model_of(contents, custom_objects)
     if not model.built:
         raise KerashapeError(f"{model.name} has no input shape, so there is nothing to hold")
-    walk = _Walk(contents.config, model)
-    return RecordedShapes(local_path(path).name if is_path else model.name, walk.rows(),
-                          [name for name in walk.listed if not walk.found[name]])
+    with refusing_nonsense():
+        walk = _Walk(contents.config, model)
+        return RecordedShapes(local_path(path).name if is_path else model.name, walk.rows(),
+                              [name for name in walk.listed if not walk.found[name]])
 
 
 # ---- what is inferred ------------------------------------------------------------------------------------------------
