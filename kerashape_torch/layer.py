@@ -215,8 +215,8 @@ class Layer(UserDefined, _Arguments, catalog=False):
         return held_layers(self)
 
     def shapes_inside(self, *shapes: Any) -> list[tuple["Layer", Any]]:
-        """The layers inside this one, each with the shape that it takes when this one takes these."""
-        return [(layer, shapes[0]) for layer in self.sublayers()]
+        """Layers inside this one, each with the shape that it takes when this one takes these, where that is known."""
+        return []
 
     def layers_to_name(self) -> Sequence["Layer"]:
         """The layers inside this one and those that it has as activations: all that need names."""

@@ -53,6 +53,9 @@ class Wrapper(Holder, catalog=False):
     def sublayers(self) -> Sequence[Layer]:
         return (self.layer,)
 
+    def shapes_inside(self, *shapes: Any) -> list[tuple[Layer, Any]]:
+        return [(self.layer, shapes[0])]
+
     def input_dtype(self) -> str:
         return self.layer.input_dtype()  # type: ignore[no-any-return]
 

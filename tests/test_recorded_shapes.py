@@ -103,8 +103,9 @@ def test_what_keras_writes_today(tmp_path: Path) -> None:
     shared = layers.Dense(6, name="shared")
     attended = layers.MultiHeadAttention(2, 3, name="attend")(shared(steps), layers.Embedding(9, 6, name="e")(words))
     cells = layers.RNN([layers.GRUCell(3), layers.LSTMCell(2)], return_sequences=True, name="rnn")(shared(attended))
-    both = layers.Bidirectional(layers.LSTM(2, return_sequences=True), name="both")(cells)
-    out = layers.TimeDistributed(layers.Dense(3), name="each")(layers.Concatenate(name="cat")([both, cells]))
+    step = layers.Dense(3, name="dense")
+    both = layers.Bidirectional(layers.LSTM(2, return_sequences=True, name="lstm"), name="both")(cells)
+    out = layers.TimeDistributed(step, name="each")(layers.Concatenate(name="cat")([both, cells]))
     keras.Model([steps, words], out).save(tmp_path / "m.keras")
     held = check_recorded_shapes(tmp_path / "m.keras")
     assert held.agrees and held.without == []

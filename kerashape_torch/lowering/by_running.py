@@ -119,7 +119,7 @@ def _is_contradicted(runs: _Runs, found: Sequence[Run]) -> bool:
 
 def _bound(runs: _Runs, known: Sequence[Sizes] = ()) -> ShapeError:
     """The error that says which axes cannot move from the sizes at which the module runs."""
-    sizes = max([*_good_sizes(runs), *known], key=lambda sizes: (sizes.other(0) == 224, sizes))
+    sizes = max([*_good_sizes(runs), *known], key=lambda sizes: (sizes.other(0) == 224, sizes.other(0), -sizes.batch))
     asked = runs.asked
     failures = {i: [runs[each].failure for each in sizes.halved_and_doubled(i, asked.free)]
                 for i in range(-1, asked.free)}

@@ -51,8 +51,8 @@ class RecordedShapes(NamedTuple):
 
     Attributes:
         rows: a row for each shape, in the order of the layers.
-        without: the layers of which no shape is held. The file carries none, or the layer is a function of TensorFlow
-            as Keras 2 wrote it, of which several ops are made here.
+        without: the layers of which no shape is held. The file carries none, or nothing here is that layer: no output
+            needs it, or it is a function of TensorFlow as Keras 2 wrote it, of which several ops are made here.
     """
 
     file: str
@@ -207,19 +207,19 @@ class _Walk:
             self.listed.append(path)
         built = written.get("build_config") or {}
         shapes = built.get("shapes_dict", built.get("input_shape"))
-        if shapes and not is_op_layer(written):
-            here = self.inferred.get(path)
-            rows[0, 0, 0] = Recorded(path, str(written["class_name"]), TAKES, to_text(shapes),
-                                         here.built_for(built) if here else NOTHING)
+        here = self.inferred.get(path)
+        if shapes and here and not is_op_layer(written):
+            rows[0, 0, 0] = Recorded(path, str(written["class_name"]), TAKES, to_text(shapes), here.built_for(built))
         self._inside(written, path)
 
     def _tensor(self, written: Mapping[str, Any], model: str) -> None:
         name, call, output = written["keras_history"]
         path = f"{model}/{name}" if model else name
         here = self.inferred.get(path)
-        self.found.setdefault(path, {})[1, call, output] = Recorded(
-            path, type(here.layer).__name__ if here else "?", GIVES, _tensor_text(written["shape"], written["dtype"]),
-            here.tensor(call, output) if here else NOTHING)
+        if here:
+            self.found.setdefault(path, {})[1, call, output] = Recorded(
+                path, type(here.layer).__name__, GIVES, _tensor_text(written["shape"], written["dtype"]),
+                here.tensor(call, output))
 
 
 def _tensor_text(shape: Any, dtype: str) -> str:
