@@ -316,6 +316,15 @@ def test_an_axis_that_cannot_be_free() -> None:
     assert shape_table(net, (None, 3, 8, None)).output_shape == (None, 2)
 
 
+def test_a_size_that_changes_the_number_of_tensors_and_then_fails() -> None:
+    class Steps(nn.Module):
+        def forward(self, x: Tensor) -> list[Tensor]:
+            return list(x.unbind(1))
+
+    with pytest.raises(ShapeError, match="1 = Linear cannot take"):
+        shape_table(nn.Sequential(Steps(), nn.Linear(3, 4)), (None, None, 3))
+
+
 def test_sizes_that_round_to_one_do_not_make_an_axis_free() -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 1, stride=32), nn.Flatten(), nn.Linear(4 * 7 * 7, 2))
     with pytest.raises(ShapeError, match=r"axis 2 and axis 3 cannot be None: it runs at \(None, 3, 224, 224\), but"):

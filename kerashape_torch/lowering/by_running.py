@@ -74,6 +74,8 @@ def _understood(module: nn.Module, input_shape: Any, input_dtype: Any) -> _Runs:
 def _is_hopeless(runs: _Runs) -> bool:
     """Whether it needs numbers, or something fails alike whatever the size. (What a module raises itself may be about
     the size and not say it.)"""
+    if not runs[_PAIRS[0][0]].failure:
+        return False
     failures = [run.failure for run in map(runs.__getitem__, (*_PAIRS[0], _ALL_ALIKE[0])) if run.failure]
     alike = len(failures) == 3 and len({(failure.path, str(failure.error)) for failure in failures}) == 1
     return any(failure.needs_numbers for failure in failures) or (alike and not failures[0].is_deliberate)
@@ -139,9 +141,9 @@ def _refusal(runs: _Runs) -> ShapeError:
     failure = first.failure
     assert failure is not None
     same = [run for run in failed if run.failure and run.failure.path == failure.path]
-    seen = [f"{path} {to_text(_merged([run.calls[path].gave for run in same if path in run.calls]))}"
+    seen = [f"{path} {to_text(_shown([run.calls[path].gave for run in same if path in run.calls]))}"
             for path, call in first.calls.items() if call.is_leaf and call.gave is not None]
-    took = _merged([run.failure.took for run in same if run.failure])
+    took = _shown([run.failure.took for run in same if run.failure])
     hint = ("Way out: shape_table(part, input_shape) of the parts before and after it, one by one"
             if failure.needs_numbers else None)
     return ShapeError(failure.fact, hint).at(_named(runs.module, failure.path),
@@ -197,7 +199,7 @@ def _own_weights(module: nn.Module, run: Run) -> dict[str, dict[str, Tensor]]:
 
 def _merged(found: list[Any]) -> Any:
     """One shape, or structure of shapes, of several runs: what differs is None."""
-    if found[0] is None:
+    if any(each is None for each in found):
         return None
     flat = [flatten_shapes(each) for each in found]
     ranks = list(dict.fromkeys(tuple(map(len, shapes)) for shapes in flat))
@@ -207,3 +209,11 @@ def _merged(found: list[Any]) -> Any:
                          hint="Way out: give more of the sizes in input_shape")
     axes = iter([tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*shapes)) for shapes in zip(*flat)])
     return map_in_order(lambda _: next(axes), found[0])
+
+
+def _shown(found: list[Any]) -> Any:
+    """The same for a message: where the runs have nothing in common, the first of them."""
+    try:
+        return _merged(found)
+    except ShapeError:
+        return found[0]

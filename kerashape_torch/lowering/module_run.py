@@ -110,7 +110,7 @@ class Run(TorchFunctionMode):
         try:
             with torch.no_grad(), torch.device("meta"), self:
                 args, kwargs = arrange()
-                self.outputs = twin(*args, **kwargs)
+                twin(*args, **kwargs)
         except Exception as error:  # whatever the module raises on tensors that it cannot take
             self.failure = self._failure(error)
         named = (*twin.named_parameters(remove_duplicate=False), *twin.named_buffers(remove_duplicate=False))
