@@ -122,8 +122,11 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--repeat", type=int, default=10, metavar="N", help="timed runs; default: 10")
 
     made = command(check, "Says what of a file can be had, layer by layer, before any weight is read.",
-                   "Exit status: 0 where all is exact, 1 where a layer needs something of yours or is refused.")
+                   """Exit status: 0 where all is exact, 1 where a layer needs something of yours or is refused. With
+                   --shapes: 0 where all agree, 1 where one departs, 2 where the file carries none.""")
     takes_file(made)
+    made.add_argument("--shapes", action="store_true", help="hold every shape that Keras wrote into the file against "
+                      "the one that is inferred here; no Keras is needed")
 
     made = command(diff, "Shows what moved between two models: where it started, and what follows.",
                    """A model is a file that Keras wrote, the JSON of a model, or a snapshot of shapes (.txt). With
@@ -220,6 +223,12 @@ def run(options: argparse.Namespace) -> Report:
 
 
 def check(options: argparse.Namespace) -> Report:
+    if options.shapes:
+        from kerashape_torch.saving.recorded_shapes import check_recorded_shapes
+
+        held = check_recorded_shapes(options.file)
+        report = _judged(held, held.verdict, held.agrees)
+        return report if held.rows else report._replace(status=2)
     from kerashape_torch.saving import check
 
     found = check(options.file)

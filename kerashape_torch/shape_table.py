@@ -184,13 +184,31 @@ def _weights_text(weights: Sequence[Weight]) -> str:
 # ---- of a model ------------------------------------------------------------------------------------------------------
 
 
-def shape_table(model: Any, input_shape: Any = None) -> ShapeTable:
+def shape_table(model: Any, input_shape: Any = None, input_dtype: Any = None) -> ShapeTable:
     """Every layer's shapes and weights, as data.
 
     Args:
-        model: a model or a layer, a file that ``load_model`` reads, or a torch module. Only the last needs torch.
-        input_shape: for a model that has none, or to see the shapes for another one; the model is left as it is.
-            The batch axis may be left out. Several inputs take a list.
+        model: what has shapes:
+
+            - a model or a layer;
+            - a file of any Keras that ``load_model`` reads, or a config: the dict of ``to_json()`` or
+              ``get_config()``; weights are not read;
+            - a live model or layer of Keras 3 or ``tf_keras``, which is described by its own config, or, where that
+              cannot be read (a subclass of ``keras.Model``, a Lambda), by what Keras knows of its layers;
+            - a module that ``to_torch`` made, with its shapes in Keras' order of axes;
+            - any other torch module, for an ``input_shape``: a twin of it without data is run at several sizes, so that
+              it takes no memory and stays as it is. Rows are its parts that hold weights or have no part inside, in
+              evaluation mode, with the shapes of their last call; those whose weights nothing used have no shapes.
+        input_shape: for what has none, or to see the shapes for another one; the model is left as it is.
+            The batch axis may be left out. Several inputs take a list, in the order of the arguments, and for a torch
+            module also a dict by their names. None is an axis of any size; where a torch module needs it to be of one
+            size, the error says so.
+        input_dtype: of the inputs of a torch module, one for all, a list or a dict: ``{"ids": "int64"}``. Without it
+            the dtype of the weights is tried, then integers and booleans.
+
+    Raises:
+        ShapeError: the model cannot take the shape; or a torch module's shapes depend on numbers, and then it names the
+            part that asked for them, the line, and what was seen up to there.
 
     >>> from kerashape_torch.layers import Dense
     >>> from kerashape_torch.models import Sequential
@@ -200,10 +218,11 @@ def shape_table(model: Any, input_shape: Any = None) -> ShapeTable:
     dense    Dense  (None, 3)  (None, 4)  kernel (3, 4), bias (4)      16
     dense_1  Dense  (None, 4)  (None, 1)  kernel (4, 1), bias (1)       5
     """
-    if isinstance(model, (str, PathLike)):
-        from kerashape_torch.saving import load_model
-
-        model = load_model(model, weights=False)
+    model = _described(model)
+    if isinstance(model, ShapeTable):  # of a live Keras model that has no config
+        if input_shape is not None:
+            raise KerashapeError(f"{model.name} has no config that can be read, only the shapes that Keras has seen")
+        return model
     if isinstance(model, Model):
         return _of_model(model, None if input_shape is None else with_batch(model, input_shape))
     if isinstance(model, Layer):
@@ -211,8 +230,26 @@ def shape_table(model: Any, input_shape: Any = None) -> ShapeTable:
     if hasattr(model, "named_modules"):
         from kerashape_torch.lowering.module_table import module_table
 
-        return module_table(model, input_shape)
+        return module_table(model, input_shape, input_dtype)
     raise KerashapeError(f"shape_table takes a model, a layer, a file or a torch module, got {type(model).__name__}")
+
+
+def _described(model: Any) -> Any:
+    """A file, a config or a live Keras object as a model, a layer or a table; anything else as it is."""
+    if isinstance(model, (str, PathLike)):
+        from kerashape_torch.saving import load_model
+
+        return load_model(model, compile=False, weights=False)
+    if isinstance(model, Mapping):
+        from kerashape_torch.saving.described import of_config
+
+        return of_config(model)
+    packages = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
+    if packages & {"keras", "tf_keras", "tensorflow"} and hasattr(model, "get_config"):
+        from kerashape_torch.saving.described import of_live
+
+        return of_live(model)
+    return model
 
 
 def _of_model(model: Model, shape: Any = None) -> ShapeTable:

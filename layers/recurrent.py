@@ -156,6 +156,9 @@ class RNN(Holder, Recurrent):
     def sublayers(self) -> Sequence[Layer]:
         return (self.cell,)
 
+    def shapes_inside(self, *shapes: Any) -> list[tuple[Layer, Any]]:
+        return [(self.cell, (shapes[0][0], shapes[0][-1]))]
+
     @property
     def one_step(self) -> Cell:
         return self.cell  # type: ignore[no-any-return]

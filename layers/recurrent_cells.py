@@ -465,6 +465,11 @@ class StackedRNNCells(Holder, Cell):
     def sublayers(self) -> Sequence[Layer]:
         return self.cells
 
+    def shapes_inside(self, *shapes: Any) -> list[tuple[Layer, Any]]:
+        batch, features = shapes[0]
+        sizes = [features, *(cell.output_size for cell in self.cells)]
+        return [(cell, (batch, size)) for cell, size in zip(self.cells, sizes)]
+
     @property
     def state_size(self) -> Any:
         sizes = [cell.state_size for cell in self.cells]

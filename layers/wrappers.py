@@ -53,6 +53,9 @@ class Wrapper(Holder, catalog=False):
     def sublayers(self) -> Sequence[Layer]:
         return (self.layer,)
 
+    def shapes_inside(self, *shapes: Any) -> list[tuple[Layer, Any]]:
+        return [(self.layer, shapes[0])]
+
     def input_dtype(self) -> str:
         return self.layer.input_dtype()  # type: ignore[no-any-return]
 
@@ -128,6 +131,9 @@ class Bidirectional(Holder):
     def sublayers(self) -> Sequence[Layer]:
         """The layers that were given: in Keras each of them uses up a number, and the copies are named after them."""
         return (self.layer,) if self.backward_layer is None else (self.layer, self.backward_layer)
+
+    def shapes_inside(self, *shapes: Any) -> list[tuple[Layer, Any]]:
+        return [(self.forward_layer, shapes[0]), (self._backward_layer, shapes[0])]
 
     @property
     def forward_layer(self) -> Any:
@@ -253,6 +259,9 @@ class TimeDistributed(Wrapper):
             raise ShapeError("expected one tensor, (batch, steps, ...), got a list")
         require_min_rank(shape, 3, "(batch, steps, ...)")
         return (shape[0], *shape[2:])
+
+    def shapes_inside(self, *shapes: Any) -> list[tuple[Layer, Any]]:
+        return [(self.layer, self._step_shape(shapes[0]))]
 
     def compute_output_shape(self, shape: Shape) -> Shape:
         output = self.layer.compute_output_shape(self._step_shape(shape))

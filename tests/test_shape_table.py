@@ -288,7 +288,7 @@ def test_every_parameter_of_a_module_counts_once() -> None:
 def test_modules_that_have_no_table() -> None:
     with pytest.raises(KerashapeError, match=r"Linear knows no shapes by itself: shape_table\(module, input_shape\)"):
         shape_table(nn.Linear(3, 4))
-    with pytest.raises(ShapeError, match=r"Linear fails on \(None, 5\): "):
+    with pytest.raises(ShapeError, match=r"Linear cannot take \(None, 5\)\n  .*5.*3"):
         shape_table(nn.Linear(3, 4), (5,))
     with pytest.raises(KerashapeError, match="a lazy module has no shapes before its first call"):
         shape_table(LSTM(7).to_torch())

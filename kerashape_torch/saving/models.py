@@ -52,11 +52,12 @@ def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | No
     Names are looked up in the catalog and in ``custom_objects``, and nowhere else: nothing is imported or evaluated,
     whatever ``safe_mode`` says.
     """
-    return _deserialize(config, custom_objects, None, None)
+    return object_of(config, custom_objects=custom_objects)
 
 
-def _deserialize(config: Any, custom_objects: Mapping[str, Any] | None, version: str | None,
-                 backend: str | None) -> Any:
+def object_of(config: Any, version: str | None = None, backend: str | None = None,
+              custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The same, where the version of Keras that wrote the config stands beside it."""
     archive.check_config(config)
     with configs.custom_object_scope(custom_objects), archive.refusing_nonsense():
         return configs.from_config_value(to_keras3(config, version, backend))
@@ -120,7 +121,7 @@ def _model(config: Any, custom_objects: Mapping[str, Any] | None, version: str |
     if not isinstance(config, Mapping) or "class_name" not in config:
         raise ConfigError("the config of a model is a dict with 'class_name' and 'config'")
     try:
-        model = _deserialize(config, custom_objects, version, backend)
+        model = object_of(config, version, backend, custom_objects)
     except ConfigError as error:
         raise explained(error, config, custom_objects, version, backend) from error
     if not isinstance(model, Model):

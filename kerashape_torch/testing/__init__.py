@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from kerashape_torch.saving.recorded_shapes import RecordedShapes, check_recorded_shapes
 from kerashape_torch.testing.assertions import ShapeAssertionError, assert_shape, shapes
 
 if TYPE_CHECKING:
@@ -16,4 +17,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["ShapeAssertionError", "Verified", "assert_shape", "shapes", "verify"]
+__all__ = ["RecordedShapes", "ShapeAssertionError", "Verified", "assert_shape", "check_recorded_shapes", "shapes", "verify"]
