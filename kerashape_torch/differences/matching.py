@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cache
 
@@ -62,12 +62,18 @@ class Matching:
 
     def unique(self, key: Key) -> None:
         """Pairs of what one place alone is known by on either side, wherever it stands."""
-        sides = [[(key(place), place) for place in self.free(side)] for side in (self.before, self.after)]
-        counts = [Counter(known for known, _ in side) for side in sides]
-        found = {known: place for known, place in sides[0] if known is not None and counts[0][known] == 1}
-        for known, place in sides[1]:
-            if known in found and counts[1][known] == 1:
-                self.pair(found[known], place)
+        self.as_many(key, 1)
+
+    def as_many(self, key: Key, most: int | None = None) -> None:
+        """Pairs of what is known by a key that as many places have on either side: the first with the first."""
+        sides: list[dict[Hashable, list[Place]]] = [defaultdict(list), defaultdict(list)]
+        for side, groups in zip((self.before, self.after), sides):
+            for place in self.free(side):
+                groups[key(place)].append(place)
+        for known, group in sides[0].items():
+            if known is not None and len(group) == len(sides[1][known]) <= (most or len(group)):
+                for one, other in zip(group, sides[1][known]):
+                    self.pair(one, other)
 
     def in_order(self, key: Key) -> None:
         """Pairs of equal keys in the gaps between pairs, as many as can be had without crossing."""

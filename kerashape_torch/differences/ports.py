@@ -6,13 +6,14 @@ functions, padding inside a convolution, a flatten as a reshape.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from kerashape_torch.differences.exact import Change
-from kerashape_torch.differences.matching import Matching
+from kerashape_torch.differences.matching import Key, Matching
 from kerashape_torch.differences.places import Place
 from kerashape_torch.graph import snake_case
 from kerashape_torch.shape import to_text
@@ -39,6 +40,7 @@ class UpToLayout:
         found.by_names(names)
         found.unique(lambda place: (alike := _carries(place) or _window(place)) and (_plain(place.path), alike))
         found.unique(lambda place: _plain(place.path) if place.row.weights else None)
+        found.as_many(_lineage((before, after)))
         found.in_order(lambda place: _carries(place) and (_carries(place), _sizes(place.row.output_shape)))
         found.in_order(_carries)
         found.in_any_order(lambda place: _carries(place) and (_carries(place), _sizes(place.row.output_shape)))
@@ -143,6 +145,23 @@ def _carries(place: Place) -> Hashable:
     """What the matrices of a row hold, in no order of axes; of a row without them, the sizes of its vectors."""
     matrices = sorted(_bare(weight) for weight in place.row.weights if len(weight.shape) > 1)
     return tuple(matrices) or tuple(sorted({weight.shape for weight in place.row.weights})) or None
+
+
+def _lineage(sides: Sequence[Sequence[Place]], steps: int = 4) -> Key:
+    """What a row holds, and what those hold that lead to it, so many steps back: branches side by side may be alike.
+
+    Rows without weights are passed over. None where a table does not say what is connected.
+    """
+    if not all(any(len(place.inputs) > 1 for place in side) for side in sides):
+        return lambda place: None
+    carriers: dict[Place, tuple[Place, ...]] = {}
+    for place in itertools.chain(*sides):  # each after those that it takes from
+        before = [(each,) if _carries(each) else carriers.get(each, ()) for each in place.inputs]
+        carriers[place] = tuple(dict.fromkeys(itertools.chain(*before)))
+    labels = {place: hash(_carries(place)) for place in carriers}
+    for _ in range(steps):
+        labels = {place: hash((label, *sorted(labels[x] for x in carriers[place]))) for place, label in labels.items()}
+    return lambda place: labels[place] if _carries(place) else None
 
 
 def _ranks(place: Place) -> Hashable:

@@ -17,4 +17,5 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["RecordedShapes", "ShapeAssertionError", "Verified", "assert_shape", "check_recorded_shapes", "shapes", "verify"]
+__all__ = ["RecordedShapes", "ShapeAssertionError", "Verified", "assert_shape", "check_recorded_shapes", "shapes",
+           "verify"]
