@@ -214,10 +214,6 @@ class Layer(UserDefined, _Arguments, catalog=False):
 
         return held_layers(self)
 
-    def shapes_inside(self, *shapes: Any) -> list[tuple["Layer", Any]]:
-        """Layers inside this one, each with the shape that it takes when this one takes these, where that is known."""
-        return []
-
     def layers_to_name(self) -> Sequence["Layer"]:
         """The layers inside this one and those that it has as activations: all that need names."""
         held = [getattr(self, name) for name in ("activation", "recurrent_activation") if name in self._fields]

@@ -40,9 +40,6 @@ class Pipeline(Layer):
             shapes.append(layer.compute_output_shape(shapes[-1]))
         return shapes
 
-    def shapes_inside(self, *shapes: Any) -> list[tuple[Layer, Any]]:
-        return list(zip(self.layers, self._shapes(shapes[0])))
-
     def compute_output_shape(self, shape: Any) -> Any:
         return self._shapes(shape)[-1]
 

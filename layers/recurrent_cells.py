@@ -40,6 +40,10 @@ def rate_by_gate(rate: float) -> float:
 class Holder(Layer, catalog=False):
     """A layer that holds others: it numbers those that have no name, until a model numbers all its layers."""
 
+    def shapes_inside(self, *shapes: Any) -> list[tuple[Layer, Any]]:
+        """The layers inside, each with the shape that it takes when this one takes these, where that is known."""
+        return []
+
     def hold(self) -> None:
         """Takes over naming the layers inside; a model inside names its own."""
         hold(self)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.layer import Layer
+from kerashape_torch.layers.recurrent_cells import Holder
 from kerashape_torch.models import Model
 from kerashape_torch.saving.archive import refusing_nonsense
 from kerashape_torch.saving.containers import local_path
@@ -156,8 +157,10 @@ def _inferred(layers: Iterable[tuple[Layer, list[Any]]], above: str = "") -> Ite
     for layer, takes in layers:
         path = f"{above}{layer.name}"
         yield path, _Inferred(layer, takes)
-        yield from _inferred(_called(layer) if isinstance(layer, Model) else [
-            (each, [shape]) for each, shape in layer.shapes_inside(*takes)], f"{path}/")
+        if isinstance(layer, Model):
+            yield from _inferred(_called(layer), f"{path}/")
+        elif isinstance(layer, Holder):
+            yield from _inferred([(each, [shape]) for each, shape in layer.shapes_inside(*takes)], f"{path}/")
 
 
 def _called(model: Model) -> list[tuple[Layer, list[Any]]]:
