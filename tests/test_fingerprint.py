@@ -116,6 +116,27 @@ def test_inputs_are_what_the_model_takes() -> None:
     assert fingerprint(serialize_keras_object(net(Conv2D(2, 3)))).outputs[0].shape == "(2, 4)"
 
 
+class Two(nn.Module):
+    """Takes tensors of two dtypes, by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(5, 3)
+
+    def forward(self, values: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        return self.table(ids) + values
+
+
+def test_inputs_of_a_module_by_name_and_dtype() -> None:
+    by_place = fingerprint(Two(), [(None, 3), (None,)]).outputs[0].shape
+    assert by_place == "(2, 3)" and fingerprint(Two(), [(3,), ()], ["float32", "int64"]).outputs[0].shape == by_place
+    torch.manual_seed(0)
+    module = Two()
+    named = fingerprint(module, {"values": (None, 3), "ids": (None,)}, {"values": "float32", "ids": "int64"})
+    assert named.outputs[0].shape == by_place and named == fingerprint(
+        module, {"ids": (None,), "values": (None, 3)}, {"ids": "int64", "values": "float32"})
+
+
 @pytest.mark.parametrize(("dtype", "within"), [("float64", 1e-8), ("float32", 1e-4), ("float16", 5e-3),
                                                ("bfloat16", 4e-2), ("mixed_float16", 5e-3)])
 def test_the_coarsest_dtype_says_how_near(dtype: str, within: float) -> None:

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -23,14 +24,17 @@ from torch.func import functional_call
 
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.layer import Layer
+from kerashape_torch.lowering.module_inputs import Arguments, Asked, Sizes, map_in_order, readings
 from kerashape_torch.lowering.module_table import shape_of
 from kerashape_torch.lowering.weights import assign, keras_weights
 from kerashape_torch.models import Model
 from kerashape_torch.reports.made_up import drawn, made_up_inputs, real_sizes, uniform
-from kerashape_torch.shape import standardize, to_text
+from kerashape_torch.saving import load_model
+from kerashape_torch.saving.described import of_config
+from kerashape_torch.shape import to_text
 from kerashape_torch.shape_text import quoted
 from kerashape_torch.standalone import alone, twin, with_batch
-from kerashape_torch.structure import flatten, flatten_shapes, map_shapes
+from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.text import aligned
 from kerashape_torch.weights import WeightSpec
 
@@ -148,18 +152,17 @@ def fingerprint(model: Any, input_shape: Any = None, input_dtype: Any = None) ->
         model: a model or a layer of ours, a file or config that ``load_model`` reads, or a torch module.
         input_shape: for what has none, or to say the sizes of free axes, which are otherwise 2 for the batch, 64 for
             images and 16 elsewhere.
-        input_dtype: of the inputs of a torch module, one for all or a list. Without it the dtype of the weights is
-            tried, then integers.
+        input_dtype: of the inputs of a torch module, as ``shape_table`` takes it.
 
     Raises:
         KerashapeError: the model cannot be run.
     """
     if isinstance(model, nn.Module):
         return _of_module(model, input_shape, input_dtype)
-    if isinstance(model, (str, PathLike, Mapping)):
-        from kerashape_torch.saving import load_model
-
+    if isinstance(model, (str, PathLike)):
         model = load_model(model, compile=False)
+    elif isinstance(model, Mapping):
+        model = of_config(model)
     if not isinstance(model, Layer):
         raise KerashapeError(f"a {type(model).__name__} cannot be run: numbers can be held of a model or layer of "
                              "kerashape_torch, a file or config, and a torch module. A model of Keras can be saved")
@@ -213,46 +216,48 @@ def _seeded(spec: WeightSpec) -> np.ndarray[Any, Any]:
 def _of_module(module: nn.Module, input_shape: Any, input_dtype: Any) -> Fingerprint:
     state = [*module.parameters(), *module.buffers()]
     device = next((x.device for x in state), torch.device("cpu"))
-    own = next((x.dtype for x in state if x.is_floating_point()), torch.float32)
     rows = min((part.num_embeddings for part in module.modules() if isinstance(part, nn.Embedding)), default=None)
     problem: Exception | None = None
-    for kinds in _readings(module, input_shape, input_dtype, own):
-        inputs = [drawn(f"input {i}", real_sizes(shape, _BATCH), kind, None if kind.is_floating_point else rows)
-                  for i, (shape, kind) in enumerate(kinds)]
+    for asked in _readings(module, input_shape, input_dtype):
+        sizes = map_in_order(lambda shape: tuple(real_sizes(shape, _BATCH)), asked.shapes)
+        args, kwargs = _filled(asked._replace(shapes=sizes).on(Sizes.alike(_BATCH, 1))(), rows, device)
         try:
             with _own_random(device):
-                outputs = _run(module, [x.to(device) for x in inputs])
+                outputs = _run(module, args, kwargs)
         except Exception as error:  # whatever a module raises on inputs of the wrong dtype
             problem = problem or error
             continue
         names = ["output" if len(outputs) == 1 else f"output_{i}" for i in range(len(outputs))]
-        dtypes = {str(x.dtype).removeprefix("torch.") for x in (*state, *inputs) if x.is_floating_point()}
+        dtypes = [str(dtype).removeprefix("torch.") for dtype in (*(x.dtype for x in state), *asked.dtypes)]
         return _described(f"batch {_BATCH}, weights as they are", names, outputs, _coarsest(dtypes))
     raise KerashapeError(f"{type(module).__name__} fails on made-up inputs: {problem}") from problem
 
 
-def _readings(module: nn.Module, input_shape: Any, input_dtype: Any,
-              own: torch.dtype) -> Iterator[list[tuple[Any, torch.dtype]]]:
-    """What is to be tried: the dtypes that are given, or the inputs' own ones, where a compiled module knows them; else
-    floats, then integers."""
-    nodes = list(module.graph.nodes) if isinstance(module, fx.GraphModule) else []
-    places = [node for node in nodes if node.op == "placeholder"]
+def _readings(module: nn.Module, input_shape: Any, input_dtype: Any) -> Iterator[Asked]:
+    """What the module may take: its own shapes and dtypes, if it is a compiled model, or what is asked for."""
     if input_shape is not None:
-        given = (input_shape,) if isinstance(input_shape, int) else input_shape
-        shapes = [s if s[:1] == (None,) else (None, *s) for s in flatten_shapes(map_shapes(standardize, given))]
-    else:
-        shapes = [shape_of(node) for node in places]
-    if not shapes or None in shapes:
-        raise KerashapeError(f"{type(module).__name__} knows no shapes by itself: give input_shape")
-    said = flatten(input_dtype) if input_dtype is not None else [node.meta.get("keras_dtype") for node in places]
-    known = [getattr(torch, str(each).removeprefix("torch."), None) for each in said]
-    kinds = [own if kind.is_floating_point and input_dtype is None else kind
-             for kind in (known * len(shapes) if len(known) == 1 else known) if isinstance(kind, torch.dtype)]
-    if len(kinds) == len(shapes):
-        yield list(zip(shapes, kinds))
+        yield from readings(module, input_shape, input_dtype)
         return
-    yield [(shape, own) for shape in shapes]
-    yield [(shape, torch.int64) for shape in shapes]
+    nodes = list(module.graph.nodes) if isinstance(module, fx.GraphModule) else []
+    places = [node for node in nodes if node.op == "placeholder" and "keras_dtype" in node.meta]
+    if not places:
+        raise KerashapeError(f"{type(module).__name__} knows no shapes by itself: give input_shape")
+    real = next((x.dtype for x in module.parameters() if x.is_floating_point()), torch.float32)
+    own = [getattr(torch, node.meta["keras_dtype"]) for node in places]
+    yield Asked(module, [shape_of(node) for node in places],
+                tuple(real if dtype.is_floating_point else dtype for dtype in own))
+
+
+def _filled(arguments: Arguments, rows: int | None, device: torch.device) -> Arguments:
+    """The same tensors with numbers in them."""
+    number = count()
+
+    def fill(x: Tensor) -> Tensor:
+        made = drawn(f"input {next(number)}", list(x.shape), x.dtype, None if x.is_floating_point() else rows)
+        return made.to(device)
+
+    args, kwargs = arguments
+    return map_structure(fill, args), map_structure(fill, kwargs)
 
 
 @contextmanager
@@ -265,14 +270,14 @@ def _own_random(device: torch.device | None = None) -> Iterator[None]:
         yield
 
 
-def _run(module: nn.Module, inputs: Sequence[Any]) -> list[Tensor]:
+def _run(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> list[Tensor]:
     """The outputs in evaluation mode. What the module keeps is copied before, so that running changes nothing of it."""
     modes = {part: part.training for part in module.modules()}
     kept = {name: x.clone() for name, x in module.named_buffers()}
     module.eval()
     try:
         with torch.no_grad():
-            found = flatten(functional_call(module, kept, tuple(inputs)))
+            found = flatten(functional_call(module, kept, tuple(args), dict(kwargs or {})))
     finally:
         for part, training in modes.items():
             part.training = training
