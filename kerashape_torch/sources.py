@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kerashape_torch import shape_text
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.shape_table import ShapeTable, shape_table
 from kerashape_torch.structure import map_shapes
+from kerashape_torch.testing.snapshots import read_table
 
 
 def read_both(before: str, after: str, input_shape: Any = None, layout: str | None = None,
@@ -71,14 +71,15 @@ def _channels_first(shape: Any) -> Any:
 
 
 def _read(text: str, may_import: bool) -> Any:
+    file, _, title = text.partition("::")
+    if file.endswith(".txt"):
+        return read_table(Path(file), title)
     path = Path(text)
     module, colon, attribute = text.rpartition(":")
     if not path.exists() and colon and module:
         if not may_import:
             raise ConfigError(f"there is no file {text}; if it is Python code of yours, --import runs it")
         return _made_by(module, attribute)
-    if path.suffix == ".txt":
-        return shape_text.read(path.read_text(), text)
     from kerashape_torch.saving import load_model
 
     return load_model(path, weights=False)

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from diffed import residual, twins
 
+from kerashape_torch import shape_text
 from kerashape_torch.cli import main
 from kerashape_torch.differences import diff
 from kerashape_torch.layers import Conv2D, Dense, Flatten
 from kerashape_torch.models import Input, Sequential
+from kerashape_torch.shape_table import shape_table
+from kerashape_torch.testing.snapshots import ShapeSnapshot, SnapshotFile
 
 
 @pytest.fixture
@@ -126,3 +129,24 @@ def test_in_colours(monkeypatch: pytest.MonkeyPatch, files: tuple[str, str]) -> 
     assert "\x1b[" in text and "^^" not in text
     bare = [line for line in str(diff(*files)).splitlines() if set(line) - {" ", "^"} or not line]
     assert [line.rstrip() for line in re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()] == bare
+
+
+def test_snapshots(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """What the plugin keeps is compared with a file and with another snapshot; by its title where there are several."""
+    small, large = residual("a"), residual("a", strides=2)
+    folder, large_file = tmp_path / "__shapes__", tmp_path / "large.json"
+    snapshot = ShapeSnapshot(folder, "test_one", "tests.py::test_one", update=True)
+    snapshot.check(small)
+    snapshot.check(large, name="large", values=True)
+    file = SnapshotFile(folder, "test_one")
+    file.write(snapshot.fresh)
+    large.save(large_file)
+    assert "has the snapshots 1, large; say which: test_one.txt::1" in said(capsys, 2, str(file.path), str(large_file))
+    assert said(capsys, 0, f"{file.path}::large", str(large_file)) == "no difference\n"
+    assert said(capsys, 1, f"{file.path}::1", f"{file.path}::large") == f"{diff(small, large)}\n"
+    plain = tmp_path / "table.txt"
+    plain.write_text(shape_text.write(shape_table(small)))
+    assert said(capsys, 0, f"{file.path}::1", str(plain)) == "no difference\n"
+    plain.write_text("kerashape shapes 1")
+    assert "table.txt, line 1: the text ends before the totals" in said(capsys, 2, str(plain), str(plain))
+    assert "none.txt" in said(capsys, 2, str(tmp_path / "none.txt"), str(plain))

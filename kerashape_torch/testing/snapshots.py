@@ -48,27 +48,7 @@ class SnapshotFile:
         Raises:
             ConfigError: it is no such file; the error names the line.
         """
-        if not self.path.exists():
-            return {}
-        try:
-            lines = self.path.read_text("utf8").split("\n")
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{self.path.name} is not text in UTF-8: {error}") from error
-        if owner(self.path) is None:
-            raise ConfigError(f"{self.path.name}, line 1: expected {_FIRST!r} and the name of a test")
-        found: dict[str, list[str]] = {}
-        starts: dict[str, int] = {}
-        for number, line in enumerate(lines[1:], 2):
-            if line.startswith(_SECTION):
-                title = line[len(_SECTION):].strip()
-                if title in found:
-                    raise ConfigError(f"{self.path.name}, line {number}: a second snapshot {title}")
-                found[title], starts[title] = [], number + 1
-            elif found:
-                found[title].append(line)
-            elif line.strip() and not line.startswith("#"):
-                raise ConfigError(f"{self.path.name}, line {number}: expected {_SECTION!r} and a name, got {line!r}")
-        return {title: Section("\n".join(text).strip("\n"), starts[title]) for title, text in found.items()}
+        return sections_of(self.path) if self.path.exists() else {}
 
     def write(self, sections: Mapping[str, str]) -> None:
         """Puts the file in its place when it is whole."""
@@ -76,6 +56,46 @@ class SnapshotFile:
                  *(f"{_SECTION}{title}\n{text}\n" for title, text in sections.items())]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         archive.write(self.path, lambda beside: beside.write_text("\n".join(parts), "utf8", newline="\n"))
+
+
+def sections_of(path: Path) -> dict[str, Section]:
+    """What a file of snapshots keeps, by title.
+
+    Raises:
+        ConfigError: it is no such file; the error names the line.
+    """
+    try:
+        lines = path.read_text("utf8").split("\n")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path.name} is not text in UTF-8: {error}") from error
+    if owner(path) is None:
+        raise ConfigError(f"{path.name}, line 1: expected {_FIRST!r} and the name of a test")
+    found: dict[str, list[str]] = {}
+    starts: dict[str, int] = {}
+    for number, line in enumerate(lines[1:], 2):
+        if line.startswith(_SECTION):
+            title = line[len(_SECTION):].strip()
+            if title in found:
+                raise ConfigError(f"{path.name}, line {number}: a second snapshot {title}")
+            found[title], starts[title] = [], number + 1
+        elif found:
+            found[title].append(line)
+        elif line.strip() and not line.startswith("#"):
+            raise ConfigError(f"{path.name}, line {number}: expected {_SECTION!r} and a name, got {line!r}")
+    return {title: Section("\n".join(text).strip("\n"), starts[title]) for title, text in found.items()}
+
+
+def read_table(path: Path, title: str = "") -> ShapeTable:
+    """The table that a text file keeps: one that ``shape_text.write`` made, or a snapshot, by its title if there are
+    several."""
+    if owner(path) is None:
+        return read(path.read_text("utf8", "replace"), path.name)
+    tables = {name: each for name, each in sections_of(path).items() if not name.endswith(_VALUES)}
+    wanted = title or (next(iter(tables)) if len(tables) == 1 else "")
+    if wanted not in tables:
+        raise ConfigError(f"{path.name} has the snapshots {', '.join(tables) or 'of nothing'}; say which: "
+                          f"{path.name}::{next(iter(tables), 'name')}")
+    return read(tables[wanted].text, path.name, tables[wanted].line)
 
 
 def owner(path: Path) -> str | None:
