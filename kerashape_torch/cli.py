@@ -262,8 +262,10 @@ def _judged(found: Any, below: str, holds: bool) -> Report:
     """A table with a text below it, and exit status 1 where what was asked does not hold."""
 
     def on_terminal() -> None:
-        _print_table(found.cells(), box=False)
-        print(f"\n{below}")
+        if rows := found.cells():
+            _print_table(rows, box=False)
+            print()
+        print(below)
 
     return Report(found.to_dict(), str(found), on_terminal, int(not holds))
 

@@ -143,20 +143,17 @@ def test_nonsense_is_refused_or_departs(written: dict[str, Any]) -> None:
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells = harness.DATA / "functional" / "stacked_rnn_cells.keras"
     assert main(["check", "--shapes", str(cells)]) == 0
-    assert capsys.readouterr().out == """\
-layer                                  class                   in the file           inferred here
-rnn                                    RNN              takes  (None, 5, 3)          (None, 5, 3)
-rnn                                    RNN              gives  (None, 5, 2) float32  (None, 5, 2) float32
-rnn/stacked_rnn_cells                  StackedRNNCells  takes  (None, 3)             (None, 3)
-rnn/stacked_rnn_cells/lstm_cell        LSTMCell         takes  (None, 3)             (None, 3)
-rnn/stacked_rnn_cells/gru_cell         GRUCell          takes  (None, 4)             (None, 4)
-rnn/stacked_rnn_cells/simple_rnn_cell  SimpleRNNCell    takes  (None, 3)             (None, 3)
-rnn_1                                  RNN              takes  (None, 5, 2)          (None, 5, 2)
-rnn_1/gru_cell_1                       GRUCell          takes  (None, 2)             (None, 2)
-
-stacked_rnn_cells.keras: all 8 shapes that Keras saw are inferred here
-"""
+    assert capsys.readouterr().out == "stacked_rnn_cells.keras: all 8 shapes that Keras saw are inferred here\n"
     first = names()[0]
+    (tmp_path / "doctored.json").write_text(json.dumps(
+        doctored(lambda layers: layers[first]["build_config"].update(input_shape=[None, 32, 32, 7]))))
+    assert main(["check", "--shapes", str(tmp_path / "doctored.json")]) == 1
+    assert capsys.readouterr().out == f"""\
+layer   class          in the file        inferred here
+{first}  Conv2D  takes  (None, 32, 32, 7)  (None, 32, 32, 1)
+
+doctored.json: 1 of the 64 shapes that Keras saw depart, {first} first: it takes (None, 32, 32, 7) there, (None, 32, 32, 1) here
+"""  # noqa: E501
     (tmp_path / "doctored.json").write_text(json.dumps(
         doctored(lambda layers: layers[first]["config"].update(filters=5))))
     assert main(["check", "--shapes", "--json", str(tmp_path / "doctored.json")]) == 1

@@ -48,7 +48,7 @@ class Recorded(NamedTuple):
 
 
 class RecordedShapes(NamedTuple):
-    """What :func:`check_recorded_shapes` found. ``str()`` prints it.
+    """What :func:`check_recorded_shapes` found. ``str()`` prints what departs, and the verdict.
 
     Attributes:
         rows: a row for each shape, in the order of the layers.
@@ -71,9 +71,9 @@ class RecordedShapes(NamedTuple):
         return next((row for row in self.rows if not row.agrees), None)
 
     def cells(self) -> list[tuple[str, ...]]:
-        """The findings as lines of cells."""
-        return [("layer", "class", "", "in the file", "inferred here", ""),
-                *((*row, "" if row.agrees else "DEPARTS") for row in self.rows)]
+        """What departs as lines of cells; none where nothing does."""
+        departing = [tuple(row) for row in self.rows if not row.agrees]
+        return [("layer", "class", "", "in the file", "inferred here"), *departing] if departing else []
 
     @property
     def verdict(self) -> str:
@@ -88,7 +88,7 @@ class RecordedShapes(NamedTuple):
         return f"{held}\nno shape is held of: {', '.join(self.without)}" if self.without else held
 
     def __str__(self) -> str:
-        return f"{aligned(self.cells())}\n\n{self.verdict}"
+        return "\n\n".join([*([] if self.agrees else [aligned(self.cells())]), self.verdict])
 
     def to_dict(self) -> dict[str, Any]:
         """The findings as values that JSON can hold."""
