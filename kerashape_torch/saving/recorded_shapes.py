@@ -114,10 +114,6 @@ def check_recorded_shapes(path: Any, custom_objects: Mapping[str, Any] | None = 
     >>> from kerashape_torch.models import Sequential
     >>> written = json.loads(Sequential([Dense(4, input_shape=(3,)), Dense(2)], name="small").to_json())
     >>> print(check_recorded_shapes(written))
-    layer    class         in the file  inferred here
-    dense    Dense  takes  (None, 3)    (None, 3)
-    dense_1  Dense  takes  (None, 4)    (None, 4)
-    <BLANKLINE>
     small: all 2 shapes that Keras saw are inferred here
     """
     is_path = isinstance(path, (str, bytes, os.PathLike))
