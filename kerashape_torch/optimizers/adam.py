@@ -86,9 +86,10 @@ class Nadam(_Adaptive, aliases=("nadam",)):
     """Adam that looks one step ahead, as Nesterov's momentum does."""
 
     elementwise = True
+    _warming = 1.0
 
     def update(self, x: Any, gradient: Any, slots: dict[str, Any], now: Now) -> None:
-        this, following = (self.beta_1 * (1 - 0.5 * 0.96**step) for step in (now.step, now.step + 1))
+        this, following = (self.beta_1 * (1 - 0.5 * 0.96 ** (self._warming * step)) for step in (now.step, now.step + 1))
         product = now.memory["u_product"] = now.memory.get("u_product", 1.0) * this
         mean = slots["momentum"].lerp_(gradient, 1 - self.beta_1)
         square = slots["velocity"].lerp_(gradient * gradient, 1 - self.beta_2)

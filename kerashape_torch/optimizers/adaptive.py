@@ -23,12 +23,15 @@ class RMSprop(Optimizer, aliases=("rmsprop",)):
                 **({"average_gradient": 0.0} if self.centered else {})}
 
     def update(self, x: Any, gradient: Any, slots: dict[str, Any], now: Now) -> None:
-        size = slots["velocity"].lerp_(gradient * gradient, 1 - self.rho) + self.epsilon
+        size = slots["velocity"].lerp_(gradient * gradient, 1 - self.rho)
         if self.centered:
             mean = slots["average_gradient"].lerp_(gradient, 1 - self.rho)
             size = size - mean * mean
-        change = gradient * now.rate / size.sqrt()
+        change = gradient * now.rate / self._root(size)
         x.sub_(slots["momentum"].mul_(self.momentum).add_(change) if self.momentum > 0 else change)
+
+    def _root(self, size: Any) -> Any:
+        return (size + self.epsilon).sqrt()
 
 
 class Adagrad(Optimizer, aliases=("adagrad",)):
@@ -44,7 +47,10 @@ class Adagrad(Optimizer, aliases=("adagrad",)):
 
     def update(self, x: Any, gradient: Any, slots: dict[str, Any], now: Now) -> None:
         total = slots["accumulator"].add_(gradient * gradient)
-        x.sub_(gradient * now.rate / (total + self.epsilon).sqrt())
+        x.sub_(gradient * now.rate / self._root(total))
+
+    def _root(self, total: Any) -> Any:
+        return (total + self.epsilon).sqrt()
 
 
 class Adadelta(Optimizer, aliases=("adadelta",)):

@@ -145,8 +145,10 @@ class Optimizer(Record, family=True):
 
     def decay_of(self, name: str, path: str, rank: int) -> float | None:
         """The weight decay of a variable: this much of it, times the learning rate, is taken off in each step."""
-        excluded = any(re.search(pattern, name) for pattern in self._not_decayed)
-        return None if excluded else self.weight_decay
+        return self.weight_decay if self._decays(name) else None
+
+    def _decays(self, name: str) -> bool:
+        return not any(re.search(pattern, name) for pattern in self._not_decayed)
 
     def to_torch(self, module: nn.Module) -> torch.optim.Optimizer:
         """A torch optimizer of the trainable weights of a compiled module, with Keras' arithmetic.

@@ -105,8 +105,9 @@ class Muon(Optimizer, aliases=("muon",)):
         return {"momentum": 0.0, "velocity": 0.0}
 
     def decay_of(self, name: str, path: str, rank: int) -> float | None:
-        usual = super().decay_of(name, path, rank)
-        return usual if usual is None or not self._goes_by_adam(path, rank) else self.adam_weight_decay
+        if not self._decays(name):
+            return None
+        return self.adam_weight_decay if self._goes_by_adam(path, rank) else self.weight_decay
 
     def _goes_by_adam(self, path: str, rank: int) -> bool:
         is_embedding = self.exclude_embeddings and "embedding" in path.lower()
