@@ -105,6 +105,13 @@ _OLD = ("lr", "decay", "schedule_decay")
 """Optimizers of Keras before 2.11, and legacy ones after it, write one of these; no later one does."""
 
 
+def is_old_optimizer(config: Any) -> bool:
+    """Whether a ``training_config`` names an optimizer of Keras before 2.11, or a legacy one."""
+    said = config.get("optimizer", config.get("optimizer_config")) if isinstance(config, Mapping) else None
+    arguments = said["config"] if isinstance(said, Mapping) and is_config(said) else None
+    return isinstance(arguments, Mapping) and any(name in arguments for name in _OLD)
+
+
 def _optimizer(config: Any) -> Any:
     """An optimizer as Keras 3 writes it, or one of :mod:`optimizers.legacy`."""
     if not is_config(config) or not isinstance(config["config"], Mapping):

@@ -96,7 +96,8 @@ def main():
         config = {"class_name": cls.__name__, "config": cls(**arguments).get_config()}
         cases.append(case(config, stepped_in_a_graph(cls, arguments)))
     data = {"start": numbers(START), "gradients": [numbers(step) for step in GRADIENTS], "cases": cases}
-    TARGET.write_text(json.dumps(data, separators=(",", ":")).replace('{"optimizer_config"', '\n{"optimizer_config"') + "\n")
+    text = json.dumps(data, separators=(",", ":")).replace('{"optimizer_config"', '\n{"optimizer_config"')
+    TARGET.write_text(text + "\n")
     print(len(cases), "cases,", TARGET.stat().st_size, "bytes")
 
 

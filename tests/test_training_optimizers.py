@@ -159,7 +159,7 @@ def test_weights_after_some_steps_are_those_of_keras(name: str, arguments: dict[
     weights = trained(theirs(**arguments), getattr(optimizers, name)(**arguments), steps)
     if name != "Muon":
         assert_same(*weights, within=1e-5 if steps > 1 else 1e-6)
-    else:  # its iteration stretches small singular values 3.4-fold, and their rounding with them, five times in each step
+    else:  # its iteration stretches small singular values 3.4-fold, and their rounding with them, five times in a step
         assert_same(*weights, within=1e-4 if steps > 1 else 1e-5)
 
 
@@ -253,7 +253,7 @@ def test_before_tf_keras_all_gradients_were_clipped_together() -> None:
     said = {"decay": 0.0, "momentum": 0.0, "nesterov": False, "clipnorm": 0.5}
     assert repr(read({"lr": 0.1, **said})) == "SGD(learning_rate=0.1, global_clipnorm=0.5)"
     assert read({"name": "SGD", "learning_rate": 0.1, **said}).clipnorm == 0.5
-    with pytest.raises(ConfigError, match="decay=0.5 beside it"):
+    with pytest.raises(ConfigError, match=r"decay=0\.5 beside it"):
         read({"name": "SGD", "decay": 0.5, "learning_rate": schedules.serialize(schedules.CosineDecay(0.1, 5))})
 
 

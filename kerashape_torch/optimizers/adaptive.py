@@ -17,6 +17,7 @@ class RMSprop(Optimizer, aliases=("rmsprop",)):
     momentum: float = 0.0
     epsilon: float = 1e-7
     centered: bool = False
+    apart = ("velocity", "momentum", "average_gradient")
 
     def slots(self) -> Slots:
         return {"velocity": 0.0, **({"momentum": 0.0} if self.momentum > 0 else {}),
@@ -57,6 +58,7 @@ class Adadelta(Optimizer, aliases=("adadelta",)):
     """The gradient, brought from the size of past gradients to that of past steps."""
 
     elementwise = True
+    stock_slots = {"accumulated_grad": "square_avg", "accumulated_delta_var": "acc_delta"}
     learning_rate: LearningRate = 0.001
     rho: float = 0.95
     epsilon: float = 1e-7
@@ -88,6 +90,13 @@ class Adafactor(Optimizer, aliases=("adafactor",)):
     def slots(self) -> Slots:
         return {"rows": lambda x: x[..., :1] * 0, "columns": lambda x: x[..., :1, :] * 0 if x.ndim > 1 else x[:0],
                 "velocity": 0.0}
+
+    def slot_shape(self, slot: str, path: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if slot == "velocity":
+            return shape
+        if len(shape) < 2:  # Keras has a number there, which it never uses
+            return ()
+        return shape[:-1] if slot == "rows" else (*shape[:-2], shape[-1])
 
     def update(self, x: Any, gradient: Any, slots: dict[str, Any], now: Now) -> None:
         rate = min(now.rate, now.step**-0.5)

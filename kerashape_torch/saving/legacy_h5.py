@@ -20,6 +20,7 @@ from kerashape_torch.shape import to_text
 from kerashape_torch.weight_paths import Kept, Layout
 
 TOP = "top_level_model_weights"
+STATE = "optimizer_weights"
 
 
 class ByLayer:
@@ -31,10 +32,12 @@ class ByLayer:
         version: of the Keras that wrote them.
         backend: that they were computed with.
         names_are_known: the model comes from the same file, so its layers have the same names.
+        state: what the optimizer had kept.
     """
 
     def __init__(self, name: str, layers: Sequence[tuple[str, Sequence[Stored]]], version: str = "3",
-                 backend: str | None = None, names_are_known: bool = False) -> None:
+                 backend: str | None = None, names_are_known: bool = False, state: Sequence[Stored] = ()) -> None:
+        self._state = state
         self.name, self._version, self._backend = name, version, backend
         self._layers = [(layer, arrays) for layer, arrays in layers if arrays]
         self._names_are_known = names_are_known
@@ -56,6 +59,10 @@ class ByLayer:
     def vector(self, wanted: Kept) -> list[float]:
         """Keras keeps no vocabularies in such files."""
         raise WeightsError(f"{self.name} has no {wanted.path}")
+
+    def training_state(self) -> Sequence[Stored]:
+        """What the optimizer had kept."""
+        return self._state
 
     def _pairs(self, layout: Layout, by_name: bool) -> Iterator[tuple[list[int], Sequence[Stored]]]:
         """For each layer of the file, which weights of the model its arrays are for."""
@@ -148,7 +155,10 @@ def by_layer(file: H5File, names_are_known: bool = False) -> ByLayer:
             top = _arrays(file, group, TOP) if file.child(group, TOP) is not None else []
             layers += [(TOP, top)] if top else []
         backend = file.text("backend", group) or file.text("backend")
-        return ByLayer(file.name, layers, version, backend, names_are_known)
+        optimizer = file.child(file.root, STATE)
+        state = [_array(file, optimizer, path) for path in file.texts("weight_names", optimizer)] \
+            if file.is_group(optimizer) else []
+        return ByLayer(file.name, layers, version, backend, names_are_known, state)
 
 
 def _arrays(file: H5File, group: Any, name: str) -> list[Stored]:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerashape_torch import config as configs
+from kerashape_torch.compiling import is_old_optimizer
 from kerashape_torch.errors import ConfigError, KerashapeError, WeightsError
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
+from kerashape_torch.optimizers import state
 from kerashape_torch.saving import archive
 from kerashape_torch.saving.by_path import write_by_path
 from kerashape_torch.saving.containers import local_path
@@ -27,6 +29,8 @@ from kerashape_torch.weights import WeightSpec
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from kerashape_torch.training import Training
 
 KERAS_VERSION = "3.15.1"
 """The Keras whose form of configs is written."""
@@ -98,7 +102,7 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
         contents = Contents("a dict", filepath, compile_config=filepath.get("compile_config")
                             if isinstance(filepath, Mapping) else None)
     model = model_of(contents, custom_objects)
-    return _compiled(model, contents.compile_config, custom_objects) if compile else model
+    return _compiled(model, contents, custom_objects) if compile else model
 
 
 def model_of(contents: Contents, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -110,10 +114,21 @@ def model_of(contents: Contents, custom_objects: Mapping[str, Any] | None = None
     return model
 
 
-def _compiled(model: Model, config: Any, custom_objects: Mapping[str, Any] | None) -> Model:
+def _compiled(model: Model, contents: Contents, custom_objects: Mapping[str, Any] | None) -> Model:
     with configs.custom_object_scope(custom_objects):
-        model.compile_from_config(config)
+        model.compile_from_config(contents.compile_config)
+    if model.compiled and contents.weights is not None:
+        form = state.KERAS_3
+        if (contents.version or "3").startswith(("0", "1", "2")):
+            form = state.OLD if is_old_optimizer(contents.compile_config) else state.TF_KERAS
+        _keep_state(model, contents.weights, form)
     return model
+
+
+def _keep_state(model: Model, weights: Weights, form: str) -> None:
+    arrays = weights.training_state()
+    if arrays:
+        model.saved_state = state.SavedState(arrays, form)
 
 
 def _model(config: Any, custom_objects: Mapping[str, Any] | None, version: str | None = None,
@@ -129,7 +144,7 @@ def _model(config: Any, custom_objects: Mapping[str, Any] | None, version: str |
     return model
 
 
-def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) -> None:
+def save_model(model: Model, filepath: Any, weights: nn.Module | Training | None = None) -> None:
     """Writes a model to ``.keras`` or ``.h5``, which Keras loads, or its architecture alone to ``.json``.
 
     Args:
@@ -137,7 +152,12 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) ->
         filepath: the extension says the form. The file is replaced only once the new one is whole.
         weights: the compiled module that holds the numbers. Without it the numbers are those of the file that a layer
             came from, and for the other layers new ones by their initializers: a model in Keras always has some.
+            A ``Training`` stands for its module, and ``.keras`` has the state of its optimizer too.
+
+    Raises:
+        ConfigError: the extension is another one, or the file cannot hold what it is given.
     """
+    module, kept_by_optimizer = _module_and_state(model, weights)
     suffix = Path(os.fsdecode(os.fspath(filepath))).suffix
     if suffix == ".json":
         if weights is not None:
@@ -145,15 +165,19 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) ->
         text = model.to_json()
         archive.write(filepath, lambda path: path.write_text(text))
     elif suffix == ".keras":
-        kept, arrays = _numbers(model, weights)
-        for mine, others in zip((kept, arrays), idf_weights(model)):
-            mine.extend(others)
+        kept, arrays = _numbers(model, module)
+        for mine, more in zip((kept, arrays), idf_weights(model)):
+            mine.extend(more)
+        others = state.by_path(model.optimizer, kept_by_optimizer) if kept_by_optimizer else {}
         metadata = {"keras_version": KERAS_VERSION, "date_saved": _now()}
         members: dict[str, Any] = {METADATA: json.dumps(metadata).encode(), CONFIG: model.to_json().encode(),
-                                   WEIGHTS: lambda file: write_by_path(file, kept, arrays)}
+                                   WEIGHTS: lambda file: write_by_path(file, kept, arrays, others)}
         archive.write(filepath, lambda path: archive.write_zip(path, members))
     elif suffix in (".h5", ".hdf5"):
-        _, arrays = _numbers(model, weights)
+        if module is not weights:
+            raise ConfigError("Keras 3 stumbles over the state of an optimizer in .h5, its own too: it builds one for "
+                              "no weights, and then trains none. Save to .keras, or give the module alone")
+        _, arrays = _numbers(model, module)
         layout = weight_layout(model) if model.built else Layout([], [])
         attributes = {"model_config": model.to_json(), "keras_version": KERAS_VERSION, "backend": "torch"}
         said = model.get_compile_config()
@@ -163,6 +187,20 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) ->
                                                             arrays, attributes))
     else:
         raise ConfigError(f"a model is saved as .keras, .h5 or .json, got {os.fspath(filepath)!r}")
+
+
+def _module_and_state(model: Any, given: Any) -> tuple[Any, list[tuple[str, Any]]]:
+    """A module, and what the optimizer keeps: the state of a training, or that of the file that the model came from."""
+    if given is not None:
+        from kerashape_torch.training import Training
+
+        return (given.module, given.state()) if isinstance(given, Training) else (given, [])
+    saved = model.saved_state
+    if saved is None or saved.form == state.KERAS_3:
+        return None, [(str(i), array) for i, array in enumerate(saved.arrays)] if saved else []
+    variables = [(place.spec.full_path, place.spec.shape) for _, places in kept_weights(model) for place in places
+                 if place.spec.trainable]
+    return None, state.rewritten(saved, model.optimizer, variables)
 
 
 def _numbers(model: Model, module: nn.Module | None) -> tuple[list[Kept], list[Any]]:
@@ -231,7 +269,10 @@ def load_weights(target: Any, filepath: Any, by_name: bool = False, skip_mismatc
     if isinstance(target, Model):
         if not target.built:
             raise WeightsError(f"{target.name} has no weights before its input shape is known; call build(shape) first")
-        _attach(target, read_weights(where), by_name, skip_mismatch)
+        found = read_weights(where)
+        _attach(target, found, by_name, skip_mismatch)
+        if target.compiled and not by_name:
+            _keep_state(target, found, state.ANY)
     elif where.suffix == ".safetensors":
         if by_name or skip_mismatch:
             raise WeightsError("by_name and skip_mismatch are for files of Keras, not for .safetensors")
@@ -241,27 +282,32 @@ def load_weights(target: Any, filepath: Any, by_name: bool = False, skip_mismatc
         from kerashape_torch.lowering.weights import fill
 
         known = keras_weights(target)
-        found = read_weights(where).find(known.layout, by_name, skip_mismatch)
-        for spec, array in zip(known.specs, found, strict=True):
+        arrays = read_weights(where).find(known.layout, by_name, skip_mismatch)
+        for spec, array in zip(known.specs, arrays, strict=True):
             if array is not None:
                 fill(target, spec, array)
 
 
-def save_weights(source: Model | nn.Module, filepath: Any) -> None:
+def save_weights(source: Model | nn.Module | Training, filepath: Any) -> None:
     """Weights as ``.weights.h5``, which Keras loads, or a module's state dict as ``.safetensors``.
 
     Args:
-        source: what ``to_torch()`` gave, or a description, whose numbers are those of the file that it came from.
+        source: what ``to_torch()`` gave, or a description, whose numbers are those of the file that it came from. A
+            ``Training`` stands for its module, and ``.weights.h5`` has the state of its optimizer too.
         filepath: the extension says the form. The file is replaced only once the new one is whole.
     """
     name = os.fsdecode(os.fspath(filepath))
     if name.endswith(".weights.h5"):
-        kept, arrays = _numbers(source, None) if isinstance(source, Model) else _numbers_of_module(source)
-        archive.write(filepath, lambda path: write_by_path(path, kept, arrays))
+        model: Any = source if isinstance(source, Model) else getattr(source, "model", None)
+        module, kept_by_optimizer = _module_and_state(model, None if source is model else source)
+        kept, arrays = _numbers(model, None) if module is None else _numbers_of_module(module)
+        others = state.by_path(model.optimizer, kept_by_optimizer) if kept_by_optimizer else {}
+        archive.write(filepath, lambda path: write_by_path(path, kept, arrays, others))
     elif name.endswith(".safetensors") and not isinstance(source, Model):
+        module, _ = _module_and_state(None, source)
         from safetensors.torch import save_model as save_tensors
 
-        archive.write(filepath, lambda path: save_tensors(source, str(path), metadata={"format": "pt"}))
+        archive.write(filepath, lambda path: save_tensors(module, str(path), metadata={"format": "pt"}))
     else:
         raise KerashapeError(f"weights are saved as .weights.h5, or those of a module as .safetensors, got {name!r}")
 
