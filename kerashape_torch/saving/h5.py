@@ -279,6 +279,13 @@ class H5Array(Stored):
         with self._file.refusing_damage():
             return self._file.at(self.where)
 
+    def try_out(self) -> None:
+        self.check()
+        if self._offset is None:  # what is compressed may be damaged in ways that only reading shows
+            self.read()
+        else:
+            self._file.check()
+
     def read(self) -> np.ndarray[Any, Any]:
         return self._rows(0, self.shape[0]) if self.shape else self._rows(0, 1)
 

@@ -158,6 +158,7 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | Training | None
         ConfigError: the extension is another one, or the file cannot hold what it is given.
     """
     module, kept_by_optimizer = _module_and_state(model, weights)
+    is_training = module is not weights
     suffix = Path(os.fsdecode(os.fspath(filepath))).suffix
     if suffix == ".json":
         if weights is not None:
@@ -174,7 +175,7 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | Training | None
                                    WEIGHTS: lambda file: write_by_path(file, kept, arrays, others)}
         archive.write(filepath, lambda path: archive.write_zip(path, members))
     elif suffix in (".h5", ".hdf5"):
-        if module is not weights:
+        if is_training:
             raise ConfigError("Keras 3 stumbles over the state of an optimizer in .h5, its own too: it builds one for "
                               "no weights, and then trains none. Save to .keras, or give the module alone")
         _, arrays = _numbers(model, module)
@@ -263,7 +264,9 @@ def load_weights(target: Any, filepath: Any, by_name: bool = False, skip_mismatc
         skip_mismatch: what does not fit keeps what it has, and is warned about.
 
     Raises:
-        WeightsError: what is in the file does not fit; nothing has been changed.
+        WeightsError: what is in the file does not fit or is damaged; nothing has been changed. Only if the disk fails
+            between a first look at all arrays and the reading does a module keep some of the new ones; it says so, and
+            refuses to run until weights have been loaded into it.
     """
     where = local_path(filepath)
     if isinstance(target, Model):
@@ -278,14 +281,14 @@ def load_weights(target: Any, filepath: Any, by_name: bool = False, skip_mismatc
             raise WeightsError("by_name and skip_mismatch are for files of Keras, not for .safetensors")
         _load_safetensors(target, where)
     else:
-        from kerashape_torch.lowering import keras_weights
-        from kerashape_torch.lowering.weights import fill
+        from kerashape_torch.lowering import fill_all, keras_weights
 
         known = keras_weights(target)
         arrays = read_weights(where).find(known.layout, by_name, skip_mismatch)
-        for spec, array in zip(known.specs, arrays, strict=True):
+        for array in arrays:
             if array is not None:
-                fill(target, spec, array)
+                array.try_out()
+        fill_all(target, zip(known.specs, arrays, strict=True))
 
 
 def save_weights(source: Model | nn.Module | Training, filepath: Any) -> None:
@@ -320,24 +323,26 @@ def _numbers_of_module(module: nn.Module) -> tuple[list[Kept], list[Any]]:
 
 def _load_safetensors(module: nn.Module, path: Path) -> None:
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError, safe_open
 
+    own = module.state_dict()
     try:
-        tensors = load_file(path)
+        with safe_open(path, "pt") as file:
+            names = list(file.keys())
+            _check_safetensors(own, {name: tuple(file.get_slice(name).get_shape()) for name in names}, path.name)
+            with torch.no_grad():
+                for name in names:
+                    own[name].copy_(file.get_tensor(name))
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path.name} is not a sound safetensors file: {error}") from error
-    own = module.state_dict()
-    shared = {name for name, tensor in own.items() if name not in tensors
-              and any(tensor.data_ptr() == own[other].data_ptr() for other in tensors if other in own)}
-    missing, extra = sorted(own.keys() - tensors.keys() - shared), sorted(tensors.keys() - own.keys())
+
+
+def _check_safetensors(own: dict[str, Any], found: dict[str, tuple[int, ...]], name: str) -> None:
+    shared = {mine for mine, tensor in own.items() if mine not in found
+              and any(tensor.data_ptr() == own[other].data_ptr() for other in found if other in own)}
+    missing, extra = sorted(own.keys() - found.keys() - shared), sorted(found.keys() - own.keys())
     if missing or extra:
-        raise WeightsError(f"{path.name}: missing {', '.join(missing) or 'none'}; "
-                           f"not known {', '.join(extra) or 'none'}")
-    for name, tensor in tensors.items():
-        if tensor.shape != own[name].shape:
-            raise WeightsError(f"{path.name}: {name} is {to_text(tuple(own[name].shape))}, "
-                               f"got {to_text(tuple(tensor.shape))}")
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            own[name].copy_(tensor)
+        raise WeightsError(f"{name}: missing {', '.join(missing) or 'none'}; not known {', '.join(extra) or 'none'}")
+    for each, shape in found.items():
+        if shape != tuple(own[each].shape):
+            raise WeightsError(f"{name}: {each} is {to_text(tuple(own[each].shape))}, got {to_text(shape)}")
