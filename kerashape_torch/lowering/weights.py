@@ -172,7 +172,7 @@ def initialize(module: nn.Module, only: Callable[[WeightSpec], bool] | None = No
     for spec in keras_weights(module).specs:
         if only is None or only(spec):
             target = tensor_at(module, spec.places[0].path)
-            made = initializers.get(spec.initializer)
+            made = initializers.of_weight(spec.initializer)
             dtype = (dtypes or {}).get(id(spec), _dtype_name(target))
             assign(module, spec, made(spec.shape, dtype=dtype, device=target.device))
 

@@ -234,7 +234,7 @@ def _arrays(layers: Sequence[tuple[Layer, list[Kept]]]) -> list[Any]:
     from kerashape_torch import initializers
 
     def fresh(spec: WeightSpec) -> Any:
-        return initializers.get(spec.initializer)(spec.shape, dtype=spec.dtype or "float32").numpy()
+        return initializers.of_weight(spec.initializer)(spec.shape, dtype=spec.dtype or "float32").numpy()
 
     return [fresh(place.spec) if array is None else array for layer, kept in layers
             for array, place in zip(layer.saved_weights or [None] * len(kept), kept)]
