@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kerashape_torch.lowering.weights import to_numpy, to_place
+from kerashape_torch.lowering.weights import to_numpy
 from kerashape_torch.optimizers import LossScaleOptimizer, Optimizer
 from kerashape_torch.optimizers.state import Entry, SavedState, entries, entries_of
+from kerashape_torch.torch_modules.places import to_place
 from kerashape_torch.training.optimizers import KerasOptimizer, Variable, begun
 
 _IN_TORCHS_LAYOUT = ("average", "gradient_accumulator")
