@@ -9,12 +9,15 @@ from kerashape_torch.errors import ConfigError
 
 if TYPE_CHECKING:
     from kerashape_torch.compiling import CompileConfig
+    from kerashape_torch.optimizers.state import SavedState
 
 
 class Compilable:
     """What a model has of Keras' trainer: what ``compile`` said."""
 
     _compiled: CompileConfig | _Unread | None = None
+    saved_state: SavedState | None = None
+    """What the optimizer of the file had kept, for training to go on with."""
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, metrics: Any = None,
                 weighted_metrics: Any = None, run_eagerly: bool = False, steps_per_execution: int = 1,
@@ -45,6 +48,7 @@ class Compilable:
 
         self._compiled = CompileConfig(optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly,
                                        steps_per_execution, jit_compile, auto_scale_loss)
+        self.saved_state = None
 
     @property
     def compiled(self) -> bool:

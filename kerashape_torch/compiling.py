@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 from kerashape_torch import losses, metrics, optimizers
 from kerashape_torch.config import Kind, Record
+from kerashape_torch.errors import ConfigError
 from kerashape_torch.losses import LossLike
 from kerashape_torch.metrics import MetricLike
-from kerashape_torch.optimizers import OptimizerLike, schedules
+from kerashape_torch.optimizers import OptimizerLike, legacy, schedules
 
 BY_SHAPE = {"loss": ("crossentropy", "ce"), "metrics": ("accuracy", "acc")}
 """Names that mean one thing or another by the shapes of targets and predictions."""
@@ -100,23 +101,50 @@ class CompileConfig(Record, catalog=False):
 # ---- configs of Keras 1 and 2 ----------------------------------------------------------------------------------------
 
 _GONE = ("jit_compile", "is_legacy_optimizer", "dynamic", "decay", "schedule_decay", "lr")
+_OLD = ("lr", "decay", "schedule_decay")
+"""Optimizers of Keras before 2.11, and legacy ones after it, write one of these; no later one does."""
+
+
+def is_old_optimizer(config: Any) -> bool:
+    """Whether a ``training_config`` names an optimizer of Keras before 2.11, or a legacy one."""
+    said = config.get("optimizer", config.get("optimizer_config")) if isinstance(config, Mapping) else None
+    arguments = said["config"] if isinstance(said, Mapping) and is_config(said) else None
+    return isinstance(arguments, Mapping) and any(name in arguments for name in _OLD)
 
 
 def _optimizer(config: Any) -> Any:
-    """An optimizer as Keras 3 writes it. ``decay`` of Keras 1 and 2 is a schedule now."""
+    """An optimizer as Keras 3 writes it, or one of :mod:`optimizers.legacy`."""
     if not is_config(config) or not isinstance(config["config"], Mapping):
         return config
-    given = dict(config["config"])
-    rate, decay = given.get("learning_rate", given.get("lr")), given.get("decay")
-    if isinstance(rate, (int, float)) and decay and config["class_name"] != "Nadam":  # whose decay is one of momentum
-        rate = schedules.InverseTimeDecay(rate, 1, decay)
+    given = config["config"]
     kept = {name: value for name, value in given.items() if name not in _GONE and (name, value) != ("epsilon", None)}
-    if rate is not None:
-        kept["learning_rate"] = rate
     if "inner_optimizer" in kept:
         kept["inner_optimizer"] = _optimizer(kept["inner_optimizer"])
+    if any(name in given for name in _OLD):
+        return _old_optimizer(config, kept)
     name = "LossScaleOptimizer" if config["class_name"] == "LossScaleOptimizerV3" else config["class_name"]
     return {**config, "class_name": name, "config": kept}
+
+
+def _old_optimizer(config: Mapping[str, Any], kept: dict[str, Any]) -> Any:
+    """``decay`` is a schedule now, but that of Nadam, which is one of momentum."""
+    given, name = config["config"], str(config["class_name"]).rpartition(">")[2]
+    rate, decay = given.get("learning_rate", given.get("lr")), given.get("decay", given.get("schedule_decay"))
+    if rate is not None:
+        kept["learning_rate"] = rate
+    if name == "Nadam":
+        kept["decay"] = 0.004 if decay is None else decay
+    elif decay and isinstance(rate, Mapping):
+        raise ConfigError(f"{name} has a schedule as its learning_rate, and decay={decay} beside it")
+    elif decay:
+        kept["learning_rate"] = schedules.InverseTimeDecay(rate, 1, decay)
+    if "name" not in given:  # Keras before tf.keras: no accumulator but of zeros, and all gradients clipped together
+        if name == "Adagrad":
+            kept["initial_accumulator_value"] = 0.0
+        if "clipnorm" in kept:
+            kept["global_clipnorm"] = kept.pop("clipnorm")
+    own = legacy.BY_NAME.get(name)
+    return {**config, "class_name": name, "config": kept} if own is None else own.from_config(kept)
 
 
 def _loss(config: Any) -> Any:

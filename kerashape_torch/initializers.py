@@ -436,6 +436,17 @@ class _Initializers(FamilyIdentifiers):
 
 _identifiers = _Initializers(Initializer)
 get = _identifiers.get
+
+
+def of_weight(identifier: Any) -> Any:
+    """What a weight is drawn by: as in Keras, ``None`` is Glorot's uniform numbers.
+
+    >>> of_weight(None), of_weight("zeros")
+    (GlorotUniform(), Zeros())
+    """
+    return get("glorot_uniform" if identifier is None else identifier)
+
+
 serialize = _identifiers.serialize
 deserialize = _identifiers.deserialize
 

@@ -43,6 +43,7 @@ class _Options:
 class _Headed(_Options, Layer, catalog=False):
     """What the layers of several heads share: their calls, their weights and the shapes that they refuse."""
 
+    penalizes_its_parts = True
     call_arguments = ("query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask",
                       "return_attention_scores", "training", "use_causal_mask")
     shape_arguments = ("query", "value", "key")

@@ -56,7 +56,7 @@ class _SquareRoot(initializers.Initializer, catalog=False):
     of: InitializerLike
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, device: Any = None, generator: Any = None) -> Any:
-        return initializers.get(self.of)(shape, dtype=dtype, device=device).sqrt()
+        return initializers.of_weight(self.of)(shape, dtype=dtype, device=device).sqrt()
 
 
 class BatchNormalization(_Normalization):

@@ -387,7 +387,7 @@ class ForgetGateOnes:
 
         units = shape[0] // self.gates
         parts = ((self.others, self.at), ("ones", 1), (self.others, self.gates - self.at - 1))
-        return torch.cat([initializers.get(one)((n * units,), dtype=dtype, device=device) for one, n in parts])
+        return torch.cat([initializers.of_weight(one)((n * units,), dtype=dtype, device=device) for one, n in parts])
 
     def __repr__(self) -> str:
         return f"{self.others!r}, and ones for the forget gate"

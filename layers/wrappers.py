@@ -254,6 +254,10 @@ class TimeDistributed(Wrapper):
         """Whether a layer inside does: each step's part of the mask goes to it."""
         return any(layer.uses_mask for layer in inside(self, models_too=True))
 
+    def hears(self, inner: Layer) -> bool:
+        """Keras adds nothing for the layer inside, but something in each step for those of a model."""
+        return inner is self.layer
+
     def _step_shape(self, shape: Any) -> Shape:
         if not is_shape(shape):
             raise ShapeError("expected one tensor, (batch, steps, ...), got a list")

@@ -115,7 +115,7 @@ def _broken(data: bytes, source: random.Random) -> bytes:
     if source.random() < 0.2:
         return source.choice(_BYTES)(data, source)
     with contextlib.suppress(OSError, RuntimeError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error,
-                             NotImplementedError, EOFError, AttributeError, IndexError):
+                             NotImplementedError, EOFError, AttributeError, IndexError, OverflowError):
         if data.startswith(b"PK"):
             return _broken_zip(data, source)
         if data.startswith(b"\x89HDF"):

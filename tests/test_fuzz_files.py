@@ -7,6 +7,16 @@ from pathlib import Path
 import fuzz_files
 import pytest
 
+FOUND = [5_000_443, 5_000_596, 5_002_333]
+"""Cases that once failed: no initializer, of a weight and of a gate of an LSTM; a header over which the breaking itself
+tripped."""
+
+
+@pytest.mark.parametrize("case", FOUND)
+def test_what_was_found_is_mended(case: int, tmp_path: Path) -> None:
+    outcome = fuzz_files.check(fuzz_files.broken(case, tmp_path))
+    assert outcome.kind in fuzz_files.FINE, outcome
+
 
 @pytest.mark.parametrize("first", range(0, 600, 50))
 def test_broken_files(first: int, tmp_path: Path) -> None:

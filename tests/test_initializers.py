@@ -10,6 +10,7 @@ import pytest
 import torch
 from keras.src.initializers.random_initializers import compute_fans as keras_fans
 
+import kerashape_torch as kt
 from kerashape_torch import config, initializers
 from kerashape_torch.errors import ConfigError, ShapeError
 
@@ -294,3 +295,15 @@ def test_a_users_function():
 
 def test_doctests():
     assert doctest.testmod(initializers).failed == 0
+
+
+def test_no_initializer_is_glorots_uniform_as_in_keras() -> None:
+    theirs = keras.layers.Dense(50, kernel_initializer=None, bias_initializer=None)
+    theirs.build((None, 70))
+    layer = kt.layers.Dense(50, kernel_initializer=None, bias_initializer=None, input_shape=(70,))
+    for x, y in zip(theirs.get_weights(), kt.get_keras_weights(layer.to_torch()), strict=True):
+        limit = np.sqrt(6 / (sum(x.shape) if x.ndim > 1 else 2 * len(x)))
+        for array in (x, y):
+            assert 0.8 * limit < np.abs(array).max() <= limit
+    model = kt.Sequential([kt.Input((3, 4)), kt.layers.LSTM(5, bias_initializer=None)])
+    assert np.abs(kt.get_keras_weights(model.to_torch())[2]).min() > 0

@@ -27,6 +27,7 @@ from keras.quantizers import AWQConfig, GPTQConfig, Int4QuantizationConfig, Int8
 import kerashape_torch
 from kerashape_torch import get_keras_weights, load_model, saving
 from kerashape_torch.errors import ConfigError, WeightsError
+from kerashape_torch.lowering import keras_weights
 from kerashape_torch.models import model_from_json
 from kerashape_torch.structure import flatten
 
@@ -371,9 +372,38 @@ def test_arrays_of_another_mode_than_the_policy_says_are_refused(tmp_path: Path)
         saving.load_weights(model, path)
 
 
-def test_a_whole_model_as_h5_is_refused_with_the_way_out(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize(("name", "mode"), CASES)
+def test_a_whole_model_as_h5_has_the_same_floats(name: str, mode: str, tmp_path: Path) -> None:
+    """Keras itself loads no quantized ``MultiHeadAttention`` from such a file. LoRA's weights lie beside the kernel
+    there, and not in it as in ``.keras``."""
+    theirs = quantized(with_numbers(MODELS[name]()), mode)
+    for suffix in ("h5", "keras"):
+        theirs.save(tmp_path / f"model.{suffix}")
+    module = load_model(tmp_path / "model.h5").to_torch()
+    want = get_keras_weights(load_model(tmp_path / "model.keras").to_torch())
+    got = dict(zip([(spec.full_path, i) for i, spec in enumerate(keras_weights(module).specs)],
+                   get_keras_weights(module), strict=True))
+    if name != "lora":
+        assert all(np.array_equal(x, y) for x, y in zip(got.values(), want, strict=True))
+        return
+    narrow = [x for (path, _), x in got.items() if "lora" in path]
+    kept = [ops.convert_to_numpy(v) for v in theirs.trainable_variables if "lora" in v.path]
+    assert len(narrow) == 6 and all(np.array_equal(x, y) for x, y in zip(narrow, kept, strict=True))
+    tables = [x for (path, _), x in got.items() if path.rpartition("/")[2] in ("kernel", "embeddings")]
+    for x, y in zip(tables, stored_floats(theirs), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_a_whole_model_as_h5_with_an_array_too_many_is_refused(tmp_path: Path) -> None:
     quantized(chain(kl.Dense(7, name="a")), "int8").save(tmp_path / "model.h5")
-    with pytest.raises(WeightsError, match=r"^a = Dense.* 2 weights, .* 3 for it\n  as int8 .*: save it so"):
+    with h5py.File(tmp_path / "model.h5", "r+") as file:
+        group = file["model_weights/a"]
+        names = [str(each) for each in group.attrs["weight_names"]]
+        group["more"] = np.zeros(3)
+        group.attrs["weight_names"] = [*names, "more"]
+    with pytest.raises(WeightsError, match=r"^a = Dense.* has 2 weights, and model\.h5 has 4 for it$"):
         load_model(tmp_path / "model.h5")
 
 

@@ -10,12 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 from threats import MARK, SECRET, THREATS
 
 import kerashape_torch
 from kerashape_torch import load_model
 from kerashape_torch.errors import KerashapeError
+from kerashape_torch.saving.containers import Stretch
+from kerashape_torch.saving.h5_headers import text_lengths
 
 _FORBIDDEN = (
     "exec", "os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.", "marshal.load",
@@ -48,8 +52,6 @@ sys.addaudithook(_hook)  # it cannot be taken away, and does nothing unless a te
 @pytest.fixture
 def watched() -> Iterator[list[str]]:
     """What happens in the process, of what must not; what the library itself imports late is loaded before."""
-    import h5py
-    import numpy as np
     import yaml
 
     assert h5py and np and yaml and kerashape_torch.saving
@@ -86,3 +88,19 @@ def test_the_watch_sees(tmp_path: Path, watched: list[str]) -> None:
     (tmp_path / "x").write_text("")
     Path(SECRET).read_bytes()
     assert [event.split()[0] for event in watched] == ["exec", "open", "open"]
+
+
+@pytest.mark.parametrize("libver", ["earliest", "v108", "latest"])
+def test_lengths_of_texts_are_found_in_headers_of_all_versions(libver: str, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "m.h5", "w", libver=libver) as file:
+        for i in range(6):
+            file.create_group(f"group_{i}").attrs["long"] = "x" * 200
+            file.attrs[f"more_{i}"] = np.zeros(100)  # so that the header goes on elsewhere
+        file["group_3"].attrs.create("texts", ["one", "three", "x" * 5_000], dtype=h5py.string_dtype())
+        file.attrs["config"] = "c" * 12_345
+    with h5py.File(tmp_path / "m.h5") as file:
+        root, inner = (h5py.h5o.get_info(file[path].id).addr for path in ("/", "group_3"))
+    with Stretch.of(tmp_path / "m.h5") as stretch:
+        assert text_lengths(stretch, root, "config", 1, 16) == [12_345]
+        assert text_lengths(stretch, inner, "texts", 3, 48) == [3, 5, 5_000]
+        assert text_lengths(stretch, inner, "others", 1, 16) is text_lengths(stretch, 7, "texts", 3, 48) is None

@@ -41,7 +41,7 @@ def departing(nested: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     set_keras_weights(module, arrays)
     other = nested.with_name("other.keras")
     save_model(model, other, module)
-    monkeypatch.setattr(oracle, "load", lambda _: asked(nested))
+    monkeypatch.setattr(oracle, "load", lambda *_: asked(nested))
     return other
 
 
@@ -70,8 +70,8 @@ def test_the_command(departing: Path, nested: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_recorded_case_where_there_is_no_keras(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def missing(_: Any) -> Any:
-        raise KerashapeError("Keras is not installed here")
+    def missing(*_: Any) -> Any:
+        raise oracle.Unavailable("Keras is not installed here")
 
     monkeypatch.setattr(oracle, "load", missing)
     found = verify(DATA / "unet.keras")
@@ -98,3 +98,47 @@ def test_no_keras_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oracle.importlib, "import_module", absent)
     with pytest.raises(KerashapeError, match="Keras is not installed"):
         oracle.load(DATA / "unet.keras")
+
+
+# ---- tf_keras --------------------------------------------------------------------------------------------------------
+
+LEGACY = Path(__file__).parent / "data" / "legacy"
+
+
+@pytest.fixture
+def tf_keras() -> Any:
+    return pytest.importorskip("tf_keras", reason="tf_keras, which is Keras 2, is not installed: it takes TensorFlow")
+
+
+@pytest.mark.filterwarnings("ignore")  # of TensorFlow and tf_keras, about themselves
+@pytest.mark.parametrize("name", ["k2_seq_cnn.h5", "k2_bidirectional.h5", "k2_lstm_default.keras", "k2_nested.h5",
+                                  "k2_tfop_reductions.h5", "k2_slicing_op_lambda.h5", "k2_time_distributed.h5"])
+def test_files_of_keras_2_are_held_against_keras_2(tf_keras: Any, name: str) -> None:
+    found = verify(LEGACY / name)
+    assert found.agrees and len(found.rows) > 1
+    assert found.against == f"tf_keras {tf_keras.__version__} on tensorflow"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_first_layer_that_departs_from_keras_2_is_named(tf_keras: Any, tmp_path: Path,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    k = tf_keras
+    inner = k.Sequential([k.Input((4,)), k.layers.Dense(3, name="a"), k.layers.Dense(3, name="b")], name="inner")
+    x = k.Input((4,), name="x")
+    outer = k.Model(x, k.layers.Dense(2, name="last")(inner(k.layers.Dense(4, name="first")(x))), name="outer")
+    outer.save(tmp_path / "nested.h5")
+    inner.layers[-1].bias.assign_add([1.0, 1.0, 1.0])
+    outer.save(tmp_path / "other.h5")
+    asked = oracle.load
+    assert verify(tmp_path / "nested.h5").agrees
+    monkeypatch.setattr(oracle, "load", lambda _, version: asked(tmp_path / "nested.h5", version))
+    found = verify(tmp_path / "other.h5")
+    assert found.departure is not None and found.departure.name == "inner/b"
+    assert [row.name for row in found.rows if row.agrees] == ["first", "inner/a"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_keras_2_cannot_run_here_is_said(tf_keras: Any, tmp_path: Path) -> None:
+    (tmp_path / "cudnn.h5").write_bytes((LEGACY / "k2_cudnn_rnn.h5").read_bytes())
+    with pytest.raises(KerashapeError, match=r"cannot run it.*Way out"):
+        verify(tmp_path / "cudnn.h5")

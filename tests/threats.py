@@ -314,7 +314,40 @@ def _twice(folder: Path) -> Path:
     return path
 
 
+def _long_text(libver: str) -> Callable[[Path], Path]:
+    """A whole model in HDF5 whose config says that it has 3.75 GiB."""
+    def make(folder: Path) -> Path:
+        text, path = json.dumps(sequential(DENSE)), folder / "model.h5"
+        with h5py.File(path, "w", libver=libver) as file:
+            file.attrs["model_config"] = text
+            file.attrs["keras_version"] = "3.15.1"
+        data = bytearray(path.read_bytes())
+        where = data.index(len(text).to_bytes(4, "little"), data.index(b"model_config"))
+        data[where:where + 4] = (0xF0000000).to_bytes(4, "little")
+        path.write_bytes(data)
+        return path
+
+    return make
+
+
+def _one_text_many_times(folder: Path) -> Path:
+    """An attribute of 4000 texts, which are all the same text of 1 MB."""
+    with h5py.File(folder / "model.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps(sequential(DENSE))
+        group = file.create_group("model_weights")
+        group.attrs["keras_version"] = "3.15.1"
+        group.attrs.create("layer_names", ["x" * 1_000_000] + ["y"] * 3_999, dtype=h5py.string_dtype())
+    data = bytearray((folder / "model.h5").read_bytes())
+    first = data.index((1_000_000).to_bytes(4, "little"), data.index(b"layer_names"))
+    data[first:first + 16 * 4_000] = data[first:first + 16] * 4_000
+    (folder / "model.h5").write_bytes(data)
+    return folder / "model.h5"
+
+
 SIZES: dict[str, Threat] = {
+    "a_text_of_3_gib": Threat(_long_text("earliest"), "model_config is larger than 64 MiB"),
+    "a_text_of_3_gib_in_a_new_file": Threat(_long_text("latest"), "metadata checksum|larger than 64 MiB"),
+    "one_text_many_times": Threat(_one_text_many_times, "layer_names is larger than 64 MiB"),
     "shape_bomb": Threat(changed(lambda file, group: group.create_dataset("0", (1 << 40, 1 << 20), "float32",
                                                                           chunks=(1, 64))),
                          r"kernel is \(3, 2\)", "CVE-2026-0897"),

@@ -56,10 +56,13 @@ def _refuse_hidden(model: Model) -> None:
     """Layers inside wrappers and recurrent layers are called by those, where nobody sees their outputs."""
 
     def check(layer: Layer, inside: Layer | None) -> None:
-        if inside is not None and layer.output_regularizer() is not None:
+        if layer.penalizes_its_parts and layer.output_regularizer() is not None:
+            raise KerashapeError(f"{layer.describe()}: Keras gives its activity_regularizer to the parts inside, where "
+                                 "nobody sees their outputs here. Put an ActivityRegularization after it instead")
+        if inside is not None and not inside.hears(layer) and layer.output_regularizer() is not None:
             raise KerashapeError(f"{layer.describe()} has an activity regularizer, and {inside.describe()} hides its "
                                  "outputs. Give the regularizer to the outer layer, or take it away")
         for inner in layer.sublayers():
-            check(inner, None if isinstance(layer, Model) else layer)
+            check(inner, inside if isinstance(layer, Model) else layer)
 
     check(model, None)

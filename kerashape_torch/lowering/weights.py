@@ -75,6 +75,37 @@ def fill(module: nn.Module, spec: WeightSpec, saved: Any) -> None:
     assign(module, spec, torch.as_tensor(np.asarray(saved)))
 
 
+def fill_all(module: nn.Module, found: Iterable[tuple[WeightSpec, Any]]) -> None:
+    """Copies weights from a file, None where there is none. If reading fails, the module refuses to run from then on.
+
+    Raises:
+        WeightsError: some weights are the new ones, and some are not.
+    """
+    kept: dict[str, Any] = module.meta  # type: ignore[assignment]
+    pairs, done = list(found), 0
+    try:
+        for spec, array in pairs:
+            if array is not None:
+                fill(module, spec, array)
+                done += 1
+    except Exception as error:
+        if "unfinished" not in kept:
+            kept["unfinished"] = module.register_forward_pre_hook(_refuse_unfinished)
+        raise WeightsError(f"{error}. {done} of {len(pairs)} weights of the module are those of the file already: load "
+                           "all into it again, or make it anew") from error
+    if all(array is not None for _, array in pairs):
+        _is_whole(kept)
+
+
+def _is_whole(kept: dict[str, Any]) -> None:
+    if "unfinished" in kept:
+        kept.pop("unfinished").remove()
+
+
+def _refuse_unfinished(*_: Any) -> None:
+    raise WeightsError("reading weights into this module failed half-way: load all into it again, or make it anew")
+
+
 def converted(arrays: Sequence[Any], source: Layer, target: Layer) -> list[np.ndarray[Any, Any]]:
     """The weights of a recurrent layer as another layer of the same sort keeps them.
 
@@ -141,7 +172,7 @@ def initialize(module: nn.Module, only: Callable[[WeightSpec], bool] | None = No
     for spec in keras_weights(module).specs:
         if only is None or only(spec):
             target = tensor_at(module, spec.places[0].path)
-            made = initializers.get(spec.initializer)
+            made = initializers.of_weight(spec.initializer)
             dtype = (dtypes or {}).get(id(spec), _dtype_name(target))
             assign(module, spec, made(spec.shape, dtype=dtype, device=target.device))
 
@@ -198,6 +229,7 @@ def set_keras_weights(module: nn.Module, arrays: Iterable[Any] | Mapping[str, An
         values.append(value)
     for spec, value in zip(known.specs, values):
         assign(module, spec, value)
+    _is_whole(module.meta)  # type: ignore[arg-type]
 
 
 def _in_order(known: KerasWeights, arrays: Iterable[Any] | Mapping[str, Any]) -> list[Any]:

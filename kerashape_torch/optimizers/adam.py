@@ -32,6 +32,7 @@ class Adam(Optimizer, aliases=("adam",)):
     beta_2: float = 0.999
     epsilon: float = 1e-7
     amsgrad: bool = False
+    apart = ("velocity_hat",)
 
     def slots(self) -> Slots:
         return {"momentum": 0.0, "velocity": 0.0, **({"velocity_hat": 0.0} if self.amsgrad else {})}
@@ -86,10 +87,20 @@ class Nadam(_Adaptive, aliases=("nadam",)):
     """Adam that looks one step ahead, as Nesterov's momentum does."""
 
     elementwise = True
+    numbers = ("u_product",)
+    _warming = 1.0
+
+    def number_after(self, name: str, steps: int) -> float:
+        return math.prod(map(self._at, range(1, steps + 1)))
+
+    def _at(self, step: int) -> float:
+        return float(self.beta_1 * (1 - 0.5 * 0.96 ** (self._warming * step)))
 
     def update(self, x: Any, gradient: Any, slots: dict[str, Any], now: Now) -> None:
-        this, following = (self.beta_1 * (1 - 0.5 * 0.96**step) for step in (now.step, now.step + 1))
-        product = now.memory["u_product"] = now.memory.get("u_product", 1.0) * this
+        this, following = self._at(now.step), self._at(now.step + 1)
+        if "u_product" not in now.memory:
+            now.memory["u_product"] = self.number_after("u_product", now.step - 1)
+        product = now.memory["u_product"] = now.memory["u_product"] * this
         mean = slots["momentum"].lerp_(gradient, 1 - self.beta_1)
         square = slots["velocity"].lerp_(gradient * gradient, 1 - self.beta_2)
         ahead = mean * (following / (1 - product * following)) + gradient * ((1 - this) / (1 - product))

@@ -17,18 +17,22 @@ class RMSprop(Optimizer, aliases=("rmsprop",)):
     momentum: float = 0.0
     epsilon: float = 1e-7
     centered: bool = False
+    apart = ("velocity", "momentum", "average_gradient")
 
     def slots(self) -> Slots:
         return {"velocity": 0.0, **({"momentum": 0.0} if self.momentum > 0 else {}),
                 **({"average_gradient": 0.0} if self.centered else {})}
 
     def update(self, x: Any, gradient: Any, slots: dict[str, Any], now: Now) -> None:
-        size = slots["velocity"].lerp_(gradient * gradient, 1 - self.rho) + self.epsilon
+        size = slots["velocity"].lerp_(gradient * gradient, 1 - self.rho)
         if self.centered:
             mean = slots["average_gradient"].lerp_(gradient, 1 - self.rho)
             size = size - mean * mean
-        change = gradient * now.rate / size.sqrt()
+        change = gradient * now.rate / self._root(size)
         x.sub_(slots["momentum"].mul_(self.momentum).add_(change) if self.momentum > 0 else change)
+
+    def _root(self, size: Any) -> Any:
+        return (size + self.epsilon).sqrt()
 
 
 class Adagrad(Optimizer, aliases=("adagrad",)):
@@ -44,13 +48,17 @@ class Adagrad(Optimizer, aliases=("adagrad",)):
 
     def update(self, x: Any, gradient: Any, slots: dict[str, Any], now: Now) -> None:
         total = slots["accumulator"].add_(gradient * gradient)
-        x.sub_(gradient * now.rate / (total + self.epsilon).sqrt())
+        x.sub_(gradient * now.rate / self._root(total))
+
+    def _root(self, total: Any) -> Any:
+        return (total + self.epsilon).sqrt()
 
 
 class Adadelta(Optimizer, aliases=("adadelta",)):
     """The gradient, brought from the size of past gradients to that of past steps."""
 
     elementwise = True
+    stock_slots = {"accumulated_grad": "square_avg", "accumulated_delta_var": "acc_delta"}
     learning_rate: LearningRate = 0.001
     rho: float = 0.95
     epsilon: float = 1e-7
@@ -82,6 +90,13 @@ class Adafactor(Optimizer, aliases=("adafactor",)):
     def slots(self) -> Slots:
         return {"rows": lambda x: x[..., :1] * 0, "columns": lambda x: x[..., :1, :] * 0 if x.ndim > 1 else x[:0],
                 "velocity": 0.0}
+
+    def slot_shape(self, slot: str, path: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if slot == "velocity":
+            return shape
+        if len(shape) < 2:  # Keras has a number there, which it never uses
+            return ()
+        return shape[:-1] if slot == "rows" else (*shape[:-2], shape[-1])
 
     def update(self, x: Any, gradient: Any, slots: dict[str, Any], now: Now) -> None:
         rate = min(now.rate, now.step**-0.5)

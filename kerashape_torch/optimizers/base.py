@@ -83,6 +83,12 @@ class Optimizer(Record, family=True):
     elementwise: ClassVar[bool] = False
     """Whether each number is updated by itself. Then many variables are updated at once, in torch's order of axes; else
     each alone, in Keras'."""
+    apart: ClassVar[tuple[str, ...]] = ()
+    """Slots that files list for all variables, one after the other; the rest is listed variable by variable."""
+    numbers: ClassVar[tuple[str, ...]] = ()
+    """What is kept in ``now.memory``, and in files."""
+    stock_slots: ClassVar[dict[str, str]] = {}
+    """What torch's own optimizer of :meth:`stock` calls the slots."""
 
     learning_rate: LearningRate = 0.001
     weight_decay: Number = None
@@ -124,6 +130,14 @@ class Optimizer(Record, family=True):
         """The class of ``torch.optim`` that does the same, with its arguments, if there is one."""
         return None
 
+    def slot_shape(self, slot: str, path: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The shape that a file has for a slot of a variable; None where it has none."""
+        return shape
+
+    def number_after(self, name: str, steps: int) -> float:
+        """What one of :attr:`numbers` is after so many steps, where a file does not say."""
+        return 1.0
+
     # ---- what follows ------------------------------------------------------------------------------------------------
 
     def rate_at(self, iteration: int) -> float:
@@ -145,8 +159,10 @@ class Optimizer(Record, family=True):
 
     def decay_of(self, name: str, path: str, rank: int) -> float | None:
         """The weight decay of a variable: this much of it, times the learning rate, is taken off in each step."""
-        excluded = any(re.search(pattern, name) for pattern in self._not_decayed)
-        return None if excluded else self.weight_decay
+        return self.weight_decay if self._decays(name) else None
+
+    def _decays(self, name: str) -> bool:
+        return not any(re.search(pattern, name) for pattern in self._not_decayed)
 
     def to_torch(self, module: nn.Module) -> torch.optim.Optimizer:
         """A torch optimizer of the trainable weights of a compiled module, with Keras' arithmetic.

@@ -19,6 +19,7 @@ class SGD(Optimizer, aliases=("sgd",)):
     """
 
     elementwise = True
+    stock_slots = {"momentum": "momentum_buffer"}
     learning_rate: LearningRate = 0.01
     momentum: float = 0.0
     nesterov: bool = False
@@ -104,9 +105,13 @@ class Muon(Optimizer, aliases=("muon",)):
     def slots(self) -> Slots:
         return {"momentum": 0.0, "velocity": 0.0}
 
+    def slot_shape(self, slot: str, path: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+        return None if slot == "velocity" and not self._goes_by_adam(path, len(shape)) else shape
+
     def decay_of(self, name: str, path: str, rank: int) -> float | None:
-        usual = super().decay_of(name, path, rank)
-        return usual if usual is None or not self._goes_by_adam(path, rank) else self.adam_weight_decay
+        if not self._decays(name):
+            return None
+        return self.adam_weight_decay if self._goes_by_adam(path, rank) else self.weight_decay
 
     def _goes_by_adam(self, path: str, rank: int) -> bool:
         is_embedding = self.exclude_embeddings and "embedding" in path.lower()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from kerashape_torch.errors import WeightsError
@@ -17,6 +18,8 @@ from kerashape_torch.saving.quantized import Found, Quantized, quantized
 from kerashape_torch.saving.stored import Stored, zeros
 from kerashape_torch.shape import to_text
 from kerashape_torch.weight_paths import Kept, Layout
+
+STATE = "optimizer/vars"
 
 
 class Group(Protocol):
@@ -102,6 +105,12 @@ class ByPath:
         """The numbers of one array that has one axis, and that is no weight of the model's."""
         return self._array(self._group(wanted.group, wanted), wanted).read().tolist()  # type: ignore[no-any-return]
 
+    def training_state(self) -> Sequence[Stored]:
+        """What the optimizer had kept: empty where its arrays are not numbered from 0."""
+        group = self._groups.get(STATE)
+        held = [] if group is None else [group.array(str(i)) for i in range(len(group))]
+        return [array for array in held if array is not None] if None not in held else []
+
     def _find_part(self, path: str, wanted: Sequence[Kept], count: int, found: dict[str, Stored]) -> None:
         group = self._group(path, wanted[0])
         way = self._way(group, wanted) if len(group) > count else None
@@ -175,8 +184,12 @@ def warn_of(problems: Sequence[tuple[Kept, WeightsError]]) -> None:
 # ---- writing ---------------------------------------------------------------------------------------------------------
 
 
-def write_by_path(file: Any, kept: Sequence[Kept], arrays: Sequence[Any]) -> None:
-    """A weights file in Keras 3's layout, which Keras loads; each array is read only when it is written."""
+def write_by_path(file: Any, kept: Sequence[Kept], arrays: Sequence[Any],
+                  others: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """A weights file in Keras 3's layout, which Keras loads; each array is read only when it is written.
+
+    ``others`` are more arrays by their paths.
+    """
     import h5py
     import numpy as np
 
@@ -186,6 +199,8 @@ def write_by_path(file: Any, kept: Sequence[Kept], arrays: Sequence[Any]) -> Non
             for path in (place.path, *place.copies):
                 if path:
                     out.create_dataset(path, data=numbers)
+        for path, array in others.items():
+            out.create_dataset(path, data=np.asarray(array))
 
 
 def _folded(kept: Sequence[Kept], arrays: Sequence[Any]) -> list[Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerashape_torch.errors import KerashapeError, WeightsError
 from kerashape_torch.saving.containers import CONFIG_LIMIT, Stretch
+from kerashape_torch.saving.h5_headers import text_lengths
 from kerashape_torch.saving.stored import Stored
 from kerashape_torch.shape import count
 
@@ -202,9 +203,21 @@ class H5File:
         size = kind.dtype.itemsize
         for length in kind.shape or ():
             size *= length
+        if is_text and kind.get_type().is_variable_str():
+            size = max(size, self._text_size(group, name, kind))
         if size > CONFIG_LIMIT:
             raise WeightsError(f"{self.name}: the attribute {name} is larger than {CONFIG_LIMIT >> 20} MiB")
         return h5py.Group(group).attrs[name]
+
+    def _text_size(self, group: Any, name: str, kind: Any) -> int:
+        """How long the texts of an attribute say that they are, all together."""
+        import h5py
+
+        address = h5py.h5o.get_info(group).addr
+        lengths = text_lengths(self._file, address, name, count(kind.shape or ()), kind.get_storage_size())
+        if lengths is None:
+            raise WeightsError(f"{self.name}: the attribute {name} is kept in a way that Keras does not use")
+        return sum(lengths)
 
     # ---- arrays ------------------------------------------------------------------------------------------------------
 
@@ -278,6 +291,13 @@ class H5Array(Stored):
     def _dataset(self) -> Any:
         with self._file.refusing_damage():
             return self._file.at(self.where)
+
+    def try_out(self) -> None:
+        self.check()
+        if self._offset is None:  # what is compressed may be damaged in ways that only reading shows
+            self.read()
+        else:
+            self._file.check()
 
     def read(self) -> np.ndarray[Any, Any]:
         return self._rows(0, self.shape[0]) if self.shape else self._rows(0, 1)

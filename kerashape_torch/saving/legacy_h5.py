@@ -10,16 +10,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kerashape_torch.dtype_policies import quantization
 from kerashape_torch.errors import WeightsError
 from kerashape_torch.saving.by_path import fitting
 from kerashape_torch.saving.h5 import H5File
 from kerashape_torch.saving.old_arrays import in_todays_form, old_count
+from kerashape_torch.saving.quantized import Found, quantized
 from kerashape_torch.saving.stored import Stored
 from kerashape_torch.shape import to_text
 from kerashape_torch.weight_paths import Kept, Layout
 
 TOP = "top_level_model_weights"
+STATE = "optimizer_weights"
 
 
 class ByLayer:
@@ -31,10 +32,12 @@ class ByLayer:
         version: of the Keras that wrote them.
         backend: that they were computed with.
         names_are_known: the model comes from the same file, so its layers have the same names.
+        state: what the optimizer had kept.
     """
 
     def __init__(self, name: str, layers: Sequence[tuple[str, Sequence[Stored]]], version: str = "3",
-                 backend: str | None = None, names_are_known: bool = False) -> None:
+                 backend: str | None = None, names_are_known: bool = False, state: Sequence[Stored] = ()) -> None:
+        self._state = state
         self.name, self._version, self._backend = name, version, backend
         self._layers = [(layer, arrays) for layer, arrays in layers if arrays]
         self._names_are_known = names_are_known
@@ -56,6 +59,10 @@ class ByLayer:
     def vector(self, wanted: Kept) -> list[float]:
         """Keras keeps no vocabularies in such files."""
         raise WeightsError(f"{self.name} has no {wanted.path}")
+
+    def training_state(self) -> Sequence[Stored]:
+        """What the optimizer had kept."""
+        return self._state
 
     def _pairs(self, layout: Layout, by_name: bool) -> Iterator[tuple[list[int], Sequence[Stored]]]:
         """For each layer of the file, which weights of the model its arrays are for."""
@@ -83,12 +90,14 @@ class ByLayer:
         counts = [len(part) for part in parts]
         if len(arrays) != sum(counts) and self._version.startswith(("0", "1")):
             counts = [old_count([kept[number] for number in part]) for part in parts]
+        if len(arrays) > sum(counts):
+            found = _of_quantized(kept, parts, arrays, self.name)
+            if found is not None:
+                yield from found
+                return
         if len(arrays) != sum(counts):
             owner = kept[numbers[0]].owner
-            mode = next(filter(None, (quantization(kept[number].policy)[0] for number in numbers)), None)
-            hint = f"\n  as {mode} they are read from .keras and .weights.h5 alone: save it so in Keras" if mode else ""
-            problem = WeightsError(f"{owner} has {len(numbers)} weights, "
-                                   f"and {self.name} has {len(arrays)} for it{hint}")
+            problem = WeightsError(f"{owner} has {len(numbers)} weights, and {self.name} has {len(arrays)} for it")
             if not (by_name and skip_mismatch):
                 raise problem
             warnings.warn(f"weights of a layer are skipped: {problem}", stacklevel=6)
@@ -105,6 +114,47 @@ class ByLayer:
                                   stacklevel=6)
                     continue
                 yield number, fitting(array, place, self.name)
+
+
+def _of_quantized(kept: Sequence[Kept], parts: Sequence[Sequence[int]], arrays: Sequence[Stored],
+                  name: str) -> list[tuple[int, Stored]] | None:
+    """The weights of a layer that has more arrays than weights, as quantized ones do; None if it is not one.
+
+    What belongs to one part lies in the file in two places, what is trained and what is not: names tell.
+    """
+    held: dict[str, dict[str, Stored]] = {}
+    for array in arrays:
+        *_, part, variable = ("", *array.where.split("/"))
+        held.setdefault(part, {})[variable] = array
+    if sum(map(len, held.values())) != len(arrays):
+        return None
+    found: list[tuple[int, Stored]] = []
+    for numbers in parts:
+        wanted = [kept[number] for number in numbers]
+        own = held.pop(f"{wanted[0].layer}/{wanted[0].spec.full_path}".split("/")[-2], {})
+        if any(place.spec.name not in own for place in wanted):
+            return None
+        made = _made_of_quantized([place for place in wanted if place.spec.factor is None], own, name)
+        if made is None:
+            return None
+        found += [(number, made.get(place.path) or fitting(own[place.spec.name], place, name))
+                  for number, place in zip(numbers, wanted)]
+    return None if held else found
+
+
+def _made_of_quantized(wanted: Sequence[Kept], own: Mapping[str, Stored], name: str) -> dict[str, Stored] | None:
+    """The weights of one part by their paths, of its arrays by name; none where it is not quantized."""
+    rest = {each: array for each, array in own.items() if not each.startswith("lora_")}
+    if len(rest) == len(wanted):
+        return {}
+    first = next((place.spec.name for place in wanted if place.spec.scales), wanted[0].spec.name)
+    unscaled = [place.spec.name for place in wanted if not place.spec.scales]
+    order = [first, *unscaled, *(each for each in rest if each not in (first, *unscaled))]  # as .weights.h5 has it
+    given = [rest[each] for each in order]
+    way = quantized(wanted, [Found(array.shape, array.dtype == "int8") for array in given])
+    if way is None or len(way.stored) != len(given):
+        return None
+    return way.made([fitting(array, place, name) for array, place in zip(given, way.stored)])
 
 
 def _parts(kept: Sequence[Kept], numbers: Sequence[int]) -> list[list[int]]:
@@ -148,7 +198,10 @@ def by_layer(file: H5File, names_are_known: bool = False) -> ByLayer:
             top = _arrays(file, group, TOP) if file.child(group, TOP) is not None else []
             layers += [(TOP, top)] if top else []
         backend = file.text("backend", group) or file.text("backend")
-        return ByLayer(file.name, layers, version, backend, names_are_known)
+        optimizer = file.child(file.root, STATE)
+        state = [_array(file, optimizer, path) for path in file.texts("weight_names", optimizer)] \
+            if file.is_group(optimizer) else []
+        return ByLayer(file.name, layers, version, backend, names_are_known, state)
 
 
 def _arrays(file: H5File, group: Any, name: str) -> list[Stored]:

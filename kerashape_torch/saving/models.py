@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerashape_torch import config as configs
+from kerashape_torch.compiling import is_old_optimizer
 from kerashape_torch.errors import ConfigError, KerashapeError, WeightsError
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
+from kerashape_torch.optimizers import state
 from kerashape_torch.saving import archive
 from kerashape_torch.saving.by_path import write_by_path
 from kerashape_torch.saving.containers import local_path
@@ -27,6 +29,8 @@ from kerashape_torch.weights import WeightSpec
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from kerashape_torch.training import Training
 
 KERAS_VERSION = "3.15.1"
 """The Keras whose form of configs is written."""
@@ -98,7 +102,7 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
         contents = Contents("a dict", filepath, compile_config=filepath.get("compile_config")
                             if isinstance(filepath, Mapping) else None)
     model = model_of(contents, custom_objects)
-    return _compiled(model, contents.compile_config, custom_objects) if compile else model
+    return _compiled(model, contents, custom_objects) if compile else model
 
 
 def model_of(contents: Contents, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -110,10 +114,21 @@ def model_of(contents: Contents, custom_objects: Mapping[str, Any] | None = None
     return model
 
 
-def _compiled(model: Model, config: Any, custom_objects: Mapping[str, Any] | None) -> Model:
+def _compiled(model: Model, contents: Contents, custom_objects: Mapping[str, Any] | None) -> Model:
     with configs.custom_object_scope(custom_objects):
-        model.compile_from_config(config)
+        model.compile_from_config(contents.compile_config)
+    if model.compiled and contents.weights is not None:
+        form = state.KERAS_3
+        if (contents.version or "3").startswith(("0", "1", "2")):
+            form = state.OLD if is_old_optimizer(contents.compile_config) else state.TF_KERAS
+        _keep_state(model, contents.weights, form)
     return model
+
+
+def _keep_state(model: Model, weights: Weights, form: str) -> None:
+    arrays = weights.training_state()
+    if arrays:
+        model.saved_state = state.SavedState(arrays, form)
 
 
 def _model(config: Any, custom_objects: Mapping[str, Any] | None, version: str | None = None,
@@ -129,7 +144,7 @@ def _model(config: Any, custom_objects: Mapping[str, Any] | None, version: str |
     return model
 
 
-def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) -> None:
+def save_model(model: Model, filepath: Any, weights: nn.Module | Training | None = None) -> None:
     """Writes a model to ``.keras`` or ``.h5``, which Keras loads, or its architecture alone to ``.json``.
 
     Args:
@@ -137,7 +152,13 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) ->
         filepath: the extension says the form. The file is replaced only once the new one is whole.
         weights: the compiled module that holds the numbers. Without it the numbers are those of the file that a layer
             came from, and for the other layers new ones by their initializers: a model in Keras always has some.
+            A ``Training`` stands for its module, and ``.keras`` has the state of its optimizer too.
+
+    Raises:
+        ConfigError: the extension is another one, or the file cannot hold what it is given.
     """
+    module, kept_by_optimizer = _module_and_state(model, weights)
+    is_training = module is not weights
     suffix = Path(os.fsdecode(os.fspath(filepath))).suffix
     if suffix == ".json":
         if weights is not None:
@@ -145,15 +166,19 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) ->
         text = model.to_json()
         archive.write(filepath, lambda path: path.write_text(text))
     elif suffix == ".keras":
-        kept, arrays = _numbers(model, weights)
-        for mine, others in zip((kept, arrays), idf_weights(model)):
-            mine.extend(others)
+        kept, arrays = _numbers(model, module)
+        for mine, more in zip((kept, arrays), idf_weights(model)):
+            mine.extend(more)
+        others = state.by_path(model.optimizer, kept_by_optimizer) if kept_by_optimizer else {}
         metadata = {"keras_version": KERAS_VERSION, "date_saved": _now()}
         members: dict[str, Any] = {METADATA: json.dumps(metadata).encode(), CONFIG: model.to_json().encode(),
-                                   WEIGHTS: lambda file: write_by_path(file, kept, arrays)}
+                                   WEIGHTS: lambda file: write_by_path(file, kept, arrays, others)}
         archive.write(filepath, lambda path: archive.write_zip(path, members))
     elif suffix in (".h5", ".hdf5"):
-        _, arrays = _numbers(model, weights)
+        if is_training:
+            raise ConfigError("Keras 3 stumbles over the state of an optimizer in .h5, its own too: it builds one for "
+                              "no weights, and then trains none. Save to .keras, or give the module alone")
+        _, arrays = _numbers(model, module)
         layout = weight_layout(model) if model.built else Layout([], [])
         attributes = {"model_config": model.to_json(), "keras_version": KERAS_VERSION, "backend": "torch"}
         said = model.get_compile_config()
@@ -163,6 +188,20 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | None = None) ->
                                                             arrays, attributes))
     else:
         raise ConfigError(f"a model is saved as .keras, .h5 or .json, got {os.fspath(filepath)!r}")
+
+
+def _module_and_state(model: Any, given: Any) -> tuple[Any, list[tuple[str, Any]]]:
+    """A module, and what the optimizer keeps: the state of a training, or that of the file that the model came from."""
+    if given is not None:
+        from kerashape_torch.training import Training
+
+        return (given.module, given.state()) if isinstance(given, Training) else (given, [])
+    saved = model.saved_state
+    if saved is None or saved.form == state.KERAS_3:
+        return None, [(str(i), array) for i, array in enumerate(saved.arrays)] if saved else []
+    variables = [(place.spec.full_path, place.spec.shape) for _, places in kept_weights(model) for place in places
+                 if place.spec.trainable]
+    return None, state.rewritten(saved, model.optimizer, variables)
 
 
 def _numbers(model: Model, module: nn.Module | None) -> tuple[list[Kept], list[Any]]:
@@ -195,7 +234,7 @@ def _arrays(layers: Sequence[tuple[Layer, list[Kept]]]) -> list[Any]:
     from kerashape_torch import initializers
 
     def fresh(spec: WeightSpec) -> Any:
-        return initializers.get(spec.initializer)(spec.shape, dtype=spec.dtype or "float32").numpy()
+        return initializers.of_weight(spec.initializer)(spec.shape, dtype=spec.dtype or "float32").numpy()
 
     return [fresh(place.spec) if array is None else array for layer, kept in layers
             for array, place in zip(layer.saved_weights or [None] * len(kept), kept)]
@@ -225,43 +264,53 @@ def load_weights(target: Any, filepath: Any, by_name: bool = False, skip_mismatc
         skip_mismatch: what does not fit keeps what it has, and is warned about.
 
     Raises:
-        WeightsError: what is in the file does not fit; nothing has been changed.
+        WeightsError: what is in the file does not fit or is damaged; nothing has been changed. Only if the disk fails
+            between a first look at all arrays and the reading does a module keep some of the new ones; it says so, and
+            refuses to run until weights have been loaded into it.
     """
     where = local_path(filepath)
     if isinstance(target, Model):
         if not target.built:
             raise WeightsError(f"{target.name} has no weights before its input shape is known; call build(shape) first")
-        _attach(target, read_weights(where), by_name, skip_mismatch)
+        found = read_weights(where)
+        _attach(target, found, by_name, skip_mismatch)
+        if target.compiled and not by_name:
+            _keep_state(target, found, state.ANY)
     elif where.suffix == ".safetensors":
         if by_name or skip_mismatch:
             raise WeightsError("by_name and skip_mismatch are for files of Keras, not for .safetensors")
         _load_safetensors(target, where)
     else:
-        from kerashape_torch.lowering import keras_weights
-        from kerashape_torch.lowering.weights import fill
+        from kerashape_torch.lowering import fill_all, keras_weights
 
         known = keras_weights(target)
-        found = read_weights(where).find(known.layout, by_name, skip_mismatch)
-        for spec, array in zip(known.specs, found, strict=True):
+        arrays = read_weights(where).find(known.layout, by_name, skip_mismatch)
+        for array in arrays:
             if array is not None:
-                fill(target, spec, array)
+                array.try_out()
+        fill_all(target, zip(known.specs, arrays, strict=True))
 
 
-def save_weights(source: Model | nn.Module, filepath: Any) -> None:
+def save_weights(source: Model | nn.Module | Training, filepath: Any) -> None:
     """Weights as ``.weights.h5``, which Keras loads, or a module's state dict as ``.safetensors``.
 
     Args:
-        source: what ``to_torch()`` gave, or a description, whose numbers are those of the file that it came from.
+        source: what ``to_torch()`` gave, or a description, whose numbers are those of the file that it came from. A
+            ``Training`` stands for its module, and ``.weights.h5`` has the state of its optimizer too.
         filepath: the extension says the form. The file is replaced only once the new one is whole.
     """
     name = os.fsdecode(os.fspath(filepath))
     if name.endswith(".weights.h5"):
-        kept, arrays = _numbers(source, None) if isinstance(source, Model) else _numbers_of_module(source)
-        archive.write(filepath, lambda path: write_by_path(path, kept, arrays))
+        model: Any = source if isinstance(source, Model) else getattr(source, "model", None)
+        module, kept_by_optimizer = _module_and_state(model, None if source is model else source)
+        kept, arrays = _numbers(model, None) if module is None else _numbers_of_module(module)
+        others = state.by_path(model.optimizer, kept_by_optimizer) if kept_by_optimizer else {}
+        archive.write(filepath, lambda path: write_by_path(path, kept, arrays, others))
     elif name.endswith(".safetensors") and not isinstance(source, Model):
+        module, _ = _module_and_state(None, source)
         from safetensors.torch import save_model as save_tensors
 
-        archive.write(filepath, lambda path: save_tensors(source, str(path), metadata={"format": "pt"}))
+        archive.write(filepath, lambda path: save_tensors(module, str(path), metadata={"format": "pt"}))
     else:
         raise KerashapeError(f"weights are saved as .weights.h5, or those of a module as .safetensors, got {name!r}")
 
@@ -274,24 +323,26 @@ def _numbers_of_module(module: nn.Module) -> tuple[list[Kept], list[Any]]:
 
 def _load_safetensors(module: nn.Module, path: Path) -> None:
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError, safe_open
 
+    own = module.state_dict()
     try:
-        tensors = load_file(path)
+        with safe_open(path, "pt") as file:
+            names = list(file.keys())
+            _check_safetensors(own, {name: tuple(file.get_slice(name).get_shape()) for name in names}, path.name)
+            with torch.no_grad():
+                for name in names:
+                    own[name].copy_(file.get_tensor(name))
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path.name} is not a sound safetensors file: {error}") from error
-    own = module.state_dict()
-    shared = {name for name, tensor in own.items() if name not in tensors
-              and any(tensor.data_ptr() == own[other].data_ptr() for other in tensors if other in own)}
-    missing, extra = sorted(own.keys() - tensors.keys() - shared), sorted(tensors.keys() - own.keys())
+
+
+def _check_safetensors(own: dict[str, Any], found: dict[str, tuple[int, ...]], name: str) -> None:
+    shared = {mine for mine, tensor in own.items() if mine not in found
+              and any(tensor.data_ptr() == own[other].data_ptr() for other in found if other in own)}
+    missing, extra = sorted(own.keys() - found.keys() - shared), sorted(found.keys() - own.keys())
     if missing or extra:
-        raise WeightsError(f"{path.name}: missing {', '.join(missing) or 'none'}; "
-                           f"not known {', '.join(extra) or 'none'}")
-    for name, tensor in tensors.items():
-        if tensor.shape != own[name].shape:
-            raise WeightsError(f"{path.name}: {name} is {to_text(tuple(own[name].shape))}, "
-                               f"got {to_text(tuple(tensor.shape))}")
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            own[name].copy_(tensor)
+        raise WeightsError(f"{name}: missing {', '.join(missing) or 'none'}; not known {', '.join(extra) or 'none'}")
+    for each, shape in found.items():
+        if shape != tuple(own[each].shape):
+            raise WeightsError(f"{name}: {each} is {to_text(tuple(own[each].shape))}, got {to_text(shape)}")

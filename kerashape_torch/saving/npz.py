@@ -70,6 +70,10 @@ class NpzArray(Stored):
         if self._start + count(self.shape) * self._dtype.itemsize > len(self._file):
             raise WeightsError(f"{self.where} says that it is larger than it is")
 
+    def try_out(self) -> None:
+        self.check()
+        self._file.check()
+
     def read(self) -> np.ndarray[Any, Any]:
         import numpy as np
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -31,6 +31,8 @@ class Weights(Protocol):
     def find(self, layout: Layout, by_name: bool = False, skip_mismatch: bool = False) -> list[Stored | None]: ...
 
     def vector(self, wanted: Kept) -> list[float]: ...
+
+    def training_state(self) -> Sequence[Stored]: ...
 
 
 class Contents(NamedTuple):

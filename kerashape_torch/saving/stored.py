@@ -32,6 +32,17 @@ class Stored(ABC):
         for part in self.parts:
             part.check()
 
+    def try_out(self) -> None:
+        """Makes sure that it can be read, as far as that can be known before; keeps nothing of it.
+
+        Raises:
+            WeightsError: it cannot be.
+        """
+        for part in self.parts:
+            part.try_out()
+        if not self.parts:
+            self.read()
+
     @abstractmethod
     def read(self) -> np.ndarray[Any, Any]:
         """The numbers, read anew each time.

@@ -79,6 +79,10 @@ class ByVariable:
         """Keras keeps no vocabularies in such files."""
         raise WeightsError(f"{self.name} has no {wanted.path}")
 
+    def training_state(self) -> Sequence[Stored]:
+        """Such files hold no optimizer."""
+        return []
+
 
 def _name_of(kept: Kept, names: Mapping[str, Any]) -> str | None:
     """The name that a file has for a weight: the first of those that share the most steps with the model's."""

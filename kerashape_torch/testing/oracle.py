@@ -12,6 +12,10 @@ from kerashape_torch.errors import KerashapeError
 from kerashape_torch.structure import flatten
 
 
+class Unavailable(KerashapeError):
+    """There is no Keras, or none that takes the file."""
+
+
 class Oracle:
     """A model file as Keras itself reads it.
 
@@ -47,24 +51,31 @@ class Oracle:
         nodes = {id(node) for level in graph._nodes_by_depth.values() for node in level}
         inner = graph.get_layer(name)
         first = next(node for node in inner._inbound_nodes if id(node) in nodes)
-        return flatten(getattr(first, "input_tensors", None) or first.keras_inputs)
+        found = getattr(first, "input_tensors", None)  # in Keras 2, one tensor has no truth
+        return flatten(first.keras_inputs if found is None else found)
 
     def values(self, model: Any, tensors: list[Any], inputs: list[Any]) -> list[np.ndarray[Any, Any]]:
         """What symbolic tensors of a model are for its inputs, in inference."""
         graph = self.graph_of(model)
-        whole = self.package.Model(graph.inputs, tensors)
-        return [_array(x) for x in flatten(whole(inputs, training=False))]
+        try:
+            whole = self.package.Model(graph.inputs, tensors)
+            return [_array(x) for x in flatten(whole(inputs, training=False))]
+        except Exception as error:  # whatever a Keras raises that reads a model and cannot run it, as cuDNN's on a CPU
+            raise Unavailable(f"{self.name} cannot run it: {_first_line(error)}") from error
 
 
-def load(path: Any) -> Oracle:
-    """The file in the first Keras that is installed and takes it.
+def load(path: Any, version: str | None = None) -> Oracle:
+    """The file in the Keras that wrote it, or else in the other one, whichever is installed and takes it.
+
+    Keras 3 reads some files of Keras 2 with other numbers.
 
     Raises:
-        KerashapeError: there is none, or all refuse the file.
+        Unavailable: there is none, or all refuse the file.
     """
     os.environ.setdefault("KERAS_BACKEND", "torch")  # for a Keras that nobody has imported or set up yet
     problems = []
-    for name in ("keras", "tf_keras"):
+    names = ("keras", "tf_keras")
+    for name in reversed(names) if (version or "3").startswith(("0", "1", "2")) else names:
         try:
             package = importlib.import_module(name)
         except ImportError:
@@ -72,10 +83,14 @@ def load(path: Any) -> Oracle:
         try:
             return Oracle(package, package.models.load_model(path, compile=False))
         except Exception as error:  # whatever Keras raises on files that it cannot read
-            problems.append(f"{name} {package.__version__} cannot load it: {str(error).strip().partition(chr(10))[0]}")
+            problems.append(f"{name} {package.__version__} cannot load it: {_first_line(error)}")
     if problems:
-        raise KerashapeError("; ".join(problems))
-    raise KerashapeError("Keras is not installed here")
+        raise Unavailable("; ".join(problems))
+    raise Unavailable("Keras is not installed here")
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _outputs(node: Any) -> Any:

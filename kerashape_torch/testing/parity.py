@@ -15,6 +15,7 @@ from kerashape_torch.layer import Layer
 from kerashape_torch.models import InputLayer, Model
 from kerashape_torch.reports.made_up import made_up_inputs
 from kerashape_torch.saving import load_model
+from kerashape_torch.saving.reading import read
 from kerashape_torch.shape import Shape, to_text
 from kerashape_torch.structure import flatten
 from kerashape_torch.testing import oracle
@@ -112,14 +113,15 @@ def verify(path: Any, against: Any = None, batch: int = 2) -> Verified:
     if against is not None:
         return _against_case(model, Path(os.fsdecode(os.fspath(against))))
     try:
-        keras = oracle.load(path)
-    except KerashapeError as error:
+        keras = oracle.load(path, read(path, weights=False).version)
+        inputs = made_up_inputs(model, batch)
+        return Verified(model.name, keras.name, _layers(model, keras, keras.model, inputs, ""))
+    except oracle.Unavailable as error:
         case = _beside(Path(os.fsdecode(os.fspath(path))))
         if case is None:
             raise KerashapeError(f"{model.name} cannot be verified: {error}. Way out: install the Keras that reads "
                                  "it, or give a recorded case (.npz with input_0, output_0)") from error
         return _against_case(model, case)
-    return Verified(model.name, keras.name, _layers(model, keras, keras.model, made_up_inputs(model, batch), ""))
 
 
 def _beside(path: Path) -> Path | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from kerashape_torch import losses, metrics
@@ -115,6 +116,23 @@ def spread_weights(given: Any, names: Sequence[str]) -> list[Any]:
     """Sample weights for each output."""
     several = isinstance(given, (list, tuple, dict))
     return spread_tensors(given, names, "sample_weight") if several else [given] * len(names)
+
+
+def weights_by_class(targets: Any, class_weight: Mapping[int, float]) -> Tensor:
+    """A weight for each sample by the class that its target says: a number, or the largest of one for each class.
+
+    >>> weights_by_class(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), {1: 3.0})
+    tensor([3., 1.])
+    """
+    if not isinstance(targets, Tensor):
+        raise ConfigError("class_weight is for models with one output: give sample_weight, for each output its own")
+    classes = targets
+    if classes.ndim > 1:
+        classes = classes.squeeze(-1) if classes.shape[-1] == 1 else classes.argmax(-1)
+    if classes.ndim != 1:
+        raise ConfigError(f"class_weight needs one class for each sample, and targets are {tuple(targets.shape)}")
+    weights = [class_weight.get(int(x), 1.0) for x in classes.float().round().tolist()]
+    return torch.tensor(weights, dtype=torch.float32, device=targets.device)
 
 
 # ---- metrics ---------------------------------------------------------------------------------------------------------

@@ -60,11 +60,18 @@ def torch_optimizer(spec: Optimizer, module: nn.Module) -> torch.optim.Optimizer
     if stock is not None:
         name, arguments = stock
         made = getattr(torch.optim, name)([p for v in variables for p in v.parameters], lr=spec.rate_at(0), **arguments)
+        made.param_groups[0]["iterations"] = 0
+        made.register_step_post_hook(_count)
     else:
         made = KerasOptimizer(spec, variables)
     if any(variable.spec.constraint is not None for variable in variables):
         made.register_step_post_hook(constraint_hook(module))
     return made
+
+
+def _count(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    """Keras counts steps in all optimizers, torch's own do not."""
+    optimizer.param_groups[0]["iterations"] += 1
 
 
 class KerasOptimizer(torch.optim.Optimizer):
@@ -181,15 +188,16 @@ class KerasOptimizer(torch.optim.Optimizer):
             return [{name: self._slot(parameters, name, start) for name, start in starts.items()}]
         for variable in ready:
             state = self.state[variable.parameters[0]]
-            if any(name not in state for name in starts):
+            missing = [name for name in starts if name not in state]
+            if missing:
                 x = variable.in_keras_layout(variable.parameters)
-                state.update({name: _begun(x, start) for name, start in starts.items()})
+                state.update({name: begun(x, starts[name]) for name in missing})
         return [self.state[variable.parameters[0]] for variable in ready]
 
     def _slot(self, parameters: Sequence[nn.Parameter], name: str, start: float | Callable[[Any], Any]) -> Tensors:
         for parameter in parameters:
             if name not in self.state[parameter]:
-                self.state[parameter][name] = _begun(parameter, start)
+                self.state[parameter][name] = begun(parameter, start)
         return Tensors([self.state[parameter][name] for parameter in parameters])
 
     # ---- averages ----------------------------------------------------------------------------------------------------
@@ -210,6 +218,7 @@ class KerasOptimizer(torch.optim.Optimizer):
                 parameter.copy_(self.state[parameter]["average"])
 
 
-def _begun(x: Tensor, start: float | Callable[[Any], Any]) -> Tensor:
+def begun(x: Tensor, start: float | Callable[[Any], Any]) -> Tensor:
+    """What is kept for a variable before the first step."""
     made: Tensor = start(x.detach()) if callable(start) else torch.full_like(x, start)
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,10 +18,11 @@ from kerashape_torch.models import Model
 from kerashape_torch.optimizers import LossScaleOptimizer
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.torch_modules.strings import is_text
-from kerashape_torch.training.compiled import CompiledLoss, CompiledMetrics
+from kerashape_torch.training.compiled import CompiledLoss, CompiledMetrics, weights_by_class
 from kerashape_torch.training.metrics import MetricState
-from kerashape_torch.training.optimizers import KerasOptimizer, torch_optimizer
+from kerashape_torch.training.optimizers import KerasOptimizer, torch_optimizer, variables_of
 from kerashape_torch.training.outputs import names_of
+from kerashape_torch.training.state import State
 
 
 class Training:
@@ -50,14 +52,25 @@ class Training:
         if keras_weights(module).order != "keras":
             raise KerashapeError("losses look at axes in Keras' order: compile the module with layout='keras'")
         names = names_of(model)
-        self.module = module
+        self.model, self.module = model, module
         self.optimizer = None if optimizer is None else torch_optimizer(optimizer, module)
         self.loss = CompiledLoss(config, names)
         self.metrics = CompiledMetrics(config, names)
         self.scaler = self._scaler(optimizer)
         self._loss_scale = getattr(optimizer, "loss_scale_factor", None) or 1.0
         self._observed = observe(model, module)
+        if model.saved_state is not None and self.optimizer is not None:
+            self._state().read(model.saved_state)
         self._means = {"loss": MetricState(Mean())}
+
+    def _state(self) -> State:
+        assert self.optimizer is not None
+        return State(self.model.optimizer, self.optimizer, variables_of(self.module), self.scaler)
+
+    def state(self) -> list[tuple[str, Any]]:
+        """What the optimizer keeps, in the order in which Keras lists it: arrays with names. ``model.save(path,
+        training)`` writes it, and Keras goes on from there."""
+        return [] if self.optimizer is None else self._state().write()
 
     @property
     def _device(self) -> torch.device:
@@ -71,22 +84,28 @@ class Training:
 
     # ---- steps -------------------------------------------------------------------------------------------------------
 
-    def step(self, inputs: Any, targets: Any = None, sample_weight: Any = None) -> Tensor:
+    def step(self, inputs: Any, targets: Any = None, sample_weight: Any = None,
+             class_weight: Mapping[int, float] | None = None) -> Tensor:
         """One training step, as ``train_on_batch`` of a Keras model makes it.
 
         Args:
             inputs: tensors or arrays, as the module takes them.
             targets: a tensor or array, or a list or a dict by the names of the outputs.
             sample_weight: for all outputs, or a list or dict of them.
+            class_weight: a weight for samples of each class, 1 for those of others; in place of ``sample_weight``.
 
         Returns:
             The total loss before the step, detached. :meth:`results` has the mean over all steps, and the metrics.
 
         Raises:
-            ConfigError: there is no optimizer, or no loss and no penalty either.
+            ConfigError: there is no optimizer, or no loss and no penalty either, or weights of both sorts.
         """
         if self.optimizer is None:
             raise ConfigError("there is no optimizer: give model.compile one")
+        if class_weight is not None:
+            if sample_weight is not None:
+                raise ConfigError("a step takes sample_weight or class_weight, not both")
+            sample_weight = weights_by_class(map_structure(self._tensor, targets), class_weight)
         self.module.train()
         self.optimizer.zero_grad()
         loss = self.total_loss(inputs, targets, sample_weight)
