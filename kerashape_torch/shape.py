@@ -23,10 +23,22 @@ def standardize(shape: Any, what: str = "shape") -> Shape:
     >>> standardize([None, 3])
     (None, 3)
     """
+    if is_standard(shape):
+        return shape  # type: ignore[no-any-return]
     if isinstance(shape, (str, bytes)) or not isinstance(shape, Iterable):
         hint = f"; for one axis write ({shape},)" if isinstance(shape, int) else ""
         raise ConfigError(f"{what} must be a tuple of integers and None, got {shape!r}{hint}")
     return tuple(_size(axis, what, shape) for axis in shape)
+
+
+def is_standard(shape: Any) -> bool:
+    """Whether a value is what :func:`standardize` makes, as the shapes of all symbolic tensors are."""
+    if type(shape) is not tuple:
+        return False
+    for axis in shape:  # noqa: SIM110 - a generator in all() takes three times as long, and every rule asks this
+        if axis is not None and (type(axis) is not int or axis < 0):
+            return False
+    return True
 
 
 def _size(axis: Any, what: str, shape: Any) -> Size:

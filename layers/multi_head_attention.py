@@ -98,12 +98,12 @@ class _Headed(_Options, Layer, catalog=False):
                         pattern=f"{left} {right} -> ({right}) ({left})", trainable=True,
                         regularizer=self.kernel_regularizer,
                         constraint=self.kernel_constraint, axes=tuple(_AXES[letter] for letter in parts.kernel),
-                        **lengths)._replace(scales=scales_of(parts, fitted))]
+                        scales=scales_of(parts, fitted), **lengths)]
         if fitted.bias is not None:
             specs.append(weight("bias", fitted.bias, self.bias_initializer, at=f"{name}.bias",
                                 pattern=f"{right} -> ({right})", trainable=True, regularizer=self.bias_regularizer,
                                 constraint=self.bias_constraint, axes=tuple(_AXES[letter] for letter in outputs),
-                                **{letter: lengths[letter] for letter in outputs}))
+                                scales=None, **{letter: lengths[letter] for letter in outputs}))
         return [spec.below(keras=name) for spec in specs]
 
     def check(self, query: Shape, value: Any, key: Any) -> None:
