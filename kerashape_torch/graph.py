@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any
 
 from kerashape_torch import masks
@@ -453,6 +453,11 @@ class Graph:
         """The output specs for other input specs: the shape rules once more, node by node."""
         known = self.known(inputs)
         return map_structure(lambda x: known[id(x)], self.outputs)
+
+    def shapes_at(self, node: Node, known: Mapping[int, TensorSpec]) -> list[Any]:
+        """What the rules of a call's layer are told, where the specs of tensors are those of :meth:`known`."""
+        args, kwargs = map_structure(lambda x: known.get(id(x), x), (node.args, node.kwargs))
+        return [shapes_of(spec) for spec in node.layer.input_specs(args, kwargs)]
 
     def known(self, inputs: list[TensorSpec]) -> dict[int, TensorSpec]:
         """The spec of every tensor, by its id, for other input specs."""

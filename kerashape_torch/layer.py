@@ -17,7 +17,7 @@ from kerashape_torch.dtypes import DTYPES, is_float
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.graph import Node, TensorSpec, connect, serials, shapes_of, snake_case
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, axis_index, is_standard, standardize, to_text
+from kerashape_torch.shape import Shape, axis_index, count, is_standard, standardize, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, map_shapes
 from kerashape_torch.user_layers import UserDefined, argument_names, built, function_of, given_to_init, torch_function
 from kerashape_torch.weights import WeightSpec
@@ -201,6 +201,21 @@ class Layer(UserDefined, _Arguments, catalog=False):
         from kerashape_torch.torch_modules.user import UserLayer
 
         return UserLayer(self, arrange(self, shapes))
+
+    def flops(self, *shapes: Any) -> int:
+        """What a call costs: the operations of its products, two for each multiplication with its addition.
+
+        Only products of matrices and convolutions count, as for ``torch.utils.flop_counter``. Where numbers are added,
+        compared or looked up one by one, moving them takes longer than computing them. The rule given here is that of
+        a kernel whose last axis is the last axis of the output.
+
+        >>> from kerashape_torch.layers import Dense
+        >>> Dense(10).flops((32, 784))
+        501760
+        """
+        kernels = [spec.shape for spec in self.weight_specs(*shapes) if "kernel" in spec.name]  # LoRA has three
+        places = count(flatten_shapes(self.compute_output_shape(*shapes))[0][:-1]) if kernels else 0
+        return sum(2 * count(kernel) * places for kernel in kernels)
 
     # ---- what else a layer may say -----------------------------------------------------------------------------------
 

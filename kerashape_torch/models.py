@@ -233,6 +233,12 @@ class Model(Compilable, Layer, aliases=("Functional",)):
     def build(self, input_shape: Any = None) -> None:
         """Gives the input shape, batch axis included, to a model that has none; see :class:`Sequential`."""
 
+    def flops(self, *shapes: Any) -> int:
+        """What all calls inside cost; see :meth:`Layer.flops`."""
+        given = zip(flatten_shapes(list(shapes)), self.graph.flat_inputs)
+        known = self.graph.known([TensorSpec(shape, own.dtype) for shape, own in given])
+        return sum(node.layer.flops(*self.graph.shapes_at(node, known)) for node in self.graph.nodes if node.inputs)
+
     # ---- configs -----------------------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layer import KERAS, Layer
 from kerashape_torch.layers.einsum import Equation, for_axes, scales_of
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, axis_index, fixed, require_rank, standardize, to_text
+from kerashape_torch.shape import Shape, axis_index, count, fixed, require_rank, standardize, to_text
 from kerashape_torch.weights import WeightSpec, weight
 
 
@@ -85,6 +85,19 @@ class _Headed(_Options, Layer, catalog=False):
     def weight_specs(self, query: Shape, value: Any = None, key: Any = None) -> list[WeightSpec]:
         self.check(query, value, key)
         return [spec for projection in self.projections(query, value, key or value) for spec in self._specs(projection)]
+
+    @property
+    def head_sizes(self) -> tuple[int, int]:
+        """The width of a head's keys, and of its values."""
+        raise NotImplementedError
+
+    def flops(self, query: Shape, value: Any = None, key: Any = None) -> int:
+        kept, queries, keys = self.attended(query, key or value)
+        multiplied = sum(self.head_sizes) * count((*kept, *queries, *keys))
+        for projection in self.projections(query, value, key or value):
+            places = value if projection.name in ("key", "value") else query
+            multiplied += self._specs(projection)[0].size * count(places[:-1])
+        return 2 * multiplied
 
     def _specs(self, projection: _Projection) -> list[WeightSpec]:
         """Kernel and bias of a projection; torch has them as an ``nn.Linear`` whose axes are joined."""
@@ -225,6 +238,10 @@ class MultiHeadAttention(_Headed):
                 raise ShapeError("attention_axes: a causal mask and a sliding window run along axis 1 alone")
         return super().output_spec(*args, **kwargs)
 
+    @property
+    def head_sizes(self) -> tuple[int, int]:
+        return self.key_dim, self.value_dim or self.key_dim
+
     def projections(self, query: Shape, value: Shape, key: Shape) -> list[_Projection]:
         head, value_head = (self.num_heads, self.key_dim), (self.num_heads, self.value_dim or self.key_dim)
         into = "...d,dhk->...hk"
@@ -299,6 +316,10 @@ class GroupQueryAttention(_Headed, aliases=("GroupedQueryAttention",)):
 
     def attended(self, query: Shape, key: Shape) -> tuple[Shape, Shape, Shape]:
         return (query[0], self.num_query_heads), query[1:2], key[1:2]
+
+    @property
+    def head_sizes(self) -> tuple[int, int]:
+        return self.head_dim, self.head_dim
 
     def projections(self, query: Shape, value: Shape, key: Shape) -> list[_Projection]:
         head, shared = (None, self.num_query_heads, self.head_dim), (None, self.num_key_value_heads, self.head_dim)
