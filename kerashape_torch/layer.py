@@ -17,7 +17,7 @@ from kerashape_torch.dtypes import DTYPES, is_float
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.graph import Node, TensorSpec, connect, serials, shapes_of, snake_case
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, axis_index, count, is_standard, standardize, to_text
+from kerashape_torch.shape import Shape, axis_index, elements, is_standard, standardize, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, map_shapes
 from kerashape_torch.user_layers import UserDefined, argument_names, built, function_of, given_to_init, torch_function
 from kerashape_torch.weights import WeightSpec
@@ -214,8 +214,13 @@ class Layer(UserDefined, _Arguments, catalog=False):
         501760
         """
         kernels = [spec.shape for spec in self.weight_specs(*shapes) if "kernel" in spec.name]  # LoRA has three
-        places = count(flatten_shapes(self.compute_output_shape(*shapes))[0][:-1]) if kernels else 0
-        return sum(2 * count(kernel) * places for kernel in kernels)
+        places = elements(flatten_shapes(self.compute_output_shape(*shapes))[0][:-1]) if kernels else 0
+        return sum(2 * elements(kernel) * places for kernel in kernels)
+
+    @property
+    def flops_are_known(self) -> bool:
+        """Whether :meth:`flops` tells all: not of a function of a user's own."""
+        return torch_function(self) is None
 
     # ---- what else a layer may say -----------------------------------------------------------------------------------
 

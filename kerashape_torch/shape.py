@@ -102,6 +102,19 @@ def count(shape: Sequence[int]) -> int:
     return total
 
 
+def elements(sizes: Iterable[Size]) -> int:
+    """The product of sizes that must all be known.
+
+    >>> elements((30, 4, 10))
+    1200
+    """
+    total = product(sizes)
+    if total is None:
+        raise ShapeError("an axis is None, and what a call costs depends on its size",
+                         hint="give all sizes, the batch too: (32, 224, 224, 3)")
+    return total
+
+
 def axis_index(axis: int, rank: int, what: str = "axis") -> int:
     """An axis counted from the front.
 

@@ -7,7 +7,7 @@ from kerashape_torch.config import Choice
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.graph import TensorSpec, shapes_of
 from kerashape_torch.layer import Layer
-from kerashape_torch.shape import Shape, count, fixed, to_text
+from kerashape_torch.shape import Shape, elements, fixed, to_text
 from kerashape_torch.structure import is_shape
 from kerashape_torch.weights import WeightSpec, weight
 
@@ -59,8 +59,8 @@ class Attention(Layer):
 
     def flops(self, shapes: list[Shape]) -> int:
         query, value, key = _three(shapes)
-        widths = count(value[-1:]) + (count(query[-1:]) if self.score_mode == "dot" else 0)
-        return 2 * count(query[:-1]) * count(key[-2:-1]) * widths
+        widths = elements(value[-1:]) + (elements(query[-1:]) if self.score_mode == "dot" else 0)
+        return 2 * elements(query[:-1]) * elements(key[-2:-1]) * widths
 
     def module(self, shapes: list[Shape]) -> Any:
         from kerashape_torch.torch_modules.attention import Attention
@@ -112,7 +112,7 @@ class AdditiveAttention(Attention):
 
     def flops(self, shapes: list[Shape]) -> int:
         query, value, _ = _three(shapes)
-        return 2 * count(query[:-1]) * count(value[-2:])
+        return 2 * elements(query[:-1]) * elements(value[-2:])
 
     def module(self, shapes: list[Shape]) -> Any:
         from kerashape_torch.torch_modules.attention import AdditiveAttention

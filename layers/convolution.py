@@ -9,7 +9,7 @@ from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layers._spatial import Spatial
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, count, fixed, window_output
+from kerashape_torch.shape import Shape, elements, fixed, window_output
 from kerashape_torch.weights import WeightSpec, weight
 
 AXES_IN_EINOPS = {1: "w", 2: "h w", 3: "d h w"}
@@ -49,7 +49,7 @@ class Convolving(Spatial, catalog=False):
     def flops_at(self, places: Shape, shape: Shape) -> int:
         """Of all kernels, each at every place of a tensor of this shape."""
         kernels = [spec.size for spec in self.weight_specs(shape) if len(spec.shape) > 1]
-        return 2 * sum(kernels) * count((fixed(places[0], "samples"), *self.spatial(places)))
+        return 2 * sum(kernels) * elements((fixed(places[0], "samples"), *self.spatial(places)))
 
     def refuse_strides_with_dilation(self) -> None:
         """Keras has no convolution with both, and says so when the layer is made."""

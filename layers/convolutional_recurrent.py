@@ -12,7 +12,7 @@ from kerashape_torch.layers.convolution import Convolving
 from kerashape_torch.layers.recurrent import Recurrent
 from kerashape_torch.layers.recurrent_cells import ForgetGateOnes, Rate, activation_inside, rate_by_gate
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, count, fixed, require_rank
+from kerashape_torch.shape import Shape, elements, fixed, require_rank
 from kerashape_torch.weights import WeightSpec
 
 
@@ -91,7 +91,7 @@ class _ConvLSTM(Convolving, Recurrent, catalog=False):
     def flops(self, shape: Shape, initial_state: Any = None) -> int:
         places, _ = self.step_shapes(shape)
         kernels = [spec.size for spec in self.weight_specs(shape) if len(spec.shape) > 1]
-        return 2 * sum(kernels) * count((*shape[:2], *self.spatial(places)))
+        return 2 * sum(kernels) * elements((*shape[:2], *self.spatial(places)))
 
     def module(self, shape: Shape, initial_state: Any = None) -> Any:
         from kerashape_torch.torch_modules.convolution import convolution

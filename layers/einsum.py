@@ -11,7 +11,7 @@ from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layer import Layer
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, Size, count, fixed, standardize, to_text
+from kerashape_torch.shape import Shape, Size, elements, fixed, standardize, to_text
 from kerashape_torch.weights import Scales, WeightSpec, weight, with_lora
 
 _FORMS = {
@@ -197,7 +197,7 @@ class EinsumDense(Layer):
 
     def flops(self, shape: Shape) -> int:
         letters = zip(self.parts.kernel, self.fit(shape).kernel)
-        return 2 * count((*shape, *(size for letter, size in letters if letter not in self.parts.inputs)))
+        return 2 * elements((*shape, *(size for letter, size in letters if letter not in self.parts.inputs)))
 
     def module(self, shape: Shape) -> Any:
         from torch import nn

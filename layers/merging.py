@@ -8,7 +8,7 @@ from kerashape_torch import ops
 from kerashape_torch.config import Axis, Kind
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.layer import ANY, KERAS, Layer
-from kerashape_torch.shape import Shape, Size, axis_index, count, to_text
+from kerashape_torch.shape import Shape, Size, axis_index, elements, to_text
 from kerashape_torch.structure import is_shape
 
 
@@ -285,7 +285,7 @@ class Dot(_Merge):
         return output if len(output) != 1 else (*output, 1)
 
     def flops(self, shapes: list[Shape]) -> int:
-        return 2 * count(self.compute_output_shape(shapes)) * count([shapes[0][self.summed(shapes)[0]]])
+        return 2 * elements(self.compute_output_shape(shapes)) * elements([shapes[0][self.summed(shapes)[0]]])
 
     def module(self, shapes: list[Shape]) -> Any:
         from kerashape_torch.torch_modules.merging import BatchDot

@@ -10,7 +10,7 @@ from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layer import KERAS, Layer
 from kerashape_torch.layers.einsum import Equation, for_axes, scales_of
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, axis_index, count, fixed, require_rank, standardize, to_text
+from kerashape_torch.shape import Shape, axis_index, elements, fixed, require_rank, standardize, to_text
 from kerashape_torch.weights import WeightSpec, weight
 
 
@@ -93,10 +93,10 @@ class _Headed(_Options, Layer, catalog=False):
 
     def flops(self, query: Shape, value: Any = None, key: Any = None) -> int:
         kept, queries, keys = self.attended(query, key or value)
-        multiplied = sum(self.head_sizes) * count((*kept, *queries, *keys))
+        multiplied = sum(self.head_sizes) * elements((*kept, *queries, *keys))
         for projection in self.projections(query, value, key or value):
             places = value if projection.name in ("key", "value") else query
-            multiplied += self._specs(projection)[0].size * count(places[:-1])
+            multiplied += self._specs(projection)[0].size * elements(places[:-1])
         return 2 * multiplied
 
     def _specs(self, projection: _Projection) -> list[WeightSpec]:

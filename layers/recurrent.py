@@ -22,7 +22,7 @@ from kerashape_torch.layers.recurrent_cells import (
     require_cell,
 )
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, count, fixed, require_rank
+from kerashape_torch.shape import Shape, elements, fixed, require_rank
 from kerashape_torch.structure import flatten, is_shape
 from kerashape_torch.weights import WeightSpec
 
@@ -115,7 +115,7 @@ class Recurrent(_Options, Layer, catalog=False):
 
     def flops(self, shape: Shape, initial_state: Any = None) -> int:
         kernels = [spec.size for spec in self.weight_specs(shape) if spec.name.endswith("kernel")]
-        return 2 * sum(kernels) * count(shape[:2])
+        return 2 * sum(kernels) * elements(shape[:2])
 
     def module(self, shape: Shape, initial_state: Any = None) -> Any:
         return self.one_step.sequence_module(fixed(shape[-1], "features"), self.options(shape))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from kerashape_torch.graph import Graph, TensorSpec
@@ -21,7 +21,7 @@ class Cost(NamedTuple):
         output_shape: of its first output.
         params: how many numbers its weights hold.
         flops: operations of its products, two for each multiplication with its addition: see :meth:`Layer.flops`. None
-            where no rule says it: for an op that is no layer and is not done number by number.
+            where no rule says it: for products among ``keras.ops``, and for functions of a user's own.
         bytes: of the inputs and weights that it reads and the outputs that it writes.
     """
 
@@ -38,7 +38,7 @@ class Cost(NamedTuple):
         return (self.flops or 0) / self.bytes if self.bytes else 0.0
 
 
-def costs(model: Model, shapes: list[Shape], dtype: str | None = None) -> list[Cost]:
+def costs(model: Model, shapes: Sequence[Shape], dtype: str | None = None) -> list[Cost]:
     """Every call of a model in the order in which they run, for known input shapes.
 
     Args:
@@ -55,7 +55,7 @@ def costs(model: Model, shapes: list[Shape], dtype: str | None = None) -> list[C
     return list(_costs(model.graph, shapes, dtype, ""))
 
 
-def _costs(graph: Graph, shapes: list[Shape], dtype: str | None, above: str) -> Iterator[Cost]:
+def _costs(graph: Graph, shapes: Sequence[Shape], dtype: str | None, above: str) -> Iterator[Cost]:
     known = graph.known([TensorSpec(shape, x.dtype) for shape, x in zip(shapes, graph.flat_inputs)])
     for node in graph.nodes:
         layer = node.layer
@@ -68,11 +68,12 @@ def _costs(graph: Graph, shapes: list[Shape], dtype: str | None, above: str) -> 
         outputs = [known[id(x)] for x in flatten(node.outputs)]
         weights = [Weight(spec.name, spec.shape, spec.trainable, spec.dtype or layer.computes_like().variable_dtype)
                    for spec in layer.weights]
-        moved = sum(_bytes(x.shape, x.dtype, dtype) for x in (*inputs, *outputs, *weights))
+        tensors: list[Any] = [*inputs, *outputs, *weights]
+        moved = sum(_bytes(x.shape, x.dtype, dtype) for x in tensors)
         yield Cost(above + layer.name, class_name(layer), outputs[0].shape, sum(w.size for w in weights),
-                   layer.flops(*graph.shapes_at(node, known)), moved)
+                   layer.flops(*graph.shapes_at(node, known)) if layer.flops_are_known else None, moved)
 
 
 def _bytes(shape: Any, own: str, asked: str | None) -> int:
     kind = asked if asked is not None and "float" in own else own
-    return Weight("", shape, dtype=kind).bits // 8
+    return -(-Weight("", shape, dtype=kind).bits // 8)

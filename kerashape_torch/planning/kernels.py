@@ -1,4 +1,4 @@
-"""What torch's kernels do with memory and its fake ones do not say. Each entry was found by comparing with real runs."""
+"""What torch's kernels do with memory and its fake ones do not say. Each entry comes of a comparison with real runs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def extra_of(func: Any, args: Any, result: Any) -> Extra:
 
 
 def _lstm(args: Any, result: Any) -> Extra:
-    """oneDNN's LSTM works in the four gates of all steps, twice over where it has no blocks for the sizes, and in weights
-    of its own order. For training it keeps the gates, as they were and as they are, and six rows of states, padded."""
+    """oneDNN's LSTM works in the four gates of all steps, twice over where it has no blocks for the sizes, and in
+    weights of its own order. For training it keeps gates, before and after, and six rows of states, padded."""
     output, hidden, cell, _ = result
     x, units, training = args[0], args[10], args[15]
     gates, widest = _gates(x, units), max(x.shape[-1], units) + 16
@@ -51,7 +51,7 @@ def _weights(args: Any) -> int:
 def _convolution(args: Any, result: Any) -> Extra:
     """oneDNN takes a copy of the kernel, channels last as the images are, and brings that into blocks of its own."""
     images, kernel = args[:2]
-    if images.is_contiguous() or kernel.is_contiguous(memory_format=_CHANNELS_LAST.get(kernel.dim(), torch.contiguous_format)):
+    if images.is_contiguous() or kernel.is_contiguous(memory_format=_CHANNELS_LAST.get(kernel.dim(), _PLAIN)):
         return Extra(0, result)
     return Extra(2 * _bytes(kernel), result)
 
@@ -69,6 +69,7 @@ def _bytes(x: Tensor) -> int:
     return x.numel() * x.element_size()
 
 
+_PLAIN = torch.contiguous_format
 _CHANNELS_LAST: Any = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 _ON_CPU: dict[Any, Callable[[Any, Any], Extra]] = {

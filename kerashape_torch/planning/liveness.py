@@ -22,7 +22,6 @@ from kerashape_torch.lowering.compile import torch_device, torch_dtype
 from kerashape_torch.models import Model
 from kerashape_torch.optimizers import Optimizer
 from kerashape_torch.planning.kernels import adds_bias_in_place, extra_of
-from kerashape_torch.shape import Shape
 from kerashape_torch.structure import flatten
 from kerashape_torch.torch_modules import set_tensor
 
@@ -61,7 +60,7 @@ class Liveness(NamedTuple):
         return self.weights + self.inputs + self.optimizer + self.activations
 
 
-def run_without_numbers(model: Model, shapes: list[Shape], dtype: Any = None, device: str = "cpu",
+def run_without_numbers(model: Model, shapes: list[tuple[int, ...]], dtype: Any = None, device: str = "cpu",
                         training: bool = False, optimizer: Optimizer | None = None) -> Liveness:
     """Runs a model on inputs of these shapes, with all gradients if ``training``, and says what was in memory.
 
@@ -128,7 +127,7 @@ def _slots(optimizer: Optimizer | None, weights: list[torch.Tensor]) -> Iterator
 
 
 class _Named(fx.Interpreter):
-    """Runs the graph as its ``forward`` does, a value being let go after its last use, and says which layer it is at."""
+    """Runs the graph as its ``forward`` does, letting a value go after its last use, and says which layer it is at."""
 
     def __init__(self, module: fx.GraphModule, watch: _Watch) -> None:
         super().__init__(module)
@@ -140,19 +139,19 @@ class _Named(fx.Interpreter):
         self.watch.layer, self.watch.last = name, None
         result = super().run_node(n)
         if isinstance(result, torch.Tensor) and result.requires_grad and result.grad_fn is not None:
-            result.register_hook(self.watch.say(f"{name}, backward"))
+            result.register_hook(self.watch.say(f"{name}, backward"))  # type: ignore[no-untyped-call]
         return result
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Writes down when the memory of each tensor comes and goes."""
 
     def __init__(self, block: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.block = block
         self.layer = ""
         self.last: torch.Tensor | None = None  # what the operation before gave, in the same call of a layer
-        self.events: list[tuple[int, int, str]] = []  # bytes that came or, less than none, went; whose, and at what
+        self.events: list[tuple[int, str, str]] = []  # bytes that came or, less than none, went; whose, and at what
         self.known: set[int] = set()
 
     def say(self, layer: str) -> Any:

@@ -30,7 +30,7 @@ class Plan(NamedTuple):
     Attributes:
         model, dtype, device: what is run, and where. No dtype is the model's own.
         training: with all gradients, and what the optimizer keeps.
-        batch: of this plan: the largest that fits, if there is a limit and one fits, or else the one that was asked for.
+        batch: of this plan: the largest that fits, where there is a limit and one fits, or the one that was asked for.
         memory: the limit in bytes, or None.
         fits: whether a batch fits into the limit.
         needs: what is in memory with this batch, at its peak.
@@ -67,7 +67,9 @@ class Plan(NamedTuple):
         if len(needs.alive) > 8:
             rest = needs.alive[8:]
             lines.append((f"    {len(rest)} others", _text(sum(held.bytes for held in rest))))
-        return [*lines, ("operations", f"{self.flops / 1e9:,.3f} GFLOP forward, 2 for a multiplication with its addition")]
+        forward = f"{self.flops / 1e9:,.3f} GFLOP forward, 2 for a multiplication with its addition"
+        unknown = [cost.name for cost in self.layers if cost.flops is None]
+        return [*lines, ("operations", forward + (f", without {', '.join(unknown[:5])}" if unknown else ""))]
 
     def _verdict(self) -> str:
         if self.memory is None:
@@ -84,7 +86,8 @@ class Plan(NamedTuple):
         """The findings as values that JSON can hold."""
         needs = {**self.needs._asdict(), "total": self.needs.total,
                  "alive": [held._asdict() for held in self.needs.alive]}
-        return {**self._asdict(), "needs": needs, "flops": self.flops, "layers": [cost._asdict() for cost in self.layers]}
+        return {**self._asdict(), "needs": needs, "flops": self.flops,
+                "layers": [cost._asdict() for cost in self.layers]}
 
 
 def plan(model: Model, memory: int | str | None = None, batch: int | None = None, *, dtype: str | None = None,
@@ -193,5 +196,5 @@ def _shapes(model: Model, input_shape: Any) -> tuple[Model, list[Shape]]:
     return model, shapes
 
 
-def _sized(shapes: list[Shape], batch: int) -> list[Shape]:
-    return [(batch if shape[0] is None else shape[0], *shape[1:]) if shape else shape for shape in shapes]
+def _sized(shapes: list[Shape], batch: int) -> list[tuple[int, ...]]:
+    return [tuple(batch if size is None else size for size in shape) for shape in shapes]
