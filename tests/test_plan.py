@@ -79,8 +79,8 @@ def application(name: str) -> Model:
     return model_from_json(gzip.decompress((harness.DATA / "applications" / f"{name}.json.gz").read_bytes()))
 
 
-@pytest.mark.parametrize("name", ["ResNet50", "MobileNetV2", "EfficientNetB0", "NASNetMobile", "ConvNeXtTiny__notop_max",
-                                  "VGG16", "MobileNetV3Small"])
+@pytest.mark.parametrize("name", ["ResNet50", "MobileNetV2", "EfficientNetB0", "NASNetMobile", "VGG16",
+                                  "ConvNeXtTiny__notop_max"])
 def test_flops_of_applications(name: str) -> None:
     model = application(name)
     assert stated(model) == counted(model) > 1e7
@@ -292,6 +292,8 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     words = Model(text := kt.Input((1,), dtype="string"), layers.Hashing(3)(text))
     with pytest.raises(KerashapeError, match="takes strings"):
         kt.plan(words)
+    with pytest.raises(KerashapeError, match=r"cannot be run without numbers.*division by zero"):
+        kt.plan(kt.Sequential([layers.BatchNormalization(input_shape=(3,))]), batch=1, training=True)
     with pytest.raises(KerashapeError, match="nothing to train"):
         kt.plan(kt.Sequential([layers.ReLU(input_shape=(3,))]), training=True)
     with pytest.raises(ShapeError, match="costs depends"):

@@ -100,7 +100,7 @@ def plan(model: Model, memory: int | str | None = None, batch: int | None = None
     Args:
         model: any model.
         memory: in bytes, or as text: ``"16GiB"``, ``"500MB"``.
-        batch: what is asked about where there is no limit; 1 if nobody says.
+        batch: what is asked about where there is no limit; 1 if nobody says, and 2 in training.
         dtype: of weights and floats, where it is not the model's own.
         training: with the gradients of all trainable weights.
         optimizer: whose slots are counted, by name or as one of ``kerashape_torch.optimizers``. It says ``training``.
@@ -132,16 +132,17 @@ def plan(model: Model, memory: int | str | None = None, batch: int | None = None
         return runs[size]
 
     fixed = next((shape[0] for shape in shapes if shape[:1] != (None,)), None)
-    size = fixed or batch or 1
+    smallest = 2 if training else 1  # statistics of one sample are no statistics: torch's fake kernels divide by zero
+    size = fixed or batch or smallest
     if limit is not None and fixed is None and batch is None:
-        size = largest(lambda n: needs(n).total, limit) or 1
+        size = largest(lambda n: needs(n).total, limit, smallest) or smallest
     fits = limit is None or needs(size).total <= limit
     return Plan(model.name, dtype, device, training, size, limit, fits, needs(size),
                 costs(model, _sized(shapes, size), dtype))
 
 
-def largest(needed: Callable[[int], int], limit: int) -> int:
-    """The largest batch whose need is within a limit, 0 if there is none.
+def largest(needed: Callable[[int], int], limit: int, smallest: int = 1) -> int:
+    """The largest batch, from the smallest on, whose need is within a limit; 0 if there is none.
 
     A need grows with the batch along straight lines, so following the line through two known points soon hits it; each
     guess narrows the search whatever the need does.
@@ -149,9 +150,9 @@ def largest(needed: Callable[[int], int], limit: int) -> int:
     >>> largest(lambda batch: 100 + max(7 * batch, 10 * batch - 60), 1000)
     96
     """
-    if needed(1) > limit:
+    if needed(smallest) > limit:
         return 0
-    low, high, before = 1, LARGEST + 1, 2
+    low, high, before = smallest, LARGEST + 1, smallest + 1
     while high - low > 1:
         slope = (needed(before) - needed(low)) / (before - low)
         guess = low + int((limit - needed(low)) / slope) if slope > 0 else high - 1

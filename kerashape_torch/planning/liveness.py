@@ -87,7 +87,7 @@ def run_without_numbers(model: Model, shapes: list[tuple[int, ...]], dtype: Any 
             del results
             kept = [watch.size(slot) for slot in _slots(optimizer, weights)] if training else []
             return Liveness(sum(map(watch.size, weights)), sum(map(watch.size, inputs)), sum(kept), *watch.peak())
-    except (RuntimeError, NotImplementedError) as error:
+    except (RuntimeError, NotImplementedError, ZeroDivisionError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise KerashapeError(f"{model.name} cannot be run without numbers: {reason}. Way out: kerashape run measures a "
                              "real run") from error
