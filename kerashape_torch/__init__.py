@@ -16,7 +16,7 @@ from kerashape_torch.models import Input, Model, Sequential
 from kerashape_torch.shape_table import shape_table
 
 if TYPE_CHECKING:
-    from kerashape_torch import losses, metrics, optimizers, saving, training
+    from kerashape_torch import losses, metrics, optimizers, planning, saving, training
     from kerashape_torch.differences import diff
     from kerashape_torch.lowering import (
         constraint_hook,
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
         reset_states,
         set_keras_weights,
     )
+    from kerashape_torch.planning import plan
     from kerashape_torch.saving import load_model
 
 __version__ = "0.1.0"
 
 _ON_FIRST_USE = {"differences": ("diff",),
-                 "saving": ("saving", "load_model"),
+                 "saving": ("saving", "load_model"), "planning": ("planning", "plan"),
                  "lowering": ("constraint_hook", "get_keras_weights", "predict", "regularization_loss",
                               "reset_states", "set_keras_weights"),
                  **{name: (name,) for name in ("losses", "metrics", "optimizers", "training")}}
@@ -48,5 +49,5 @@ def __getattr__(name: str) -> Any:
 
 __all__ = ["Input", "Layer", "Model", "Sequential", "activations", "constraint_hook", "constraints", "diff", "errors",
            "get_keras_weights", "initializers", "layers", "load_model", "losses", "metrics", "models", "ops",
-           "optimizers", "predict", "regularization_loss", "regularizers", "reset_states", "saving",
+           "optimizers", "plan", "planning", "predict", "regularization_loss", "regularizers", "reset_states", "saving",
            "set_keras_weights", "shape_table", "training", "utils"]

@@ -121,6 +121,17 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--dtype", help="of the weights: float32, bfloat16, float16; default: the model's own")
     made.add_argument("--repeat", type=int, default=10, metavar="N", help="timed runs; default: 10")
 
+    made = command(plan, "Says how much memory a model takes, and the largest batch that fits.",
+                   "Nothing is run and no memory is taken. Exit status: 1 where not even one sample fits.")
+    takes_file(made)
+    takes_shape(made)
+    made.add_argument("--memory", metavar="SIZE", help="the limit: 16GiB, 500MB")
+    made.add_argument("--batch", type=int, metavar="N", help="what is asked about, in place of the largest that fits")
+    made.add_argument("--dtype", help="of the weights: float32, bfloat16, float16; default: the model's own")
+    made.add_argument("--training", action="store_true", help="with gradients")
+    made.add_argument("--optimizer", metavar="NAME", help="count what it keeps for the weights; it says --training")
+    made.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="whose kernels are run; default: cpu")
+
     made = command(check, "Says what of a file can be had, layer by layer, before any weight is read.",
                    """Exit status: 0 where all is exact, 1 where a layer needs something of yours or is refused. With
                    --shapes: 0 where all agree, 1 where one departs, 2 where the file carries none.""")
@@ -220,6 +231,15 @@ def run(options: argparse.Namespace) -> Report:
 
     found = trial(model, options.batch, options.device, options.dtype, options.repeat, options.input_shape)
     return Report(found.to_dict(), str(found), lambda: _print_table(found.cells(), box=True))
+
+
+def plan(options: argparse.Namespace) -> Report:
+    from kerashape_torch.planning import plan
+
+    model = kerashape_torch.load_model(options.file, weights=False)
+    found = plan(model, options.memory, options.batch, dtype=options.dtype, training=options.training,
+                 optimizer=options.optimizer, device=options.device, input_shape=options.input_shape)
+    return Report(found.to_dict(), str(found), lambda: _print_table(found.cells(), box=False), int(not found.fits))
 
 
 def check(options: argparse.Namespace) -> Report:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import gc
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,10 @@ else:
 
 
 REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "required"})()
+
+
+SCALARS = frozenset({str, int, float, bool, type(None)})
+"""Types of what a config is full of, and what holds nothing: whoever walks over a config passes over them first."""
 
 
 class Kind:
@@ -65,9 +70,12 @@ class _Plain(Kind):
         return value
 
 
-class _Positive(Kind):
+class _Positive(_Plain):
+    def __init__(self) -> None:
+        super().__init__(int)
+
     def read(self, value: Any, where: str) -> Any:
-        value = _Plain(int).read(value, where)
+        value = super().read(value, where)
         if value <= 0:
             raise ConfigError(f"{where} must be a positive integer, got {value}")
         return value
@@ -238,6 +246,7 @@ class Record:
     _fields: ClassVar[dict[str, Field]] = {}
     _positional: ClassVar[tuple[str, ...]] = ()
     _defaults: ClassVar[dict[str, Any]] = {}
+    _checked: ClassVar[dict[str, Kind]] = {}
     _required: ClassVar[tuple[str, ...]] = ()
     _family: ClassVar[dict[str, type[Any]]]
     keras_module: ClassVar[str] = "kerashape_torch"
@@ -264,7 +273,8 @@ class Record:
                 delattr(cls, name)  # it hides the property
         cls._fields = fields
         cls._positional = tuple(f.name for f in fields.values() if not f.keyword_only)
-        cls._defaults = {f.name: f.default for f in fields.values() if f.default is not REQUIRED}
+        cls._defaults = {f.attribute: f.default for f in fields.values() if f.default is not REQUIRED}
+        cls._checked = {f.name: f.kind for f in fields.values() if f.kind and type(f.kind).check is not Kind.check}
         cls._required = tuple(f.name for f in fields.values() if f.default is REQUIRED)
         if family:
             cls._family = {}
@@ -296,23 +306,22 @@ class Record:
             if name in kwargs:
                 raise ConfigError(f"{cls.__name__}({name}=...) is given twice, by position and by name")
             kwargs[name] = value
-        for name in kwargs:  # before those that miss: a misspelt one explains them
-            if name not in cls._fields:
-                raise ConfigError(f"{cls.__name__} has no argument {name!r}.{did_you_mean(name, cls._fields)}")
+        if not kwargs.keys() <= cls._fields.keys():  # before those that miss: a misspelt one explains them
+            name = next(name for name in kwargs if name not in cls._fields)
+            raise ConfigError(f"{cls.__name__} has no argument {name!r}.{did_you_mean(name, cls._fields)}")
         for name in cls._required:
             if name not in kwargs:
                 raise ConfigError(f"{cls.__name__} needs the argument {name!r}")
-        values = dict(cls._defaults)
+        own = self.__dict__
+        own.update(cls._defaults)
         for name, value in kwargs.items():
-            found = cls._fields[name]
-            default = found.default
-            if found.kind is not None and value is not default and not (value is None and default is None):
-                value = found.kind.read(value, f"{cls.__name__}({name}=...)")
-            values[name] = value
-        self.__dict__.update((cls._fields[name].attribute, value) for name, value in values.items())
-        for name in kwargs:
-            if (kind := cls._fields[name].kind) is not None:
-                kind.check(values[name], self, f"{cls.__name__}({name}=...)")
+            _, attribute, kind, default, _ = cls._fields[name]
+            if kind is not None and value is not default:
+                value = kwargs[name] = kind.read(value, f"{cls.__name__}({name}=...)")
+            own[attribute] = value
+        for name, kind in cls._checked.items():
+            if name in kwargs:
+                kind.check(kwargs[name], self, f"{cls.__name__}({name}=...)")
         self.__post_init__()
 
     def __post_init__(self) -> None:
@@ -383,6 +392,19 @@ def custom_object_scope(objects: Mapping[str, Any] | None) -> Iterator[None]:
         yield
     finally:
         _custom_objects.reset(token)
+
+
+@contextlib.contextmanager
+def without_collecting() -> Iterator[None]:
+    """No garbage is looked for inside the ``with``. Reading a large config makes a million objects, and all of them
+    stay: Python's collector would walk over them again and again, a third of the time, and find nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
@@ -479,9 +501,11 @@ def to_config(value: Any) -> Any:
 
 def from_config_value(value: Any) -> Any:
     """What :func:`to_config` wrote, as an object again. Only catalogs and ``custom_objects`` are searched."""
+    if type(value) in SCALARS:
+        return value
     if isinstance(value, list):
         return [from_config_value(item) for item in value]
-    if not isinstance(value, Mapping):
+    if not isinstance(value, (dict, Mapping)):
         return value
     if "class_name" in value and "config" in value:
         return deserialize(value)

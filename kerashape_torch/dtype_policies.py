@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ _BLOCK = r"(?:-1|[1-9][0-9]{0,8})"
 _QUANTIZED = re.compile(f"(int8|int4(?:/{_BLOCK})?|float8|(?:gptq/[2348]|awq/4)/{_BLOCK})_from_([a-z0-9_]+)")
 
 
+@functools.cache
 def quantization(policy: str) -> tuple[str | None, str]:
     """The mode in which a dtype policy stores weights, None for floats, and the policy of the floats.
 

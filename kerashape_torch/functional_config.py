@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from kerashape_torch.config import deserialize, from_config_value, to_config
+from kerashape_torch.config import SCALARS, deserialize, from_config_value, to_config
 from kerashape_torch.errors import ConfigError, UnknownLayerError
 from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor
 from kerashape_torch.layer import Layer
@@ -116,7 +116,9 @@ class GraphReader:
         return None
 
     def _arguments(self, value: Any) -> Any:
-        if isinstance(value, Mapping):
+        if type(value) in SCALARS:
+            return value
+        if isinstance(value, (dict, Mapping)):
             name = value.get("class_name")
             if name == "__keras_tensor__":
                 return self._tensor(*value["config"]["keras_history"])
@@ -148,7 +150,7 @@ class GraphReader:
 
 
 def _histories(value: Any) -> Iterator[list[Any]]:
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):
         if value.get("class_name") == "__keras_tensor__":
             yield value["config"]["keras_history"]
         else:

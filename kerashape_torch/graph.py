@@ -6,9 +6,10 @@ model never meets Python's recursion limit.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any
 
 from kerashape_torch import masks
@@ -185,14 +186,18 @@ class Node:
 
     __slots__ = ("args", "inputs", "kwargs", "layer", "outputs", "position")
 
-    def __init__(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], specs: Any) -> None:
+    def __init__(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: list[SymbolicTensor],
+                 specs: Any) -> None:
         self.layer = layer
         self.args = args
         self.kwargs = kwargs
-        self.inputs = [x for x in flatten((args, kwargs)) if isinstance(x, SymbolicTensor)]
+        self.inputs = inputs
         self.position = len(layer.nodes)
-        counter = iter(range(1 << 62))
-        self.outputs = map_structure(lambda spec: self._output(spec, next(counter)), specs)
+        if isinstance(specs, TensorSpec):
+            self.outputs: Any = self._output(specs, 0)
+        else:
+            counter = itertools.count()
+            self.outputs = map_structure(lambda spec: self._output(spec, next(counter)), specs)
         layer.nodes.append(self)
 
     def _output(self, spec: TensorSpec, index: int) -> SymbolicTensor:
@@ -206,29 +211,36 @@ class Node:
 
 def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls a layer on symbolic tensors: infers the output shapes, and remembers the call."""
-    tensors = flatten((args, kwargs))
     bound = layer.bind(args, kwargs)
-    if any(isinstance(x, SymbolicTensor) and x.mask is not None for x in tensors):
+    inputs = tensors = symbolic((args, kwargs))
+    if any(x.mask is not None for x in tensors):
         brought = masks.brought_along(layer, bound, _mask_of)
         bound |= brought
         if not kwargs and layer.keeps_masks_of(args):
             kwargs = brought
-    if not any(isinstance(x, SymbolicTensor) for x in tensors):
-        given = ", ".join(type(x).__name__ for x in tensors) or "nothing"
+            inputs = [*tensors, *symbolic(brought)]
+    if not tensors:
+        given = ", ".join(type(x).__name__ for x in flatten((args, kwargs))) or "nothing"
         raise KerashapeError(f"{layer.describe()} describes a layer and is called on symbolic tensors, got {given}. "
                              "To run it on real tensors: layer.to_torch()(x)")
     try:
         specs = layer.output_spec(*args, **kwargs)
         layer.check_weights([shapes_of(spec) for spec in layer.input_specs(args, kwargs)])
     except ShapeError as error:
-        shapes = [x.shape for x in tensors if isinstance(x, SymbolicTensor)]
-        path, names = way_to(layer, [x for x in tensors if isinstance(x, SymbolicTensor)])
+        shapes = [x.shape for x in tensors]
+        path, names = way_to(layer, tensors)
         error.layer = None
         raise error.at(layer.describe(names[layer]), to_text(shapes[0] if len(shapes) == 1 else shapes), path) from None
-    outputs = Node(layer, args, kwargs, specs).outputs
-    for x, mask in zip(flatten(outputs), masks.passed_on(layer, bound, _mask_of)):
+    outputs = Node(layer, args, kwargs, inputs, specs).outputs
+    made = masks.passed_on(layer, bound, _mask_of)
+    for x, mask in zip(flatten(outputs), made) if made else ():
         x.mask = mask
     return outputs
+
+
+def symbolic(structure: Any) -> list[SymbolicTensor]:
+    """The symbolic tensors among the leaves of a structure, in order."""
+    return [x for x in flatten(structure) if isinstance(x, SymbolicTensor)]
 
 
 def _mask_of(x: SymbolicTensor) -> SymbolicTensor | None:
@@ -237,6 +249,8 @@ def _mask_of(x: SymbolicTensor) -> SymbolicTensor | None:
 
 def shapes_of(specs: Any) -> Any:
     """The shapes of a structure of tensors; what is no tensor becomes None."""
+    if isinstance(specs, TensorSpec):
+        return specs.shape
     return map_structure(lambda x: x.shape if isinstance(x, TensorSpec) else None, specs)
 
 
@@ -294,6 +308,7 @@ class Ghost:
         self.serial = next(serials)
 
 
+@functools.cache
 def snake_case(name: str) -> str:
     """A class name as Keras makes layer names of it.
 
@@ -413,6 +428,8 @@ class Graph:
     def mask_layers(self) -> list[Any]:
         """The ops that make masks of the model's tensors. Keras numbers them, even those that nothing in it needs."""
         tensors = [x for node in self.nodes for x in flatten(node.outputs)]
+        if all(x.mask is None for x in tensors):
+            return []
         known = {id(x) for x in tensors}
         found: dict[Any, None] = {}
         for mask in (x.mask for x in tensors if x.mask is not None):
@@ -436,6 +453,11 @@ class Graph:
         """The output specs for other input specs: the shape rules once more, node by node."""
         known = self.known(inputs)
         return map_structure(lambda x: known[id(x)], self.outputs)
+
+    def shapes_at(self, node: Node, known: Mapping[int, TensorSpec]) -> list[Any]:
+        """What the rules of a call's layer are told, where the specs of tensors are those of :meth:`known`."""
+        args, kwargs = map_structure(lambda x: known.get(id(x), x), (node.args, node.kwargs))
+        return [shapes_of(spec) for spec in node.layer.input_specs(args, kwargs)]
 
     def known(self, inputs: list[TensorSpec]) -> dict[int, TensorSpec]:
         """The spec of every tensor, by its id, for other input specs."""

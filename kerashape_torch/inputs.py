@@ -42,7 +42,7 @@ class InputLayer(Layer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.dtype = self.dtype or "float32"
-        self.output: SymbolicTensor = Node(self, (), {}, TensorSpec(self.batch_shape, self.dtype)).outputs
+        self.output: SymbolicTensor = Node(self, (), {}, [], TensorSpec(self.batch_shape, self.dtype)).outputs
 
     def call_shapes(self) -> list[Any]:
         return [self.batch_shape]

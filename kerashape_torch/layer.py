@@ -17,7 +17,7 @@ from kerashape_torch.dtypes import DTYPES, is_float
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.graph import Node, TensorSpec, connect, serials, shapes_of, snake_case
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, axis_index, standardize, to_text
+from kerashape_torch.shape import Shape, axis_index, elements, is_standard, standardize, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, map_shapes
 from kerashape_torch.user_layers import UserDefined, argument_names, built, function_of, given_to_init, torch_function
 from kerashape_torch.weights import WeightSpec
@@ -90,7 +90,8 @@ def _stating_its_layer(rule: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(rule)
     def stated(self: "Layer", *shapes: Any) -> Any:
-        shapes = tuple(None if shape is None else map_shapes(standardize, shape) for shape in shapes)
+        shapes = tuple([shape if shape is None or is_standard(shape) else map_shapes(standardize, shape)
+                        for shape in shapes])
         try:
             return rule(self, *shapes)
         except ShapeError as error:
@@ -116,8 +117,9 @@ def _activated(rule: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(rule)
     def activated(self: "Layer", *shapes: Any) -> Any:
         shape, activation = rule(self, *shapes), self.appended_activation
-        inherited = getattr(type(self).compute_output_shape, "__wrapped__", None) is not activated  # asked by its heir
-        if activation is None or inherited:
+        if activation is None:
+            return shape
+        if getattr(type(self).compute_output_shape, "__wrapped__", None) is not activated:  # asked by its heir
             return shape
         if isinstance(activation, Layer):
             return activation.compute_output_shape(shape)
@@ -202,6 +204,26 @@ class Layer(UserDefined, _Arguments, catalog=False):
 
         return UserLayer(self, arrange(self, shapes))
 
+    def flops(self, *shapes: Any) -> int:
+        """What a call costs: the operations of its products, two for each multiplication with its addition.
+
+        Only products of matrices and convolutions count, as for ``torch.utils.flop_counter``. Where numbers are added,
+        compared or looked up one by one, moving them takes longer than computing them. The rule given here is that of
+        a kernel whose last axis is the last axis of the output.
+
+        >>> from kerashape_torch.layers import Dense
+        >>> Dense(10).flops((32, 784))
+        501760
+        """
+        kernels = [spec.shape for spec in self.weight_specs(*shapes) if "kernel" in spec.name]  # LoRA has three
+        places = elements(flatten_shapes(self.compute_output_shape(*shapes))[0][:-1]) if kernels else 0
+        return sum(2 * elements(kernel) * places for kernel in kernels)
+
+    @property
+    def flops_are_known(self) -> bool:
+        """Whether :meth:`flops` tells all: not of a function of a user's own."""
+        return torch_function(self) is None
+
     # ---- what else a layer may say -----------------------------------------------------------------------------------
 
     def layout(self, *shapes: Any) -> str:
@@ -218,8 +240,10 @@ class Layer(UserDefined, _Arguments, catalog=False):
 
     def layers_to_name(self) -> Sequence["Layer"]:
         """The layers inside this one and those that it has as activations: all that need names."""
-        held = [getattr(self, name) for name in ("activation", "recurrent_activation") if name in self._fields]
-        return (*self.sublayers(), *(each for each in held if isinstance(each, Layer)))
+        own = self.__dict__
+        held = [own[name] for name in ("activation", "recurrent_activation")
+                if isinstance(own.get(name), Layer) and name in self._fields]
+        return (*self.sublayers(), *held)
 
     def leaves_masks_of(self) -> "Layer":
         """The layer whose masks are on the outputs once the model runs: one inside, where this one minds none."""
@@ -384,8 +408,9 @@ class Layer(UserDefined, _Arguments, catalog=False):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Connects the layer to symbolic tensors; returns symbolic tensors of the inferred shapes."""
-        told = {} if self.training_unless_told is None else {"training": self.training_unless_told}
-        return connect(self, args, {**told, **kwargs})
+        if self.training_unless_told is not None:
+            kwargs = {"training": self.training_unless_told, **kwargs}
+        return connect(self, args, kwargs)
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by name."""
@@ -404,8 +429,9 @@ class Layer(UserDefined, _Arguments, catalog=False):
 
     def check_weights(self, shapes: Sequence[Any]) -> None:
         """Refuses an input from which no weights follow, or others than those that an earlier call made."""
+        specs = self.weight_specs(*shapes)
         shared = {spec.full_path: spec.shape for spec in self.weight_specs(*self.call_shapes())} if self.nodes else {}
-        for spec in self.weight_specs(*shapes):
+        for spec in specs if shared else ():
             first = shared.get(spec.full_path, spec.shape)
             if first != spec.shape:
                 raise ShapeError(f"{spec.name} is {to_text(first)} since the first call, on "

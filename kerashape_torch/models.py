@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerashape_torch.compilable import Compilable
-from kerashape_torch.config import argument, custom_object_scope, deserialize
+from kerashape_torch.config import argument, custom_object_scope, deserialize, without_collecting
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, did_you_mean
 from kerashape_torch.functional_config import GraphReader, write_graph
 from kerashape_torch.graph import Ghost, Graph, SymbolicTensor, TensorSpec, number, shapes_of
@@ -232,6 +232,12 @@ class Model(Compilable, Layer, aliases=("Functional",)):
 
     def build(self, input_shape: Any = None) -> None:
         """Gives the input shape, batch axis included, to a model that has none; see :class:`Sequential`."""
+
+    def flops(self, *shapes: Any) -> int:
+        """What all calls inside cost; see :meth:`Layer.flops`."""
+        given = zip(flatten_shapes(list(shapes)), self.graph.flat_inputs)
+        known = self.graph.known([TensorSpec(shape, own.dtype) for shape, own in given])
+        return sum(node.layer.flops(*self.graph.shapes_at(node, known)) for node in self.graph.nodes if node.inputs)
 
     # ---- configs -----------------------------------------------------------------------------------------------------
 
@@ -531,7 +537,8 @@ def _in_keras3s_form(class_name: str, config: Any) -> Mapping[str, Any]:
 
 def model_from_json(text: str | bytes, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """A model from the text that ``to_json`` wrote, here or in any Keras."""
-    return _model_from(json.loads(text), custom_objects)
+    with without_collecting():
+        return _model_from(json.loads(text), custom_objects)
 
 
 def model_from_yaml(text: str | bytes, custom_objects: Mapping[str, Any] | None = None) -> Any:

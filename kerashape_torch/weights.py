@@ -94,32 +94,34 @@ class WeightSpec(NamedTuple):
 
 def weight(name: str, shape: Sequence[int], initializer: Any = "zeros", *, at: str | None = None,
            pattern: str | None = None, trainable: bool = True, regularizer: Any = None, constraint: Any = None,
-           axes: tuple[str, ...] = (), **sizes: int) -> WeightSpec:
+           axes: tuple[str, ...] = (), scales: Scales | None = None, **sizes: int) -> WeightSpec:
     """A weight that lives in one place, the usual case.
 
     >>> weight("kernel", (3, 4), "glorot_uniform", at="weight", pattern="i o -> o i").size
     12
     """
     place = Place(at or name, pattern, sizes=sizes)
-    return WeightSpec(name, tuple(shape), trainable, initializer, regularizer, constraint, axes, (place,))
+    return WeightSpec(name, tuple(shape), trainable, initializer, regularizer, constraint, axes, (place,),
+                      scales=scales)
 
 
 def kernel_and_bias(layer: Any, shape: Sequence[int], *, pattern: str, axes: tuple[str, ...], name: str = "kernel",
                     bias_shape: Sequence[int] | None = None, bias_pattern: str | None = None, at: str = "",
-                    **sizes: int) -> list[WeightSpec]:
+                    scales: Scales | None = None, **sizes: int) -> list[WeightSpec]:
     """The two weights of most layers, with the initializers, regularizers and constraints that the layer was given.
 
     The layer's ``<name>_initializer``, ``<name>_regularizer`` and ``<name>_constraint`` are used; the bias comes only
-    with ``use_bias``. ``at`` is the path of the torch module that holds ``weight`` and ``bias``.
+    with ``use_bias``. ``at`` is the path of the torch module that holds ``weight`` and ``bias``; ``scales`` are of the
+    kernel.
     """
     prefix = f"{at}." if at else ""
     specs = [weight(name, shape, getattr(layer, f"{name}_initializer"), at=f"{prefix}weight", pattern=pattern,
                     trainable=True, regularizer=getattr(layer, f"{name}_regularizer"),
-                    constraint=getattr(layer, f"{name}_constraint"), axes=axes, **sizes)]
+                    constraint=getattr(layer, f"{name}_constraint"), axes=axes, scales=scales, **sizes)]
     if layer.use_bias:
         specs.append(weight("bias", bias_shape or tuple(shape)[-1:], layer.bias_initializer, at=f"{prefix}bias",
                             pattern=bias_pattern, trainable=True, regularizer=layer.bias_regularizer,
-                            constraint=layer.bias_constraint, axes=axes[-len(bias_shape or (1,)):],
+                            constraint=layer.bias_constraint, axes=axes[-len(bias_shape or (1,)):], scales=None,
                             **(sizes if bias_pattern else {})))
     return specs
 

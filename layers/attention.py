@@ -7,7 +7,7 @@ from kerashape_torch.config import Choice
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.graph import TensorSpec, shapes_of
 from kerashape_torch.layer import Layer
-from kerashape_torch.shape import Shape, fixed, to_text
+from kerashape_torch.shape import Shape, elements, fixed, to_text
 from kerashape_torch.structure import is_shape
 from kerashape_torch.weights import WeightSpec, weight
 
@@ -57,6 +57,11 @@ class Attention(Layer):
         specs = [weight("scale", (), "ones")] if self.use_scale else []
         return [*specs, weight("concat_score_weight", (), "ones")] if self.score_mode == "concat" else specs
 
+    def flops(self, shapes: list[Shape]) -> int:
+        query, value, key = _three(shapes)
+        widths = elements(value[-1:]) + (elements(query[-1:]) if self.score_mode == "dot" else 0)
+        return 2 * elements(query[:-1]) * elements(key[-2:-1]) * widths
+
     def module(self, shapes: list[Shape]) -> Any:
         from kerashape_torch.torch_modules.attention import Attention
 
@@ -104,6 +109,10 @@ class AdditiveAttention(Attention):
         if not self.use_scale:
             return []
         return [weight("scale", (fixed(width, "width of the query"),), "glorot_uniform", axes=("features",))]
+
+    def flops(self, shapes: list[Shape]) -> int:
+        query, value, _ = _three(shapes)
+        return 2 * elements(query[:-1]) * elements(value[-2:])
 
     def module(self, shapes: list[Shape]) -> Any:
         from kerashape_torch.torch_modules.attention import AdditiveAttention

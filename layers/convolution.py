@@ -9,7 +9,7 @@ from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layers._spatial import Spatial
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, fixed, window_output
+from kerashape_torch.shape import Shape, elements, fixed, window_output
 from kerashape_torch.weights import WeightSpec, weight
 
 AXES_IN_EINOPS = {1: "w", 2: "h w", 3: "d h w"}
@@ -42,6 +42,14 @@ class Convolving(Spatial, catalog=False):
         return convolution(self.channels(shape), out_channels, self.spatial(shape), self.numbers("kernel_size"),
                            self.numbers("strides"), self.numbers("dilation_rate"), getattr(self, "padding"),  # noqa: B009
                            **options)
+
+    def flops(self, shape: Shape) -> int:
+        return self.flops_at(self.compute_output_shape(shape), shape)
+
+    def flops_at(self, places: Shape, shape: Shape) -> int:
+        """Of all kernels, each at every place of a tensor of this shape."""
+        kernels = [spec.size for spec in self.weight_specs(shape) if len(spec.shape) > 1]
+        return 2 * sum(kernels) * elements((fixed(places[0], "samples"), *self.spatial(places)))
 
     def refuse_strides_with_dilation(self) -> None:
         """Keras has no convolution with both, and says so when the layer is made."""

@@ -12,7 +12,7 @@ from kerashape_torch.layers.convolution import Convolving
 from kerashape_torch.layers.recurrent import Recurrent
 from kerashape_torch.layers.recurrent_cells import ForgetGateOnes, Rate, activation_inside, rate_by_gate
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, fixed, require_rank
+from kerashape_torch.shape import Shape, elements, fixed, require_rank
 from kerashape_torch.weights import WeightSpec
 
 
@@ -87,6 +87,11 @@ class _ConvLSTM(Convolving, Recurrent, catalog=False):
         if self.use_bias and self.unit_forget_bias:
             specs[2] = specs[2]._replace(initializer=ForgetGateOnes(self.bias_initializer))
         return [spec.below("conv_lstm_cell") for spec in specs]
+
+    def flops(self, shape: Shape, initial_state: Any = None) -> int:
+        places, _ = self.step_shapes(shape)
+        kernels = [spec.size for spec in self.weight_specs(shape) if len(spec.shape) > 1]
+        return 2 * sum(kernels) * elements((*shape[:2], *self.spatial(places)))
 
     def module(self, shape: Shape, initial_state: Any = None) -> Any:
         from kerashape_torch.torch_modules.convolution import convolution

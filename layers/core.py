@@ -55,8 +55,7 @@ class Dense(Layer):
 
     def weight_specs(self, shape: Shape) -> list[WeightSpec]:
         specs = kernel_and_bias(self, (fixed(shape[-1], "features"), self.units), pattern="i o -> o i",
-                                axes=("input features", "units"))
-        specs[0] = specs[0]._replace(scales=Scales(over=(0,), order=(1,)))
+                                axes=("input features", "units"), scales=Scales(over=(0,), order=(1,)))
         return with_lora(specs, self.lora_rank, self.lora_rank)
 
     def module(self, shape: Shape) -> Any:

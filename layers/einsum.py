@@ -11,7 +11,7 @@ from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layer import Layer
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, Size, fixed, standardize, to_text
+from kerashape_torch.shape import Shape, Size, elements, fixed, standardize, to_text
 from kerashape_torch.weights import Scales, WeightSpec, weight, with_lora
 
 _FORMS = {
@@ -194,6 +194,10 @@ class EinsumDense(Layer):
         return (not self.lora_rank and len(kernel) == 2 and (left[-1:], right[-1:]) == (kernel[0], kernel[1])
                 and left[:-1] == right[:-1] and kernel[1] not in left and self.parts.ellipsis != "right"
                 and bias in (None, kernel[1]))
+
+    def flops(self, shape: Shape) -> int:
+        letters = zip(self.parts.kernel, self.fit(shape).kernel)
+        return 2 * elements((*shape, *(size for letter, size in letters if letter not in self.parts.inputs)))
 
     def module(self, shape: Shape) -> Any:
         from torch import nn

@@ -8,7 +8,7 @@ from kerashape_torch import ops
 from kerashape_torch.config import Axis, Kind
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.layer import ANY, KERAS, Layer
-from kerashape_torch.shape import Shape, Size, axis_index, to_text
+from kerashape_torch.shape import Shape, Size, axis_index, elements, to_text
 from kerashape_torch.structure import is_shape
 
 
@@ -283,6 +283,9 @@ class Dot(_Merge):
         rest = list(second[:right] + second[right + 1:])
         output = (*first[:left], *first[left + 1:], *rest[1:])
         return output if len(output) != 1 else (*output, 1)
+
+    def flops(self, shapes: list[Shape]) -> int:
+        return 2 * elements(self.compute_output_shape(shapes)) * elements([shapes[0][self.summed(shapes)[0]]])
 
     def module(self, shapes: list[Shape]) -> Any:
         from kerashape_torch.torch_modules.merging import BatchDot

@@ -10,7 +10,7 @@ from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.layer import KERAS, Layer
 from kerashape_torch.layers.einsum import Equation, for_axes, scales_of
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, axis_index, fixed, require_rank, standardize, to_text
+from kerashape_torch.shape import Shape, axis_index, elements, fixed, require_rank, standardize, to_text
 from kerashape_torch.weights import WeightSpec, weight
 
 
@@ -87,6 +87,19 @@ class _Headed(_Options, Layer, catalog=False):
         self.check(query, value, key)
         return [spec for projection in self.projections(query, value, key or value) for spec in self._specs(projection)]
 
+    @property
+    def head_sizes(self) -> tuple[int, int]:
+        """The width of a head's keys, and of its values."""
+        raise NotImplementedError
+
+    def flops(self, query: Shape, value: Any = None, key: Any = None) -> int:
+        kept, queries, keys = self.attended(query, key or value)
+        multiplied = sum(self.head_sizes) * elements((*kept, *queries, *keys))
+        for projection in self.projections(query, value, key or value):
+            places = value if projection.name in ("key", "value") else query
+            multiplied += self._specs(projection)[0].size * elements(places[:-1])
+        return 2 * multiplied
+
     def _specs(self, projection: _Projection) -> list[WeightSpec]:
         """Kernel and bias of a projection; torch has them as an ``nn.Linear`` whose axes are joined."""
         name, equation, bias, shape, sizes = projection
@@ -99,12 +112,12 @@ class _Headed(_Options, Layer, catalog=False):
                         pattern=f"{left} {right} -> ({right}) ({left})", trainable=True,
                         regularizer=self.kernel_regularizer,
                         constraint=self.kernel_constraint, axes=tuple(_AXES[letter] for letter in parts.kernel),
-                        **lengths)._replace(scales=scales_of(parts, fitted))]
+                        scales=scales_of(parts, fitted), **lengths)]
         if fitted.bias is not None:
             specs.append(weight("bias", fitted.bias, self.bias_initializer, at=f"{name}.bias",
                                 pattern=f"{right} -> ({right})", trainable=True, regularizer=self.bias_regularizer,
                                 constraint=self.bias_constraint, axes=tuple(_AXES[letter] for letter in outputs),
-                                **{letter: lengths[letter] for letter in outputs}))
+                                scales=None, **{letter: lengths[letter] for letter in outputs}))
         return [spec.below(keras=name) for spec in specs]
 
     def check(self, query: Shape, value: Any, key: Any) -> None:
@@ -226,6 +239,10 @@ class MultiHeadAttention(_Headed):
                 raise ShapeError("attention_axes: a causal mask and a sliding window run along axis 1 alone")
         return super().output_spec(*args, **kwargs)
 
+    @property
+    def head_sizes(self) -> tuple[int, int]:
+        return self.key_dim, self.value_dim or self.key_dim
+
     def projections(self, query: Shape, value: Shape, key: Shape) -> list[_Projection]:
         head, value_head = (self.num_heads, self.key_dim), (self.num_heads, self.value_dim or self.key_dim)
         into = "...d,dhk->...hk"
@@ -300,6 +317,10 @@ class GroupQueryAttention(_Headed, aliases=("GroupedQueryAttention",)):
 
     def attended(self, query: Shape, key: Shape) -> tuple[Shape, Shape, Shape]:
         return (query[0], self.num_query_heads), query[1:2], key[1:2]
+
+    @property
+    def head_sizes(self) -> tuple[int, int]:
+        return self.head_dim, self.head_dim
 
     def projections(self, query: Shape, value: Shape, key: Shape) -> list[_Projection]:
         head, shared = (None, self.num_query_heads, self.head_dim), (None, self.num_key_value_heads, self.head_dim)

@@ -22,7 +22,7 @@ from kerashape_torch.layers.recurrent_cells import (
     require_cell,
 )
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, fixed, require_rank
+from kerashape_torch.shape import Shape, elements, fixed, require_rank
 from kerashape_torch.structure import flatten, is_shape
 from kerashape_torch.weights import WeightSpec
 
@@ -112,6 +112,10 @@ class Recurrent(_Options, Layer, catalog=False):
     def weight_specs(self, shape: Shape, initial_state: Any = None) -> list[WeightSpec]:
         cell = self.one_step
         return [spec.below(cell.name) for spec in cell.sequence_specs(fixed(shape[-1], "features"))]
+
+    def flops(self, shape: Shape, initial_state: Any = None) -> int:
+        kernels = [spec.size for spec in self.weight_specs(shape) if spec.name.endswith("kernel")]
+        return 2 * sum(kernels) * elements(shape[:2])
 
     def module(self, shape: Shape, initial_state: Any = None) -> Any:
         return self.one_step.sequence_module(fixed(shape[-1], "features"), self.options(shape))

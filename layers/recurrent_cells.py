@@ -15,7 +15,7 @@ from kerashape_torch.layer import Layer, channels_first_axis, channels_first_sha
 from kerashape_torch.layers.core import Activation as ActivationLayer
 from kerashape_torch.models import Model
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, Size, fixed, require_rank, to_text
+from kerashape_torch.shape import Shape, Size, elements, fixed, require_rank, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, is_shape
 from kerashape_torch.weights import Place, WeightSpec
 
@@ -148,6 +148,10 @@ class Cell(Layer, catalog=False):
 
     def weight_specs(self, shape: Shape, states: Any = None) -> list[WeightSpec]:
         return [spec.below(torch="steps") for spec in self.sequence_specs(fixed(shape[-1], "features"))]
+
+    def flops(self, shape: Shape, states: Any = None) -> int:
+        kernels = [spec.size for spec in self.weight_specs(shape) if spec.name.endswith("kernel")]
+        return 2 * sum(kernels) * elements(shape[:1])
 
     def module(self, shape: Shape, states: Any = None) -> Any:
         from kerashape_torch.torch_modules import recurrent

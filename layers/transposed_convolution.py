@@ -49,6 +49,9 @@ class _ConvTranspose(Convolving, catalog=False):
                             "S o i -> i o S", (*self.axis_names, "filters", "input channels")),
                 *self.biases(self.filters, "filters")]
 
+    def flops(self, shape: Shape) -> int:
+        return self.flops_at(shape, shape)
+
     def module(self, shape: Shape) -> Any:
         from kerashape_torch.torch_modules.convolution import transposed_convolution
 

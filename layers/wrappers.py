@@ -65,6 +65,9 @@ class Wrapper(Holder, catalog=False):
     def weight_specs(self, shape: Shape) -> list[WeightSpec]:
         return part_specs(self.layer, shape, "layer")
 
+    def flops(self, shape: Shape) -> int:
+        return self.layer.flops(shape)  # type: ignore[no-any-return]
+
 
 class Bidirectional(Holder):
     """A recurrent layer run from the first step to the last and another from the last to the first, put together.
@@ -204,6 +207,9 @@ class Bidirectional(Holder):
             specs.append(spec._replace(places=places))
         return specs
 
+    def flops(self, shape: Shape, initial_state: Any = None) -> int:
+        return self.forward_layer.flops(shape) + self._backward_layer.flops(shape)  # type: ignore[no-any-return]
+
     def _is_stock(self) -> bool:
         """Whether torch runs both directions in one module: two cells alike, and nothing between calls or steps."""
         there, back = self._forward, self._backward
@@ -278,6 +284,10 @@ class TimeDistributed(Wrapper):
         if isinstance(self.layer, Sequential) and not self.layer.built:
             self.layer.build(step)
         return part_specs(self.layer, step, "layer")
+
+    def flops(self, shape: Shape) -> int:
+        step = self._step_shape(shape)
+        return self.layer.flops((product((step[0], shape[1])), *step[1:]))  # type: ignore[no-any-return]
 
     def module(self, shape: Shape) -> Any:
         return self._module(shape, masked=False)

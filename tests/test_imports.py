@@ -20,8 +20,8 @@ ROOMS = ["errors", "structure", "text", "shape", "dtype_policies", "config", "dt
          "initializers", "regularizers", "constraints", "masks", "graph", "losses", "metrics", "optimizers",
          "compiling", "compilable", "meta_rule", "weights", "user_layers", "layer", "inputs", "lambda_source",
          "functional_config", "models", "standalone", "parts", "composed", "torch_modules", "ops", "layers",
-         "weight_paths", "shape_table", "differences", "shape_text", "lowering", "training", "saving", "reports",
-         "port", "utils", "testing", "sources", "cli"]
+         "weight_paths", "shape_table", "differences", "shape_text", "lowering", "training", "saving", "planning",
+         "reports", "port", "utils", "testing", "sources", "cli"]
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
 # doors, inside a function.

@@ -104,6 +104,12 @@ class Operation(Layer, family=True):
         load_families()
         return super().catalog()
 
+    @property
+    def flops_are_known(self) -> bool:
+        """Products, windows and transforms cost what no rule here says; other ops make none."""
+        family = self.recipe.__module__.rpartition(".")[2]
+        return self.elementwise or family not in ("products", "neural", "spectral")
+
     # ---- calling -----------------------------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

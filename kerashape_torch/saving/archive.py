@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from kerashape_torch.config import SCALARS
 from kerashape_torch.errors import ConfigError, KerashapeError
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
@@ -48,15 +49,24 @@ def check_config(config: Any) -> None:
 
 
 def _nodes(value: Any, depth: int) -> int:
-    if depth > DEPTH_LIMIT:
-        raise ConfigError(f"the config is nested deeper than {DEPTH_LIMIT} levels")
-    if isinstance(value, Mapping):
-        calls = value.get("inbound_nodes")
-        times = max(len(calls), 1) if isinstance(calls, (list, tuple)) else 1
-        return 1 + sum(_nodes(item, depth + 1) * (times if key == "config" else 1) for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return sum(_nodes(item, depth + 1) for item in value)
-    return 0
+    """Level by level; no further than the limit."""
+    nodes, level = 0, [value]
+    while level and nodes <= NODE_LIMIT:
+        if depth > DEPTH_LIMIT:
+            raise ConfigError(f"the config is nested deeper than {DEPTH_LIMIT} levels")
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, (list, tuple)):
+                below += [each for each in item if type(each) not in SCALARS]
+            elif isinstance(item, (dict, Mapping)):
+                nodes += 1
+                calls = item.get("inbound_nodes")
+                if isinstance(calls, (list, tuple)) and len(calls) > 1:
+                    nodes += len(calls) * _nodes(item.get("config"), depth + 1)
+                    item = {key: each for key, each in item.items() if key != "config"}
+                below += [each for each in item.values() if type(each) not in SCALARS]
+        level, depth = below, depth + 1
+    return nodes
 
 
 @contextlib.contextmanager

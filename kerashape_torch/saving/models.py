@@ -96,12 +96,13 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
         ConfigError: it is no model, or beyond reason in size. UnsafeConfigError: it asks for code to be run.
         WeightsError: an array does not fit its layer.
     """
-    if isinstance(filepath, (str, bytes, os.PathLike)):
-        contents = read(filepath, weights)
-    else:
-        contents = Contents("a dict", filepath, compile_config=filepath.get("compile_config")
-                            if isinstance(filepath, Mapping) else None)
-    model = model_of(contents, custom_objects)
+    with configs.without_collecting():
+        if isinstance(filepath, (str, bytes, os.PathLike)):
+            contents = read(filepath, weights)
+        else:
+            contents = Contents("a dict", filepath, compile_config=filepath.get("compile_config")
+                                if isinstance(filepath, Mapping) else None)
+        model = model_of(contents, custom_objects)
     return _compiled(model, contents, custom_objects) if compile else model
 
 

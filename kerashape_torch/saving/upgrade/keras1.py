@@ -87,10 +87,11 @@ _VALUES: Mapping[str, Mapping[Any, Any]] = {"data_format": {"tf": "channels_last
 def old_forms(node: Mapping[str, Any]) -> Iterator[str]:
     """What of a node only Keras 1 wrote, in words."""
     name, config = node.get("class_name"), node.get("config")
-    if not isinstance(name, str) or not isinstance(config, Mapping):
+    if not isinstance(name, str) or not isinstance(config, (dict, Mapping)):
         return
-    for argument in sorted(_ALL_ARGUMENTS.get(name, frozenset()) & config.keys()):
-        yield f"{config.get('name', name)!r} has {argument}"
+    if name in _ALL_ARGUMENTS:
+        for argument in sorted(_ALL_ARGUMENTS[name] & config.keys()):
+            yield f"{config.get('name', name)!r} has {argument}"
     if name in WITHOUT_EQUIVALENT or (name == "Merge" and "mode" in config) or name == "TimeDistributedDense":
         yield f"there is a layer {name}"
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from kerashape_torch.config import SCALARS
 from kerashape_torch.layer import Layer
 from kerashape_torch.saving.upgrade import keras1
 
@@ -54,18 +55,21 @@ def nodes(config: Any) -> Iterator[Mapping[str, Any]]:
     stack = [config]
     while stack:
         value = stack.pop()
-        if isinstance(value, Mapping):
+        if isinstance(value, (list, tuple)):
+            stack += [item for item in value if type(item) not in SCALARS]
+        elif isinstance(value, (dict, Mapping)):
             yield value
-            stack.extend(value.values())
-        elif isinstance(value, (list, tuple)):
-            stack.extend(value)
+            stack += [item for item in value.values() if type(item) not in SCALARS]
 
 
 def old_forms(config: Any) -> Iterator[tuple[int, str]]:
     """What of a config is in an older form: the major version that wrote so, and in words."""
     for node in nodes(config):
-        yield from ((1, found) for found in keras1.old_forms(node))
-        yield from ((2, found) for found in _old_forms(node))
+        if "class_name" in node or "module" in node:
+            for found in keras1.old_forms(node):
+                yield 1, found
+            for found in _old_forms(node):
+                yield 2, found
 
 
 def _old_forms(node: Mapping[str, Any]) -> Iterator[str]:
