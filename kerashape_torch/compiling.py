@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 from kerashape_torch import losses, metrics, optimizers
-from kerashape_torch.config import Kind, Record
+from kerashape_torch.config import Record
 from kerashape_torch.errors import ConfigError
+from kerashape_torch.kinds import Kind
 from kerashape_torch.losses import LossLike
 from kerashape_torch.metrics import MetricLike
 from kerashape_torch.optimizers import OptimizerLike, legacy, schedules

@@ -7,10 +7,12 @@ its sort, and 64 bits become 32. (At run time 64-bit tensors stay as they are, a
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from kerashape_torch.config import Kind
+from kerashape_torch.dtype_policies import policy_name, quantization
 from kerashape_torch.errors import ConfigError
+from kerashape_torch.kinds import Kind
 
 _NEXT = {
     "bool": ("int",), "uint8": ("int16", "uint16"), "uint16": ("int32", "uint32"), "uint32": ("int64", "uint64"),
@@ -85,3 +87,44 @@ def is_float(dtype: str) -> bool:
 
 def is_integer(dtype: str) -> bool:
     return "int" in dtype
+
+
+# ---- policies --------------------------------------------------------------------------------------------------------
+
+_MIXED = {"mixed_float16": ("float16", "float32"), "mixed_bfloat16": ("bfloat16", "float32")}
+
+
+def computed_and_kept(policy: str | None) -> tuple[str, str]:
+    """The dtypes that a policy computes in, and keeps weights in.
+
+    >>> computed_and_kept("mixed_float16"), computed_and_kept(None)
+    (('float16', 'float32'), ('float32', 'float32'))
+    """
+    _, name = quantization(policy or "float32")
+    return _MIXED.get(name, (name, name))
+
+
+class DTypeKind(Kind):
+    """A dtype or a dtype policy, by its name.
+
+    A policy of quantized weights, ``int8_from_float32``, says how a file stores them. Here they are floats, and the
+    policy that is written is that of the floats.
+    """
+
+    def read(self, value: Any, where: str) -> Any:
+        if isinstance(value, Mapping):
+            value = policy_name(value)
+        name = value if isinstance(value, str) else getattr(value, "__name__", str(value).removeprefix("torch."))
+        if name == "float":
+            name = "float32"
+        if quantization(name)[1] not in (*DTYPES, "string", *_MIXED):
+            raise ConfigError(f"{where} must be a dtype or a policy such as 'float32' or 'mixed_float16', "
+                              f"got {value!r}")
+        return name
+
+    def write(self, value: Any, record: Any) -> Any:
+        return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": quantization(value or "float32")[1]},
+                "registered_name": None}
+
+
+DType = Annotated[str | None, DTypeKind()]

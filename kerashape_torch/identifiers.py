@@ -12,9 +12,10 @@ from typing import Any
 
 from kerashape_torch import config
 from kerashape_torch.errors import ConfigError, did_you_mean
+from kerashape_torch.kinds import Kind
 
 
-class Identifiers(config.Kind):
+class Identifiers(Kind):
     """How an identifier is read and written; a subclass says what :meth:`get` and :meth:`names` know."""
 
     module = "keras"

@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from kerashape_torch import config
-from kerashape_torch.config import Choice, Kind, Record
+from kerashape_torch.config import Record
 from kerashape_torch.errors import ConfigError, ShapeError, did_you_mean
 from kerashape_torch.identifiers import FamilyIdentifiers
+from kerashape_torch.kinds import Choice, Kind
 from kerashape_torch.shape import count, to_text
 
 if TYPE_CHECKING:

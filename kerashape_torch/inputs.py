@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from kerashape_torch.dtypes import DType
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.graph import Node, SymbolicTensor, TensorSpec
-from kerashape_torch.layer import DType, Layer
+from kerashape_torch.layer import Layer
 from kerashape_torch.shape import standardize
 
 

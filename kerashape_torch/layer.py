@@ -8,12 +8,11 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerashape_torch.activations import shape_after
-from kerashape_torch.config import Field, Kind, Record, argument, register_family, serialize, to_config
-from kerashape_torch.dtype_policies import policy_name, quantization
-from kerashape_torch.dtypes import DTYPES, is_float
+from kerashape_torch.config import Field, Record, argument, register_family, serialize, to_config
+from kerashape_torch.dtypes import DType, computed_and_kept, is_float
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.graph import Node, TensorSpec, connect, serials, shapes_of, snake_case
 from kerashape_torch.regularizers import RegularizerLike
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     import torch
     from typing_extensions import Self
 
-_POLICIES = {"mixed_float16": ("float16", "float32"), "mixed_bfloat16": ("bfloat16", "float32")}
-_DTYPES = (*DTYPES, "string", *_POLICIES)
 
 KERAS = "keras"
 """Layout: the module takes and gives axes in Keras' order."""
@@ -35,32 +32,6 @@ CHANNELS_FIRST = "channels_first"
 """Layout: the module takes and gives (batch, channels, ...), as torch's spatial modules do."""
 ANY = "any"
 """Layout: the module takes what comes and gives it back in the same order."""
-
-
-class DTypeKind(Kind):
-    """A dtype or a dtype policy, by its name.
-
-    A policy of quantized weights, ``int8_from_float32``, says how a file stores them. Here they are floats, and the
-    policy that is written is that of the floats.
-    """
-
-    def read(self, value: Any, where: str) -> Any:
-        if isinstance(value, Mapping):
-            value = policy_name(value)
-        name = value if isinstance(value, str) else getattr(value, "__name__", str(value).removeprefix("torch."))
-        if name == "float":
-            name = "float32"
-        if quantization(name)[1] not in _DTYPES:
-            raise ConfigError(f"{where} must be a dtype or a policy such as 'float32' or 'mixed_float16', "
-                              f"got {value!r}")
-        return name
-
-    def write(self, value: Any, record: Any) -> Any:
-        return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": quantization(value or "float32")[1]},
-                "registered_name": None}
-
-
-DType = Annotated[str | None, DTypeKind()]
 
 
 class _Arguments(Record, family=True, kw_only=True):
@@ -377,14 +348,12 @@ class Layer(UserDefined, _Arguments, catalog=False):
     @property
     def compute_dtype(self) -> str:
         """The dtype that the layer computes in, by its dtype policy."""
-        _, policy = quantization(self.dtype or "float32")
-        return _POLICIES.get(policy, (policy, policy))[0]
+        return computed_and_kept(self.dtype)[0]
 
     @property
     def variable_dtype(self) -> str:
         """The dtype of the layer's weights, by its dtype policy."""
-        _, policy = quantization(self.dtype or "float32")
-        return _POLICIES.get(policy, (policy, policy))[1]
+        return computed_and_kept(self.dtype)[1]
 
     def computes_like(self) -> "Layer":
         """The layer whose dtype policy the module follows: one inside, where this one only hands tensors on."""

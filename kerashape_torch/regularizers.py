@@ -11,9 +11,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from kerashape_torch.config import Choice, Kind, Record
+from kerashape_torch.config import Record
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.identifiers import FamilyIdentifiers
+from kerashape_torch.kinds import Choice, Kind
 from kerashape_torch.shape import to_text
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from typing import Annotated, Any
 
 from kerashape_torch import ops
-from kerashape_torch.config import Choice
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.graph import TensorSpec, shapes_of
+from kerashape_torch.kinds import Choice
 from kerashape_torch.layer import Layer
 from kerashape_torch.shape import Shape, elements, fixed, to_text
 from kerashape_torch.structure import is_shape

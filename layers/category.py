@@ -11,9 +11,9 @@ Keras can give sparse tensors under TensorFlow. Here ``sparse=True`` gives the s
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
-from kerashape_torch.config import Choice, Kind
 from kerashape_torch.dtypes import is_float
 from kerashape_torch.errors import ConfigError, ShapeError
+from kerashape_torch.kinds import Choice, Kind
 from kerashape_torch.layer import Layer
 from kerashape_torch.shape import Shape, to_text
 from kerashape_torch.structure import flatten

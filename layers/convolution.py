@@ -3,10 +3,10 @@
 from typing import Any
 
 from kerashape_torch.activations import Activation as ActivationLike
-from kerashape_torch.config import CausalPadding, DataFormat, Padding, Positive, Sizes, per_axis
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.initializers import InitializerLike
+from kerashape_torch.kinds import CausalPadding, DataFormat, Padding, Positive, Sizes, per_axis
 from kerashape_torch.layers._spatial import Spatial
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, elements, fixed, window_output

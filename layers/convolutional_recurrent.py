@@ -3,10 +3,10 @@
 from typing import Any
 
 from kerashape_torch.activations import Activation
-from kerashape_torch.config import DataFormat, Padding, Sizes
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.initializers import InitializerLike
+from kerashape_torch.kinds import DataFormat, Padding, Sizes
 from kerashape_torch.layer import CHANNELS_FIRST, KERAS
 from kerashape_torch.layers.convolution import Convolving
 from kerashape_torch.layers.recurrent import Recurrent

@@ -3,9 +3,9 @@
 from typing import Any
 
 from kerashape_torch.activations import Activation as ActivationLike
-from kerashape_torch.config import Positive
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.initializers import InitializerLike
+from kerashape_torch.kinds import Positive
 from kerashape_torch.layer import ANY, Layer
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, fixed, require_min_rank

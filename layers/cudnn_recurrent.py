@@ -2,10 +2,10 @@
 
 from typing import Any, ClassVar
 
-from kerashape_torch.config import Positive
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.initializers import InitializerLike
+from kerashape_torch.kinds import Positive
 from kerashape_torch.layers.recurrent import Recurrent
 from kerashape_torch.layers.recurrent_cells import ForgetGateOnes, GRUCell, LSTMCell
 from kerashape_torch.regularizers import RegularizerLike

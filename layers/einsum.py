@@ -5,10 +5,11 @@ from typing import Annotated, Any, NamedTuple
 
 from kerashape_torch import initializers
 from kerashape_torch.activations import Activation as ActivationLike
-from kerashape_torch.config import Kind, argument
+from kerashape_torch.config import argument
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.initializers import InitializerLike
+from kerashape_torch.kinds import Kind
 from kerashape_torch.layer import Layer
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, Size, elements, fixed, standardize, to_text

@@ -3,11 +3,12 @@
 from typing import Any
 
 from kerashape_torch import ops
-from kerashape_torch.config import Positive, argument
+from kerashape_torch.config import argument
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import TensorSpec
 from kerashape_torch.initializers import InitializerLike
+from kerashape_torch.kinds import Positive
 from kerashape_torch.layer import Layer
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, standardize, to_text

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any
 
-from kerashape_torch.config import DataFormat, Fraction
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.initializers import Seed
+from kerashape_torch.kinds import DataFormat, Fraction
 from kerashape_torch.layers._images import Ends, Factor, ImageLayer, Limits, OddSizes, Share, ValueRange
 from kerashape_torch.shape import Shape, require_rank
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from kerashape_torch.config import Choice, DataFormat, Fraction
 from kerashape_torch.initializers import Seed
+from kerashape_torch.kinds import Choice, DataFormat, Fraction
 from kerashape_torch.layers._images import Ends, FillMode, ImageLayer, Interpolation, Limits, Share
 
 _Shift = Annotated[Ends, Limits(strict=True, kept=True)]

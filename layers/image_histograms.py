@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kerashape_torch.config import DataFormat
+from kerashape_torch.kinds import DataFormat
 from kerashape_torch.layers._images import ImageLayer, ValueRange
 
 

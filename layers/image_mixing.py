@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from kerashape_torch.config import DataFormat
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.initializers import Seed
+from kerashape_torch.kinds import DataFormat
 from kerashape_torch.layers._images import ImageLayer, Interpolation, Share
 from kerashape_torch.layers.image_color import (
     RandomBrightness,

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from kerashape_torch.config import DataFormat, Positive
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.initializers import Seed
+from kerashape_torch.kinds import DataFormat, Positive
 from kerashape_torch.layers._images import ImageLayer
 from kerashape_torch.shape import Shape, require_rank
 

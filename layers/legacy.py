@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 from kerashape_torch import initializers
 from kerashape_torch.activations import Activation as ActivationLike
-from kerashape_torch.config import Positive
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.initializers import InitializerLike
+from kerashape_torch.kinds import Positive
 from kerashape_torch.layer import ANY, CHANNELS_FIRST, Layer
 from kerashape_torch.layers import merging
 from kerashape_torch.layers.function import Lambda

@@ -3,10 +3,10 @@
 from typing import Any
 
 from kerashape_torch.activations import Activation as ActivationLike
-from kerashape_torch.config import DataFormat, Padding, Positive, Sizes
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.initializers import InitializerLike
+from kerashape_torch.kinds import DataFormat, Padding, Positive, Sizes
 from kerashape_torch.layers.convolution import AXES_IN_EINOPS, Convolving
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, count, fixed

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
-from kerashape_torch.config import Choice, Kind, argument
+from kerashape_torch.config import argument
 from kerashape_torch.errors import ConfigError, UnsafeConfigError
+from kerashape_torch.kinds import Choice, Kind
 from kerashape_torch.layers.category import Encoder, Salt, encoded_shape, host, refuse_sparse_indices
 from kerashape_torch.shape import Shape
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 from kerashape_torch import ops
-from kerashape_torch.config import Axis, Kind
 from kerashape_torch.errors import ConfigError, ShapeError
+from kerashape_torch.kinds import Axis, Kind
 from kerashape_torch.layer import ANY, KERAS, Layer
 from kerashape_torch.shape import Shape, Size, axis_index, elements, to_text
 from kerashape_torch.structure import is_shape

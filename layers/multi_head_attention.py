@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, NamedTuple
 
-from kerashape_torch.config import Fraction, Kind, Positive, PositiveOrNone, argument
+from kerashape_torch.config import argument
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import Ghost, TensorSpec, shapes_of
 from kerashape_torch.initializers import InitializerLike
+from kerashape_torch.kinds import Fraction, Kind, Positive, PositiveOrNone
 from kerashape_torch.layer import KERAS, Layer
 from kerashape_torch.layers.einsum import Equation, for_axes, scales_of
 from kerashape_torch.regularizers import RegularizerLike

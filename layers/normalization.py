@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from kerashape_torch import initializers
-from kerashape_torch.config import Axes, Axis
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.initializers import InitializerLike
+from kerashape_torch.kinds import Axes, Axis
 from kerashape_torch.layer import ANY, CHANNELS_FIRST, KERAS, Layer
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, axis_index, fixed

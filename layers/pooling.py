@@ -6,8 +6,8 @@ the number of real elements in the window, as on TensorFlow. Keras on torch repe
 
 from typing import Any, ClassVar
 
-from kerashape_torch.config import Counts, DataFormat, Padding, Sizes, SizesOrNone, per_axis
 from kerashape_torch.errors import ShapeError
+from kerashape_torch.kinds import Counts, DataFormat, Padding, Sizes, SizesOrNone, per_axis
 from kerashape_torch.layer import KERAS
 from kerashape_torch.layers._spatial import AnyOrder, Spatial
 from kerashape_torch.shape import Shape, to_text, window_output

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from kerashape_torch.config import Kind
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.initializers import Constant, Value
+from kerashape_torch.kinds import Kind
 from kerashape_torch.layer import ANY, KERAS, Layer
 from kerashape_torch.layers.category import batches, host
 from kerashape_torch.shape import Shape, axis_index, fixed, to_text

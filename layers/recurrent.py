@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 from kerashape_torch.activations import Activation
-from kerashape_torch.config import Kind, Positive
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import snake_case
 from kerashape_torch.initializers import InitializerLike
+from kerashape_torch.kinds import Kind, Positive
 from kerashape_torch.layer import Layer
 from kerashape_torch.layers.recurrent_cells import (
     Cell,

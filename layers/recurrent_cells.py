@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from kerashape_torch import activations, initializers
 from kerashape_torch.activations import Activation
 from kerashape_torch.composed import hold, walked
-from kerashape_torch.config import Kind, Positive
 from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.initializers import InitializerLike
+from kerashape_torch.kinds import Kind, Positive
 from kerashape_torch.layer import Layer, channels_first_axis, channels_first_shape
 from kerashape_torch.layers.core import Activation as ActivationLayer
 from kerashape_torch.models import Model

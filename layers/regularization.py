@@ -6,9 +6,9 @@ Keras and torch draw different random numbers; the rates, the scaling and what i
 
 from typing import Annotated, Any
 
-from kerashape_torch.config import DataFormat, Fraction, Kind
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.initializers import Seed
+from kerashape_torch.kinds import DataFormat, Fraction, Kind
 from kerashape_torch.layer import ANY, KERAS, Layer
 from kerashape_torch.layers._spatial import Spatial
 from kerashape_torch.regularizers import L1L2

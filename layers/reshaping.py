@@ -3,8 +3,8 @@
 import operator
 from typing import Annotated, Any
 
-from kerashape_torch.config import Choice, DataFormat, Kind, Positive, Sizes, per_axis
 from kerashape_torch.errors import ConfigError, ShapeError
+from kerashape_torch.kinds import Choice, DataFormat, Kind, Positive, Sizes, per_axis
 from kerashape_torch.layer import Layer
 from kerashape_torch.layers._spatial import AnyOrder, Spatial
 from kerashape_torch.shape import Shape, Size, count, product, require_min_rank, require_rank, to_text

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from kerashape_torch.config import Positive
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.initializers import TruncatedNormal
+from kerashape_torch.kinds import Positive
 from kerashape_torch.layer import Layer
 from kerashape_torch.layers.wrappers import Wrapper
 from kerashape_torch.parts import part_module, part_specs

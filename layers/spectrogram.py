@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from kerashape_torch.config import Choice, ChoiceOrNone, DataFormat, Kind, Padding, Positive, PositiveOrNone
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.initializers import STFT, Value
+from kerashape_torch.kinds import Choice, ChoiceOrNone, DataFormat, Kind, Padding, Positive, PositiveOrNone
 from kerashape_torch.layer import Layer
 from kerashape_torch.layers._spatial import Spatial
 from kerashape_torch.layers.category import host

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
-from kerashape_torch.config import Choice, Kind, argument
+from kerashape_torch.config import argument
 from kerashape_torch.errors import ConfigError, ShapeError
+from kerashape_torch.kinds import Choice, Kind
 from kerashape_torch.layer import Layer
 from kerashape_torch.layers.category import encoded_shape
 from kerashape_torch.layers.lookup import IdfWeights, OutputMode, StringLookup, Vocabulary, given_batches

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 from kerashape_torch import activations
-from kerashape_torch.config import ChoiceOrNone, serialize
+from kerashape_torch.config import serialize
 from kerashape_torch.errors import ConfigError, ShapeError
+from kerashape_torch.kinds import ChoiceOrNone
 from kerashape_torch.layer import CHANNELS_FIRST, KERAS, Layer
 from kerashape_torch.layers.recurrent import Recurrent
 from kerashape_torch.layers.recurrent_cells import Holder, check_states, inside

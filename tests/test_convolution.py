@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from kerashape_torch import Input, Model, set_keras_weights
-from kerashape_torch.config import per_axis
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
+from kerashape_torch.kinds import per_axis
 from kerashape_torch.layer import Layer
 from kerashape_torch.layers import (
     Conv1D,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from kerashape_torch.config import ChoiceOrNone, Record
+from kerashape_torch.config import Record
 from kerashape_torch.dtypes import DTypeName
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.graph import snake_case
+from kerashape_torch.kinds import ChoiceOrNone
 from kerashape_torch.losses import functions
 from kerashape_torch.losses.functions import Axes
 from kerashape_torch.losses.reduction import reduced, same_rank

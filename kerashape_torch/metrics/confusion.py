@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from kerashape_torch.config import Choice
 from kerashape_torch.errors import ConfigError, ShapeError
+from kerashape_torch.kinds import Choice
 from kerashape_torch.losses.classes import DType
 from kerashape_torch.losses.reduction import divided, same_rank
 from kerashape_torch.metrics.base import Metric, Sums

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from kerashape_torch.config import ChoiceOrNone
 from kerashape_torch.errors import ConfigError, ShapeError
+from kerashape_torch.kinds import ChoiceOrNone
 from kerashape_torch.losses.classes import DType
 from kerashape_torch.losses.reduction import same_rank
 from kerashape_torch.metrics.base import Metric, Sums

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kerashape_torch import activations
-from kerashape_torch.config import Axes, Axis
 from kerashape_torch.errors import ConfigError
+from kerashape_torch.kinds import Axes, Axis
 from kerashape_torch.ops import rules
 from kerashape_torch.ops.operation import PUBLIC, Operation, Recipe, TorchFunction, op
 

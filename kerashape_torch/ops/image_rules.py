@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerashape_torch.config import per_axis
 from kerashape_torch.dtypes import is_float
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import TensorSpec
+from kerashape_torch.kinds import per_axis
 from kerashape_torch.ops.picks import shape_of
 from kerashape_torch.shape import Size, product, require_rank, to_text, window_output
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from kerashape_torch.config import Choice, per_axis
+from kerashape_torch.kinds import Choice, per_axis
 from kerashape_torch.ops import image_rules as rules
 from kerashape_torch.ops.operation import Operation, TorchFunction, applied, as_tuple, enter, op, own
 

@@ -3,7 +3,7 @@
 import operator
 from typing import Annotated, Any
 
-from kerashape_torch.config import Choice
+from kerashape_torch.kinds import Choice
 from kerashape_torch.ops import picks
 from kerashape_torch.ops.operation import (
     PUBLIC,

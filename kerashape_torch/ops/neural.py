@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from kerashape_torch.config import Choice, DataFormat, Positive, per_axis
+from kerashape_torch.kinds import Choice, DataFormat, Positive, per_axis
 from kerashape_torch.ops import neural_rules as rules
 from kerashape_torch.ops.operation import Off, Recipe, TorchFunction, as_tuple, op, own, stock
 

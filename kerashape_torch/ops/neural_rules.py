@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerashape_torch.config import per_axis
 from kerashape_torch.dtypes import result_type
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import TensorSpec
+from kerashape_torch.kinds import per_axis
 from kerashape_torch.ops.rules import as_float, promoted, without
 from kerashape_torch.shape import (
     AXES,

@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, NamedTuple, cast
 
-from kerashape_torch.config import Kind, argument, register_family
-from kerashape_torch.dtypes import narrow
+from kerashape_torch.config import argument, register_family
+from kerashape_torch.dtypes import DTypeKind, narrow
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, did_you_mean
 from kerashape_torch.graph import Constant, SymbolicTensor, TensorSpec, connect
-from kerashape_torch.layer import ANY, KERAS, DTypeKind, Layer
+from kerashape_torch.kinds import Kind
+from kerashape_torch.layer import ANY, KERAS, Layer
 from kerashape_torch.meta_rule import infer_by_running
 from kerashape_torch.ops.left_out import LEFT_OUT
 from kerashape_torch.structure import flatten, is_shape, map_structure

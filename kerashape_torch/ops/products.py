@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from kerashape_torch.config import Choice
+from kerashape_torch.kinds import Choice
 from kerashape_torch.ops import product_rules as rules
 from kerashape_torch.ops.operation import Recipe, Rule, TorchFunction, as_tuple, op, own, stock
 

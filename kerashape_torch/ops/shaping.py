@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from kerashape_torch.config import Axis, Choice
+from kerashape_torch.kinds import Axis, Choice
 from kerashape_torch.ops import moves, rules
 from kerashape_torch.ops.operation import (
     DTypeName,

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from kerashape_torch import config
-from kerashape_torch.config import Kind, Record
+from kerashape_torch.config import Record
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.graph import snake_case
+from kerashape_torch.kinds import Kind
 from kerashape_torch.optimizers import schedules
 from kerashape_torch.optimizers.schedules import LearningRateSchedule
 
