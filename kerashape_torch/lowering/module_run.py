@@ -20,7 +20,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 from torch.overrides import TorchFunctionMode
 
 from kerashape_torch.shape_table import Connection, bare
-from kerashape_torch.structure import leaves, map_structure
+from kerashape_torch.structure import flatten, map_structure
 
 _LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent.parent))
 
@@ -245,7 +245,7 @@ def _recurrent(func: Any, x: Tensor, state: Any, weights: Any, *options: Any) ->
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
     """The tensors in what a module takes or gives."""
-    return (x for x in leaves(_opened(value)) if isinstance(x, Tensor))
+    return (x for x in flatten(_opened(value)) if isinstance(x, Tensor))
 
 
 def shapes_in(value: Any) -> Any:
