@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import gc
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, NoReturn
 from kerashape_torch.dtype_policies import POLICIES, policy_name
 from kerashape_torch.errors import ConfigError, UnknownLayerError, UnsafeConfigError, did_you_mean
 from kerashape_torch.kinds import Kind, Plain
+from kerashape_torch.structure import SCALARS
 
 if TYPE_CHECKING:
     from typing_extensions import Self, dataclass_transform
@@ -31,8 +31,6 @@ else:
 REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "required"})()
 
 
-SCALARS = frozenset({str, int, float, bool, type(None)})
-"""Types of what a config is full of, and what holds nothing: whoever walks over a config passes over them first."""
 
 
 class Field(NamedTuple):
@@ -248,19 +246,6 @@ def custom_object_scope(objects: Mapping[str, Any] | None) -> Iterator[None]:
         yield
     finally:
         _custom_objects.reset(token)
-
-
-@contextlib.contextmanager
-def without_collecting() -> Iterator[None]:
-    """No garbage is looked for inside the ``with``. Reading a large config makes a million objects, and all of them
-    stay: Python's collector would walk over them again and again, a third of the time, and find nothing."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:

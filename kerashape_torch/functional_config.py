@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from kerashape_torch.config import SCALARS, deserialize, from_config_value, to_config
+from kerashape_torch.config import deserialize, from_config_value, to_config
 from kerashape_torch.errors import ConfigError, UnknownLayerError
 from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor
 from kerashape_torch.layer import Layer
-from kerashape_torch.structure import flatten, map_structure
+from kerashape_torch.structure import SCALARS, flatten, map_structure
 
 
 def write_graph(graph: Graph) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerashape_torch.activations import shape_after
 from kerashape_torch.config import Field, Record, argument, register_family, serialize, to_config
+from kerashape_torch.costed import Costed
 from kerashape_torch.dtypes import DType, computed_and_kept, is_float
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.graph import Node, TensorSpec, connect, serials, shapes_of, snake_case
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, axis_index, elements, is_standard, standardize, to_text
+from kerashape_torch.shape import Shape, axis_index, standardize, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, map_shapes
 from kerashape_torch.user_layers import UserDefined, argument_names, built, function_of, given_to_init, torch_function
 from kerashape_torch.weights import WeightSpec
@@ -61,8 +62,7 @@ def _stating_its_layer(rule: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(rule)
     def stated(self: "Layer", *shapes: Any) -> Any:
-        shapes = tuple([shape if shape is None or is_standard(shape) else map_shapes(standardize, shape)
-                        for shape in shapes])
+        shapes = tuple([None if shape is None else map_shapes(standardize, shape) for shape in shapes])
         try:
             return rule(self, *shapes)
         except ShapeError as error:
@@ -88,9 +88,8 @@ def _activated(rule: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(rule)
     def activated(self: "Layer", *shapes: Any) -> Any:
         shape, activation = rule(self, *shapes), self.appended_activation
-        if activation is None:
-            return shape
-        if getattr(type(self).compute_output_shape, "__wrapped__", None) is not activated:  # asked by its heir
+        # an heir's rule that asks this one has its own turn
+        if activation is None or getattr(type(self).compute_output_shape, "__wrapped__", None) is not activated:
             return shape
         if isinstance(activation, Layer):
             return activation.compute_output_shape(shape)
@@ -99,7 +98,7 @@ def _activated(rule: Callable[..., Any]) -> Callable[..., Any]:
     return activated
 
 
-class Layer(UserDefined, _Arguments, catalog=False):
+class Layer(UserDefined, Costed, _Arguments, catalog=False):
     """Base of all layers. A subclass writes its arguments as fields and overrides the rules that differ.
 
     Instead of rules it may have a ``forward`` of torch tensors, and a ``build`` that makes its weights: see
@@ -175,26 +174,6 @@ class Layer(UserDefined, _Arguments, catalog=False):
 
         return UserLayer(self, arrange(self, shapes))
 
-    def flops(self, *shapes: Any) -> int:
-        """What a call costs: the operations of its products, two for each multiplication with its addition.
-
-        Only products of matrices and convolutions count, as for ``torch.utils.flop_counter``. Where numbers are added,
-        compared or looked up one by one, moving them takes longer than computing them. The rule given here is that of
-        a kernel whose last axis is the last axis of the output.
-
-        >>> from kerashape_torch.layers import Dense
-        >>> Dense(10).flops((32, 784))
-        501760
-        """
-        kernels = [spec.shape for spec in self.weight_specs(*shapes) if "kernel" in spec.name]  # LoRA has three
-        places = elements(flatten_shapes(self.compute_output_shape(*shapes))[0][:-1]) if kernels else 0
-        return sum(2 * elements(kernel) * places for kernel in kernels)
-
-    @property
-    def flops_are_known(self) -> bool:
-        """Whether :meth:`flops` tells all: not of a function of a user's own."""
-        return torch_function(self) is None
-
     # ---- what else a layer may say -----------------------------------------------------------------------------------
 
     def layout(self, *shapes: Any) -> str:
@@ -211,10 +190,8 @@ class Layer(UserDefined, _Arguments, catalog=False):
 
     def layers_to_name(self) -> Sequence["Layer"]:
         """The layers inside this one and those that it has as activations: all that need names."""
-        own = self.__dict__
-        held = [own[name] for name in ("activation", "recurrent_activation")
-                if isinstance(own.get(name), Layer) and name in self._fields]
-        return (*self.sublayers(), *held)
+        held = [(name, self.__dict__.get(name)) for name in ("activation", "recurrent_activation")]
+        return (*self.sublayers(), *[each for name, each in held if isinstance(each, Layer) and name in self._fields])
 
     def leaves_masks_of(self) -> "Layer":
         """The layer whose masks are on the outputs once the model runs: one inside, where this one minds none."""
@@ -377,9 +354,8 @@ class Layer(UserDefined, _Arguments, catalog=False):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Connects the layer to symbolic tensors; returns symbolic tensors of the inferred shapes."""
-        if self.training_unless_told is not None:
-            kwargs = {"training": self.training_unless_told, **kwargs}
-        return connect(self, args, kwargs)
+        told = self.training_unless_told
+        return connect(self, args, kwargs if told is None else {"training": told, **kwargs})
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by name."""
@@ -398,9 +374,8 @@ class Layer(UserDefined, _Arguments, catalog=False):
 
     def check_weights(self, shapes: Sequence[Any]) -> None:
         """Refuses an input from which no weights follow, or others than those that an earlier call made."""
-        specs = self.weight_specs(*shapes)
         shared = {spec.full_path: spec.shape for spec in self.weight_specs(*self.call_shapes())} if self.nodes else {}
-        for spec in specs if shared else ():
+        for spec in self.weight_specs(*shapes):
             first = shared.get(spec.full_path, spec.shape)
             if first != spec.shape:
                 raise ShapeError(f"{spec.name} is {to_text(first)} since the first call, on "

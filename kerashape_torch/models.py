@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerashape_torch.compilable import Compilable
-from kerashape_torch.config import argument, custom_object_scope, deserialize, without_collecting
+from kerashape_torch.config import argument, custom_object_scope, deserialize
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, did_you_mean
 from kerashape_torch.functional_config import GraphReader, write_graph
 from kerashape_torch.graph import Ghost, Graph, SymbolicTensor, TensorSpec, number, shapes_of
@@ -13,7 +13,7 @@ from kerashape_torch.inputs import Input as Input  # Keras has it in keras.model
 from kerashape_torch.inputs import InputLayer as InputLayer
 from kerashape_torch.layer import Layer
 from kerashape_torch.shape import Shape, standardize, to_text
-from kerashape_torch.structure import flatten, flatten_shapes, is_shape, map_structure
+from kerashape_torch.structure import flatten, flatten_shapes, is_shape, map_structure, without_collecting
 from kerashape_torch.weights import WeightSpec
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 import kerashape_torch as kt
-from kerashape_torch.config import without_collecting
 from kerashape_torch.layers import Add, Dense
 from kerashape_torch.models import model_from_json
+from kerashape_torch.structure import without_collecting
 
 
 def chain(layers: int) -> kt.Model:

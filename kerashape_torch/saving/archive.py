@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from kerashape_torch.config import SCALARS
 from kerashape_torch.errors import ConfigError, KerashapeError
+from kerashape_torch.structure import SCALARS
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
 DEPTH_LIMIT, NODE_LIMIT = 256, 2_000_000

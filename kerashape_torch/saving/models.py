@@ -24,6 +24,7 @@ from kerashape_torch.saving.reading import CONFIG, METADATA, WEIGHTS, Contents, 
 from kerashape_torch.saving.upgrade import to_keras3
 from kerashape_torch.saving.vocabularies import give_vocabularies, idf_weights
 from kerashape_torch.shape import to_text
+from kerashape_torch.structure import without_collecting
 from kerashape_torch.weight_paths import Kept, Layout, kept_weights, weight_layout
 from kerashape_torch.weights import WeightSpec
 
@@ -96,7 +97,7 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
         ConfigError: it is no model, or beyond reason in size. UnsafeConfigError: it asks for code to be run.
         WeightsError: an array does not fit its layer.
     """
-    with configs.without_collecting():
+    with without_collecting():
         if isinstance(filepath, (str, bytes, os.PathLike)):
             contents = read(filepath, weights)
         else:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from kerashape_torch.config import SCALARS
 from kerashape_torch.layer import Layer
 from kerashape_torch.saving.upgrade import keras1
+from kerashape_torch.structure import SCALARS
 
 _OLD_MODULES = ("tf_keras", "tensorflow.python.keras", "keras.engine", "keras.src.engine", "keras.layers.core.",
                 "keras.src.layers.core.tf_op_layer", "keras.src.saving.legacy")
