@@ -493,10 +493,6 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
         """What is added to a training loss for the outputs: a name, a regularizer or a function, or None."""
         return self.__dict__.get("activity_regularizer")
 
-    def hears(self, inner: "Layer") -> bool:
-        """Whether a layer inside may have an activity regularizer, and training still adds what Keras adds."""
-        return False
-
     # ---- doors to the rooms below ------------------------------------------------------------------------------------
 
     def to_torch(self, input_shape: Any = None, device: Any = None, dtype: Any = None) -> "torch.nn.Module":

@@ -42,6 +42,10 @@ class Wrapper(Holder, catalog=False):
 
     layer: Any
 
+    def hears(self, inner: Layer) -> bool:
+        """Whether a layer inside may have an activity regularizer, and training still adds what Keras adds."""
+        return False
+
     def __post_init__(self) -> None:
         if not isinstance(self.layer, Layer):
             raise ConfigError(f"{type(self).__name__}(layer=...) takes a layer or a model, got {self.layer!r}")

@@ -11,6 +11,7 @@ from torch import fx, nn
 
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.layer import Layer
+from kerashape_torch.layers.wrappers import Wrapper
 from kerashape_torch.lowering.compile import assemble
 from kerashape_torch.lowering.lower import lower
 from kerashape_torch.models import Model
@@ -59,7 +60,8 @@ def _refuse_hidden(model: Model) -> None:
         if layer.penalizes_its_parts and layer.output_regularizer() is not None:
             raise KerashapeError(f"{layer.describe()}: Keras gives its activity_regularizer to the parts inside, where "
                                  "nobody sees their outputs here. Put an ActivityRegularization after it instead")
-        if inside is not None and not inside.hears(layer) and layer.output_regularizer() is not None:
+        is_heard = isinstance(inside, Wrapper) and inside.hears(layer)
+        if inside is not None and not is_heard and layer.output_regularizer() is not None:
             raise KerashapeError(f"{layer.describe()} has an activity regularizer, and {inside.describe()} hides its "
                                  "outputs. Give the regularizer to the outer layer, or take it away")
         for inner in layer.sublayers():
