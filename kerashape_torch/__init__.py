@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kerashape_torch.lowering import (
         constraint_hook,
         get_keras_weights,
+        optimize_for_inference,
         predict,
         regularization_loss,
         reset_states,
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ON_FIRST_USE = {"saving": ("saving", "load_model"),
-                 "lowering": ("constraint_hook", "get_keras_weights", "predict", "regularization_loss",
-                              "reset_states", "set_keras_weights"),
+                 "lowering": ("constraint_hook", "get_keras_weights", "optimize_for_inference", "predict",
+                              "regularization_loss", "reset_states", "set_keras_weights"),
                  **{name: (name,) for name in ("losses", "metrics", "optimizers", "training")}}
 """Rooms that describing a model does without, two of which need torch, and the names that come from them."""
 
@@ -46,5 +47,5 @@ def __getattr__(name: str) -> Any:
 
 __all__ = ["Input", "Layer", "Model", "Sequential", "activations", "constraint_hook", "constraints", "errors",
            "get_keras_weights", "initializers", "layers", "load_model", "losses", "metrics", "models", "ops",
-           "optimizers", "predict", "regularization_loss", "regularizers", "reset_states", "saving",
-           "set_keras_weights", "shape_table", "training", "utils"]
+           "optimize_for_inference", "optimizers", "predict", "regularization_loss", "regularizers", "reset_states",
+           "saving", "set_keras_weights", "shape_table", "training", "utils"]

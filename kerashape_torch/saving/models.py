@@ -260,6 +260,9 @@ def save_weights(source: Model | nn.Module, filepath: Any) -> None:
     elif name.endswith(".safetensors") and not isinstance(source, Model):
         from safetensors.torch import save_model as save_tensors
 
+        from kerashape_torch.lowering.weights import refuse_folded
+
+        refuse_folded(source)
         archive.write(filepath, lambda path: save_tensors(source, str(path), metadata={"format": "pt"}))
     else:
         raise KerashapeError(f"weights are saved as .weights.h5, or those of a module as .safetensors, got {name!r}")
@@ -276,6 +279,9 @@ def _load_safetensors(module: nn.Module, path: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    from kerashape_torch.lowering.weights import refuse_folded
+
+    refuse_folded(module)
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
