@@ -98,3 +98,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     lowered = {k.lower(): k for k in known}
     near = difflib.get_close_matches(name.lower(), lowered, n=1)
     return f" Did you mean {lowered[near[0]]!r}?" if near else ""
+
+
+def refuse(layer: Any, why: str, way_out: str) -> KerashapeError:
+    """The error for something that a layer cannot have, with the way out."""
+    return KerashapeError(f"{layer.describe()}: {why}. {way_out}")

@@ -14,7 +14,7 @@ from kerashape_torch.activations import shape_after
 from kerashape_torch.config import Field, Record, argument, register_family, serialize, to_config
 from kerashape_torch.costed import Costed
 from kerashape_torch.dtypes import DType, computed_and_kept, is_float
-from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
+from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import Node, TensorSpec, connect, serials, shapes_of, snake_case
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, axis_index, standardize, to_text
@@ -564,8 +564,3 @@ def channels_first_shape(shape: Shape) -> Shape:
 register_family("keras.layers", Layer)
 register_family("keras.models", Layer)
 register_family("keras.src.models", Layer)
-
-
-def refuse(layer: Layer, why: str, way_out: str) -> KerashapeError:
-    """The error for something that cannot be had, with the way out."""
-    return KerashapeError(f"{layer.describe()}: {why}. {way_out}")

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from kerashape_torch.dtypes import is_float
-from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
+from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, refuse
 from kerashape_torch.graph import TensorSpec, shapes_of
 from kerashape_torch.initializers import seed_of
 from kerashape_torch.kinds import Choice, DataFormat, Kind
-from kerashape_torch.layer import KERAS, refuse
+from kerashape_torch.layer import KERAS
 from kerashape_torch.layers._spatial import Spatial
 from kerashape_torch.shape import Shape, require_rank
 from kerashape_torch.structure import is_shape
