@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kerashape_torch.lowering import (
         constraint_hook,
         get_keras_weights,
+        optimize_for_inference,
         predict,
         regularization_loss,
         reset_states,
@@ -33,8 +34,8 @@ __version__ = "0.1.0"
 
 _ON_FIRST_USE = {"differences": ("diff",),
                  "saving": ("saving", "load_model"), "planning": ("planning", "plan"),
-                 "lowering": ("constraint_hook", "get_keras_weights", "predict", "regularization_loss",
-                              "reset_states", "set_keras_weights"),
+                 "lowering": ("constraint_hook", "get_keras_weights", "optimize_for_inference", "predict",
+                              "regularization_loss", "reset_states", "set_keras_weights"),
                  **{name: (name,) for name in ("losses", "metrics", "optimizers", "training")}}
 """Rooms that describing a model does without, two of which need torch, and the names that come from them."""
 
@@ -49,5 +50,5 @@ def __getattr__(name: str) -> Any:
 
 __all__ = ["Input", "Layer", "Model", "Sequential", "activations", "constraint_hook", "constraints", "diff", "errors",
            "get_keras_weights", "initializers", "layers", "load_model", "losses", "metrics", "models", "ops",
-           "optimizers", "plan", "planning", "predict", "regularization_loss", "regularizers", "reset_states", "saving",
-           "set_keras_weights", "shape_table", "training", "utils"]
+           "optimize_for_inference", "optimizers", "plan", "planning", "predict", "regularization_loss", "regularizers",
+           "reset_states", "saving", "set_keras_weights", "shape_table", "training", "utils"]

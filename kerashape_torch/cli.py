@@ -113,9 +113,13 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--dtype", help="of the weights: float32, bfloat16, float16; default: the model's own")
     made.add_argument("--force", action="store_true", help="replace a directory that is not empty")
 
-    made = command(run, "Runs a model on made-up inputs, and measures.")
+    made = command(run, "Runs a model on made-up inputs, and measures; or on your own with --input.")
     takes_file(made)
     takes_shape(made)
+    made.add_argument("--input", metavar="DATA", help="an array, .npy, or several, .npz, by the names of the inputs")
+    made.add_argument("-o", "--output", metavar="OUT.npz", help="where the outputs go, by their layers' names")
+    made.add_argument("--optimize", action="store_true", help="optimize the module for inference first")
+    made.add_argument("--cuda-graph", action="store_true", help="with --input: one CUDA graph for all batches")
     made.add_argument("--batch", type=int, default=32, metavar="N", help="samples at a time; default: 32")
     made.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
     made.add_argument("--dtype", help="of the weights: float32, bfloat16, float16; default: the model's own")
@@ -227,9 +231,17 @@ def run(options: argparse.Namespace) -> Report:
     model = kerashape_torch.load_model(options.file)
     if not model.built and options.input_shape is None:
         raise ConfigError(f"{model.name} has no input shape yet: give it one with --input-shape")
+    from kerashape_torch.reports.on_data import run_on
     from kerashape_torch.reports.trial import trial
 
-    found = trial(model, options.batch, options.device, options.dtype, options.repeat, options.input_shape)
+    optimize = "inference" if options.optimize else None
+    if options.input is None and (options.output is not None or options.cuda_graph):
+        raise ConfigError("--output and --cuda-graph are for a run on data: give it with --input")
+    if options.input is not None:
+        done = run_on(model, options.input, options.output, options.batch, options.device, options.dtype,
+                      options.input_shape, optimize, options.cuda_graph)
+        return Report(done.to_dict(), str(done), lambda: _print_table(done.cells(), box=True))
+    found = trial(model, options.batch, options.device, options.dtype, options.repeat, options.input_shape, optimize)
     return Report(found.to_dict(), str(found), lambda: _print_table(found.cells(), box=True))
 
 

@@ -495,7 +495,8 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
 
     # ---- doors to the rooms below ------------------------------------------------------------------------------------
 
-    def to_torch(self, input_shape: Any = None, device: Any = None, dtype: Any = None) -> "torch.nn.Module":
+    def to_torch(self, input_shape: Any = None, device: Any = None, dtype: Any = None,
+                 optimize: str | None = None) -> "torch.nn.Module":
         """The layer alone as a torch module that takes tensors in Keras' order.
 
         Without an input shape the module is lazy: its first call infers every weight shape from the tensor.
@@ -507,7 +508,7 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
         """
         from kerashape_torch.lowering import layer_to_torch
 
-        return layer_to_torch(self, input_shape, device, dtype)
+        return layer_to_torch(self, input_shape, device, dtype, optimize)
 
     def inner_module(self, shape: Any, masked: bool = False) -> "torch.nn.Module":
         """A module that takes and gives Keras' order, the activation in it, for a layer that holds this one.

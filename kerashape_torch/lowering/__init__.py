@@ -1,6 +1,7 @@
 """From a model to a ``torch.fx.GraphModule``: layouts, activations, fusion, weights, each handled once for all."""
 
 from kerashape_torch.lowering.compile import layer_to_torch, model_to_torch
+from kerashape_torch.lowering.inference import optimize_for_inference
 from kerashape_torch.lowering.run import predict, reset_states
 from kerashape_torch.lowering.weights import (
     constraint_hook,
@@ -12,4 +13,4 @@ from kerashape_torch.lowering.weights import (
 )
 
 __all__ = ["constraint_hook", "fill_all", "get_keras_weights", "keras_weights", "layer_to_torch", "model_to_torch",
-           "predict", "regularization_loss", "reset_states", "set_keras_weights"]
+           "optimize_for_inference", "predict", "regularization_loss", "reset_states", "set_keras_weights"]

@@ -27,25 +27,44 @@ from kerashape_torch.weight_paths import weight_layout
 
 
 def model_to_torch(model: Model, device: Any = None, dtype: Any = None, layout: str = "keras",
-                   weights: bool = True) -> nn.Module:
+                   weights: bool = True, optimize: str | None = None) -> nn.Module:
     """Compiles a model; see :meth:`Model.to_torch`. ``weights=False`` leaves them uninitialised, for a file to fill."""
     if layout not in ("keras", "torch"):
         raise ConfigError(f"layout must be 'keras' or 'torch', got {layout!r}")
     device, dtype = torch_device(device), torch_dtype(dtype)
+    _check_optimize(optimize, model.name, model.built)
     if not model.built:
         return LazyModel(lambda shape: _compile(twin(model, shape), None, None, layout, False), model.name, device,
                          dtype)
-    return _compile(model, device, dtype, layout, weights)
+    return _finished(_compile(model, device, dtype, layout, weights), optimize)
 
 
-def layer_to_torch(layer: Layer, input_shape: Any = None, device: Any = None, dtype: Any = None) -> nn.Module:
+def layer_to_torch(layer: Layer, input_shape: Any = None, device: Any = None, dtype: Any = None,
+                   optimize: str | None = None) -> nn.Module:
     """Compiles a layer alone; see :meth:`Layer.to_torch`."""
     device, dtype = torch_device(device), torch_dtype(dtype)
+    _check_optimize(optimize, layer.name, layer.built or input_shape is not None)
     if input_shape is None and not layer.built:
         return LazyModel(lambda shape: _compile(alone(layer, shape), None, None, "keras", False), layer.name, device,
                          dtype)
     shape = with_batch(layer, input_shape) if input_shape is not None else layer.input_shape
-    return _compile(alone(layer, shape), device, dtype, "keras", True)
+    return _finished(_compile(alone(layer, shape), device, dtype, "keras", True), optimize)
+
+
+def _check_optimize(optimize: str | None, name: str, built: bool) -> None:
+    if optimize not in (None, "inference"):
+        raise ConfigError(f"optimize must be 'inference' or None, got {optimize!r}")
+    if optimize is not None and not built:
+        raise ConfigError(f"{name} has no input shape yet, so there are no weights to fold. Give it one, or call what "
+                          "to_torch() gives once and pass it to optimize_for_inference")
+
+
+def _finished(module: fx.GraphModule, optimize: str | None) -> fx.GraphModule:
+    if optimize is None:
+        return module
+    from kerashape_torch.lowering.inference import optimized
+
+    return optimized(module)
 
 
 def inner_module(layer: Layer, shape: Any, masked: bool = False) -> fx.GraphModule:

@@ -33,18 +33,34 @@ class KerasWeights:
         self.order = "keras"  # of the axes that the module takes and gives: or "torch"
 
 
+class FoldedWeights:
+    """Stands where the list of Keras weights was in a module whose weights are folded into each other."""
+
+
 def keras_weights(module: nn.Module) -> KerasWeights:
     """The list of a compiled module's Keras weights.
 
     Raises:
-        KerashapeError: the module was not made by ``to_torch``.
+        KerashapeError: the module was not made by ``to_torch``, or is optimized for inference.
     """
     found = getattr(module, "meta", {}).get("keras")
+    refuse_folded(module)
     if not isinstance(found, KerasWeights):
         hint = " It is lazy: call it once first." if hasattr(module, "initialize_parameters") else ""
         raise KerashapeError(f"this {type(module).__name__} knows no Keras weights: it is not what to_torch() gave."
                              f"{hint}")
     return found
+
+
+def refuse_folded(module: nn.Module) -> None:
+    """
+    Raises:
+        KerashapeError: the module is optimized for inference, and so its weights are nobody's but its own.
+    """
+    if isinstance(getattr(module, "meta", {}).get("keras"), FoldedWeights):
+        raise KerashapeError("this module is optimized for inference: Keras' weights are folded into each other. Set, "
+                             "load, save or train those of what to_torch() gives, then pass it to "
+                             "optimize_for_inference")
 
 
 # ---- one weight ------------------------------------------------------------------------------------------------------

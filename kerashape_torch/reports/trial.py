@@ -66,7 +66,7 @@ class Trial(NamedTuple):
 
 
 def trial(model: Model, batch: int = 32, device: Any = "auto", dtype: Any = None, repeat: int = 10,
-          input_shape: Any = None) -> Trial:
+          input_shape: Any = None, optimize: str | None = None) -> Trial:
     """Compiles a model, runs it on random inputs in evaluation mode, and measures.
 
     Args:
@@ -76,6 +76,7 @@ def trial(model: Model, batch: int = 32, device: Any = "auto", dtype: Any = None
         dtype: of the weights and of the real inputs, where it is not the model's own.
         repeat: how many runs are timed, after a few that are not.
         input_shape: for a model that has none, or to say the sizes of free axes.
+        optimize: see :meth:`Model.to_torch`.
     """
     if batch < 1 or repeat < 1:
         raise ConfigError(f"batch and repeat must be positive, got batch={batch}, repeat={repeat}")
@@ -84,7 +85,7 @@ def trial(model: Model, batch: int = 32, device: Any = "auto", dtype: Any = None
         model, shape = twin(model, shape), None
     place, kind = torch_device(device) or torch.device("cpu"), torch_dtype(dtype)
     try:
-        module = model.to_torch(device=place, dtype=kind)
+        module = model.to_torch(device=place, dtype=kind, optimize=optimize)
         tensors = [x if is_text(x) else x.to(place) for x in made_up_inputs(model, batch, kind, shape)]
         if place.type == "cuda":
             torch.cuda.reset_peak_memory_stats(place)

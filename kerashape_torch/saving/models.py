@@ -312,6 +312,9 @@ def save_weights(source: Model | nn.Module | Training, filepath: Any) -> None:
         module, _ = _module_and_state(None, source)
         from safetensors.torch import save_model as save_tensors
 
+        from kerashape_torch.lowering.weights import refuse_folded
+
+        refuse_folded(module)
         archive.write(filepath, lambda path: save_tensors(module, str(path), metadata={"format": "pt"}))
     else:
         raise KerashapeError(f"weights are saved as .weights.h5, or those of a module as .safetensors, got {name!r}")
@@ -327,6 +330,9 @@ def _load_safetensors(module: nn.Module, path: Path) -> None:
     import torch
     from safetensors import SafetensorError, safe_open
 
+    from kerashape_torch.lowering.weights import refuse_folded
+
+    refuse_folded(module)
     own = module.state_dict()
     try:
         with safe_open(path, "pt") as file:

@@ -50,3 +50,11 @@ def _read(module: nn.Module, prefix: str = "") -> list[str]:
         return []
     own = [f"{prefix}{name}" for name, x in module._parameters.items() if x is not None and x.is_floating_point()]
     return own + [name for part, child in module.named_children() for name in _read(child, f"{prefix}{part}.")]
+
+
+def cast_weights(mixed: MixedPrecision) -> None:
+    """The parameters that are cast at each call become what they are cast to: for inference, where they stay."""
+    for name in _read(mixed.module):
+        above, _, last = name.rpartition(".")
+        weight = mixed.module.get_parameter(name)
+        setattr(mixed.module.get_submodule(above), last, nn.Parameter(weight.detach().to(mixed.dtype), False))

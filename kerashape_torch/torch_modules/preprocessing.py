@@ -65,3 +65,26 @@ class Normalize(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.broadcast_shape}, invert={self.invert}"
+
+
+class Affine(nn.Module):
+    """``x * scale + shift`` in the dtype of ``x``; what several layers in a row come to in inference.
+
+    Args:
+        scale, shift: they broadcast; they are no weights.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, scale: Tensor, shift: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("shift", shift, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        dtype = x.dtype if x.is_floating_point() else self.scale.dtype
+        return x * self.scale.to(dtype) + self.shift.to(dtype)
+
+    def extra_repr(self) -> str:
+        return str(tuple(self.scale.shape))

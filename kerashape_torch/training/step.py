@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from kerashape_torch import regularizers
 from kerashape_torch.errors import ConfigError, KerashapeError
+from kerashape_torch.lowering.batches import as_input
 from kerashape_torch.lowering.observe import observe
-from kerashape_torch.lowering.run import as_input
 from kerashape_torch.lowering.weights import keras_weights, regularization_loss
 from kerashape_torch.metrics import Mean
 from kerashape_torch.models import Model
