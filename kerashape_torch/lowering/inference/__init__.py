@@ -22,6 +22,7 @@ from kerashape_torch.lowering.inference.removal import (
     sequences_apart,
     without_detours,
     without_mixed_precision,
+    without_recurrent_modules,
     without_training,
 )
 from kerashape_torch.lowering.weights import FoldedWeights, keras_weights
@@ -79,7 +80,8 @@ def optimize_for_inference(module: nn.Module) -> InferenceModule:
 
     Normalizations become a part of the convolutions and dense layers beside them, dropouts go, constants are computed
     once and common parts too, depthwise convolutions pad without a copy, activations write in place, and kernels of
-    convolutions lie in torch's channels-last format. The module given is left as it is.
+    convolutions lie in torch's channels-last format. ``torch.compile`` takes what comes out as one graph, recurrent
+    layers and masks too. The module given is left as it is.
 
     The copy has no gradients and no Keras weights: it stays in evaluation mode, and parts that were folded away are not
     there. Hooks on parts are kept, and such parts left alone. Numbers differ by rounding.
@@ -112,6 +114,7 @@ def optimized(module: fx.GraphModule) -> InferenceModule:
             each(editor)
             editor.clean()
     without_mixed_precision(module)
+    without_recurrent_modules(module)
     for part in module.modules():
         _lay_out(part)
         if isinstance(part, fx.GraphModule):

@@ -8,6 +8,7 @@ from torch import fx, nn
 
 from kerashape_torch.lowering.inference.edit import Editor, dims_of
 from kerashape_torch.lowering.module_table import shape_of
+from kerashape_torch.torch_modules.fused_recurrent import fused
 from kerashape_torch.torch_modules.mixed import MixedPrecision, cast_weights
 from kerashape_torch.torch_modules.regularization import (
     GaussianDropout,
@@ -53,6 +54,19 @@ def without_mixed_precision(root: nn.Module) -> None:
             above, _, last = path.rpartition(".")
             cast_weights(part)
             setattr(root.get_submodule(above), last, part.module)
+
+
+def without_recurrent_modules(root: nn.Module) -> None:
+    """torch's recurrent kernels are called directly."""
+    made: dict[int, nn.Module | None] = {}
+    for path, part in list(root.named_modules(remove_duplicate=False)):
+        if not part.training and not part._forward_hooks and not part._forward_pre_hooks:
+            if id(part) not in made:
+                made[id(part)] = fused(part)
+            instead = made[id(part)]
+            if instead is not None:
+                above, _, last = path.rpartition(".")
+                setattr(root.get_submodule(above), last, instead)
 
 
 def without_detours(editor: Editor) -> None:
