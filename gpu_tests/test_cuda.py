@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import harness
 import numpy as np
 import pytest
 import torch
 from harness import Case
+from live import is_half
 from test_contract import NOT_REPLAYABLE, NUMERIC
 
 import kerashape_torch as kt
@@ -100,3 +103,92 @@ def test_training_steps_are_those_on_the_cpu(optimizer: str) -> None:
     for cpu, cuda in zip(made[0][1], made[1][1], strict=True):
         np.testing.assert_allclose(cuda, cpu, rtol=1e-3, atol=1e-4)
     assert made[1][2] == pytest.approx(made[0][2], rel=1e-3)
+
+
+# ---- inference -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", [c for c in NUMERIC if c["id"] not in NOT_REPLAYABLE], ids=lambda c: c["id"])
+def test_layers_in_bfloat16_are_near(case: Case) -> None:
+    """A layer of weights and numbers of 16 bits beside itself in 32; what torch has no such kernel for says so."""
+    stored = harness.arrays(case)
+    inputs = [*(stored[f"input_{i}"] for i in range(case["n_inputs"])),
+              *(stored[f"kwarg_{i}"] for i in range(case["n_kwargs"]))]
+    if any(x.dtype.kind in "US" for x in inputs) or is_half(case):
+        pytest.skip("strings, or half precision already")
+    module = harness.compiled(case, harness.make(case), inputs, "cuda")
+    kt.set_keras_weights(module, [stored[f"weight_{i}"] for i in range(sum(n.startswith("weight_") for n in stored))])
+    given = [torch.as_tensor(x, device="cuda") for x in inputs]
+    with torch.inference_mode():
+        want = flatten(module(*given))
+        try:
+            got = flatten(module.to(torch.bfloat16)(*[x.bfloat16() if x.is_floating_point() else x for x in given]))
+        except (RuntimeError, NotImplementedError) as error:
+            pytest.skip(f"torch: {str(error).splitlines()[0]}")
+    for a, b in zip(got, want, strict=True):
+        if b.is_floating_point() and bool(b.isfinite().all()):
+            torch.testing.assert_close(a.float(), b.float(), rtol=5e-2, atol=5e-2 * max(1.0, float(b.abs().max())))
+
+
+def from_file(name: str) -> tuple[kt.Model, list[np.ndarray]]:
+    with np.load(harness.DATA / "functional" / f"{name}.npz") as stored:
+        inputs = [stored[key] for key in sorted(stored.files) if key.startswith("input_")]
+    return kt.load_model(harness.DATA / "functional" / f"{name}.keras"), inputs  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compile"])
+def test_optimized_files(name: str, compiled: bool) -> None:
+    model, inputs = from_file(name)
+    module = model.to_torch(device="cuda", optimize="inference")
+    run = torch.compile(module, fullgraph=True) if compiled else module
+    with torch.inference_mode():
+        got = flatten(run(*[torch.as_tensor(x).cuda() for x in inputs]))
+        want = flatten(model.to_torch()(*map(torch.as_tensor, inputs)))
+    for a, b in zip(got, want, strict=True):
+        torch.testing.assert_close(a.cpu(), b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["unet", "text_cnn", "wide_and_deep", "conv3d_net", "autoencoder_conv"])
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_graphs_replay_and_the_last_batch_is_filled_up(name: str, batch_size: int) -> None:
+    model, inputs = from_file(name)
+    many: Any = [np.concatenate([x] * 4)[:7] for x in inputs]
+    many = many if len(many) > 1 else many[0]
+    module = model.to_torch(device="cuda")
+    want, got = (flatten(kt.predict(module, many, batch_size, cuda_graph=how)) for how in (False, True))
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_streams_give_what_plain_calls_give() -> None:
+    """Many small batches, so that a copy that is not waited for is seen."""
+    module = kt.Sequential([kt.Input((64,)), layers.Dense(64, activation="tanh"), layers.Dense(32)]).to_torch(
+        device="cuda")
+    x = np.random.default_rng(0).normal(size=(5000, 64)).astype("float32")
+    with torch.inference_mode():
+        want = module(torch.as_tensor(x).cuda()).cpu().numpy()
+    for given in (x, (x[i:i + 100] for i in range(0, 5000, 100))):
+        np.testing.assert_allclose(kt.predict(module, given, 16), want, rtol=1e-4, atol=1e-5)
+
+
+def test_memory_that_runs_out() -> None:
+    class Hungry(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("here", torch.zeros((), device="cuda"))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            free, _ = torch.cuda.mem_get_info()
+            torch.empty(len(x) * free // 6, dtype=torch.uint8, device="cuda")
+            return x * 2
+
+    x = np.ones((32, 3), "float32")
+    with pytest.warns(UserWarning, match="there is no memory for batches of 16 samples"):
+        np.testing.assert_array_equal(kt.predict(Hungry(), x, 16), x * 2)
+
+
+def test_a_module_is_moved_and_stays() -> None:
+    module = kt.Sequential([kt.Input((3,)), layers.Dense(2)]).to_torch()
+    assert kt.predict(module, np.zeros((5, 3), "float32"), device="cuda").shape == (5, 2)
+    assert module.dense.weight.is_cuda

@@ -9,7 +9,7 @@ from torch import fx, nn
 
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.layer import Layer
-from kerashape_torch.lowering.fusion import fuse
+from kerashape_torch.lowering.fusion import fuse, lay_out_kernels, takes_images_channels_last
 from kerashape_torch.lowering.lazy import LazyModel
 from kerashape_torch.lowering.lower import Lowered, lower
 from kerashape_torch.lowering.signature import KerasSignature
@@ -88,6 +88,8 @@ def _compile(model: Model, device: Any, dtype: Any, layout: str, weights: bool) 
     drawn_in = weight_dtypes(module)
     if dtype is not None:
         module.to(dtype)  # while it has no memory
+    if takes_images_channels_last(module):
+        lay_out_kernels(module)
     materialize(module, device or torch.device("cpu"))
     if weights and (device is None or device.type != "meta"):
         known.restored = restore(module, lowered.bindings)

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import torch
 from torch import fx, nn
+
+from kerashape_torch.layer import CHANNELS_FIRST
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _ZERO_PADS = (nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d)
+_FORMATS: dict[Any, torch.memory_format] = {nn.Conv2d: torch.channels_last, nn.ConvTranspose2d: torch.channels_last,
+                                            nn.Conv3d: torch.channels_last_3d,
+                                            nn.ConvTranspose3d: torch.channels_last_3d}
 
 
 def fuse(module: fx.GraphModule) -> None:
@@ -43,3 +49,18 @@ def _symmetric(pad: tuple[int, ...]) -> tuple[int, ...] | None:
     """torch lists pads from the last axis to the first, before and after each."""
     before, after = pad[0::2], pad[1::2]
     return tuple(reversed(before)) if before == after and min(before) >= 0 else None
+
+
+def lay_out_kernels(module: nn.Module) -> None:
+    """The kernels of convolutions in the format in which images come: torch would copy them so at each call."""
+    for part in module.modules():
+        found = next((form for kind, form in _FORMATS.items() if isinstance(part, kind)), None)
+        weight = getattr(part, "weight", None)
+        if found is not None and isinstance(weight, nn.Parameter):
+            weight.data = weight.data.to(memory_format=found)
+
+
+def takes_images_channels_last(module: nn.Module) -> bool:
+    """Whether images come in Keras' order somewhere: seen channels first, that is torch's channels-last format."""
+    graphs = [part.graph for part in module.modules() if isinstance(part, fx.GraphModule)]
+    return any(node.meta.get("keras_order") == CHANNELS_FIRST for graph in graphs for node in graph.nodes)

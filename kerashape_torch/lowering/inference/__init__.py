@@ -9,10 +9,10 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import fx, nn
 
 from kerashape_torch.errors import KerashapeError, WeightsError
+from kerashape_torch.lowering.fusion import lay_out_kernels
 from kerashape_torch.lowering.inference.constants import merge_common, without_constants
 from kerashape_torch.lowering.inference.edit import Editor
 from kerashape_torch.lowering.inference.folding import into_weights
@@ -30,9 +30,6 @@ from kerashape_torch.lowering.weights import FoldedWeights, keras_weights
 _PASSES: tuple[Callable[[Editor], None], ...] = (
     without_training, sequences_apart, without_constants, merge_common, into_weights, without_detours, widen_kernels,
     write_in_place)
-_FORMATS: dict[Any, torch.memory_format] = {nn.Conv2d: torch.channels_last, nn.ConvTranspose2d: torch.channels_last,
-                                            nn.Conv3d: torch.channels_last_3d,
-                                            nn.ConvTranspose3d: torch.channels_last_3d}
 
 
 class InferenceModule(fx.GraphModule):
@@ -115,8 +112,8 @@ def optimized(module: fx.GraphModule) -> InferenceModule:
             editor.clean()
     without_mixed_precision(module)
     without_recurrent_modules(module)
+    lay_out_kernels(module)
     for part in module.modules():
-        _lay_out(part)
         if isinstance(part, fx.GraphModule):
             part.recompile()
     return _finished(module)
@@ -128,10 +125,3 @@ def _finished(module: fx.GraphModule) -> InferenceModule:
     made.meta["keras"] = FoldedWeights()
     return made.requires_grad_(False).eval()
 
-
-def _lay_out(part: nn.Module) -> None:
-    """The kernel of a convolution in the format in which images come."""
-    found = next((format for kind, format in _FORMATS.items() if isinstance(part, kind)), None)
-    weight = getattr(part, "weight", None)
-    if found is not None and isinstance(weight, nn.Parameter):
-        part.weight = nn.Parameter(weight.detach().to(memory_format=found), requires_grad=False)
