@@ -112,8 +112,8 @@ def cells(title: str, found: dict[str, float], columns: list[str]) -> str:
 def head(given: argparse.Namespace) -> list[str]:
     where = torch.cuda.get_device_name() if given.device == "cuda" else f"{platform.machine()}, CPU"
     return ["# Forward times", "",
-            "Written by `python scripts/bench.py --markdown docs/performance.md`; `scripts/workloads.py` has the models, "
-            "ours and hand-written.", "",
+            "Written by `python scripts/bench.py --markdown docs/performance.md`; `scripts/workloads.py` has the "
+            "models, ours and hand-written.", "",
             f"torch {torch.__version__}, {where}, {given.threads} thread(s). Medians of {given.rounds} rounds in which "
             "all take turns. Times are over that of the hand-written module with channels-last weights and inputs, the "
             "memory format of ours: below 1 is faster. Outputs were compared first.", ""]

@@ -44,7 +44,7 @@ def _into_the_one_before(editor: Editor) -> None:
         if steps.size is not None and axis != _output_axis(part, source):
             continue
         scale_outputs(part, steps)
-        editor.bypass(node, node.args[0])  # type: ignore[arg-type]
+        editor.bypass(node, node.args[0])
 
 
 def _output_axis(part: Any, node: fx.Node) -> int:
@@ -67,7 +67,7 @@ def _together(editor: Editor) -> None:
         shape = [1] * (rank_of(node) or 1)
         shape[both.axis] = both.size or 1
         module = Affine(both.scale.reshape(shape).to(dtype), both.shift.reshape(shape).to(dtype))
-        editor.call_instead(node, module, before.args[0], f"{_name(node)}_affine")  # type: ignore[union-attr, arg-type]
+        editor.call_instead(node, module, before.args[0], f"{_name(node)}_affine")  # type: ignore[union-attr]
         editor.graph.erase_node(before)  # type: ignore[arg-type]
 
 
@@ -111,13 +111,13 @@ def _is_float(node: Any) -> bool:
 
 def scale_outputs(part: Any, steps: Steps) -> None:
     """The weights of a module whose outputs are scaled and shifted, channel by channel."""
-    weight = wide(part.weight)
+    weight = wide(part.weight).contiguous()
     scale, shift = (x.to(weight.device) for x in steps[:2])
     outputs = weight.shape[1] * part.groups if type(part) in _TRANSPOSED else weight.shape[0]
     scale, shift = scale.expand(outputs), shift.expand(outputs)
     bias = shift if part.bias is None else wide(part.bias) * scale + shift
     if type(part) in _TRANSPOSED:  # (inputs, outputs of a group, ...), the inputs of each group in a row
-        weight.unflatten(0, (part.groups, -1)).mul_(_column(scale.reshape(part.groups, 1, -1), weight.dim() + 1))
+        _grouped(weight, part.groups).mul_(_column(scale.reshape(part.groups, 1, -1), weight.dim() + 1))
     else:
         weight.mul_(_column(scale, weight.dim()))
     _set(part, weight, bias)
@@ -125,15 +125,20 @@ def scale_outputs(part: Any, steps: Steps) -> None:
 
 def scale_inputs(part: Any, steps: Steps) -> None:
     """The weights of a module whose inputs are scaled and shifted, channel by channel."""
-    weight = wide(part.weight)
+    weight = wide(part.weight).contiguous()
     groups = getattr(part, "groups", 1)
     inputs = weight.shape[1] * groups
     scale, shift = (x.to(weight.device).expand(inputs).reshape(groups, 1, -1) for x in steps[:2])
-    grouped = weight.unflatten(0, (groups, -1))  # (groups, outputs of a group, inputs of a group, ...)
+    grouped = _grouped(weight, groups)  # (groups, outputs of a group, inputs of a group, ...)
     moved = (grouped.flatten(3).sum(-1) if grouped.dim() > 3 else grouped) * shift
     bias = moved.sum(-1).flatten()
     _set(part, (grouped * _column(scale, grouped.dim())).flatten(0, 1),
          bias if part.bias is None else wide(part.bias) + bias)
+
+
+def _grouped(weight: Tensor, groups: int) -> Tensor:
+    """The first axis as two, of the groups and of what is in each: a view."""
+    return weight.view(groups, weight.shape[0] // groups, *weight.shape[1:])
 
 
 def _column(x: Tensor, rank: int) -> Tensor:
