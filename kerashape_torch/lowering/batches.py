@@ -77,8 +77,8 @@ class Carrier:
     def __init__(self, device: torch.device, dtype: torch.dtype | None) -> None:
         self.device = device
         self.dtype = dtype
-        self.side = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
-        self.back = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        stream: Any = torch.cuda.Stream  # torch has no types for it
+        self.side, self.back = (stream(device) if device.type == "cuda" else None for _ in range(2))
 
     def there(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches on the device, each sent off while the one before it is worked on."""
@@ -222,7 +222,8 @@ class Replay:
 
     def _capture(self, batch: Batch) -> None:
         self.given = map_structure(torch.clone, batch)
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream: Any = torch.cuda.Stream
+        side = stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):  # libraries set themselves up in the first runs

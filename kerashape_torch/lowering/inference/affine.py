@@ -84,7 +84,7 @@ def _of_normalize(part: Normalize, rank: int) -> Steps | None:
 
 def _by_channel(scale: Tensor, shift: Tensor, rank: int) -> Steps | None:
     """Arrays that broadcast, as numbers along one axis; None where they vary along several."""
-    scale, shift = torch.broadcast_tensors(scale, shift)  # type: ignore[no-untyped-call]
+    scale, shift = scale + torch.zeros_like(shift), shift + torch.zeros_like(scale)
     if scale.dim() > rank:
         return None
     sizes = (1,) * (rank - scale.dim()) + tuple(scale.shape)

@@ -11,7 +11,6 @@ from torch import Tensor, fx, nn
 
 from kerashape_torch.lowering.module_table import shape_of
 from kerashape_torch.shape import Shape
-from kerashape_torch.torch_modules import place
 from kerashape_torch.torch_modules.mixed import MixedPrecision
 
 
@@ -61,9 +60,10 @@ class Editor:
 
     def call_instead(self, node: fx.Node, module: nn.Module, source: fx.Node, path: str) -> fx.Node:
         """A module of ours in a node's place."""
-        while any(path.split(".")[0] == name for name in dir(self.module)):
+        path = path.replace(".", "_")
+        while hasattr(self.module, path):
             path += "_"
-        place(self.module, path, module.eval())
+        self.module.add_module(path, module.eval())
         with self.graph.inserting_before(node):
             fresh = self.graph.call_module(path, (source,))
         fresh.meta.update(node.meta)

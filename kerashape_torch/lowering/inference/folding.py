@@ -111,7 +111,7 @@ def _is_float(node: Any) -> bool:
 
 def scale_outputs(part: Any, steps: Steps) -> None:
     """The weights of a module whose outputs are scaled and shifted, channel by channel."""
-    weight = wide(part.weight)
+    weight = wide(part.weight).contiguous()
     scale, shift = (x.to(weight.device) for x in steps[:2])
     outputs = weight.shape[1] * part.groups if type(part) in _TRANSPOSED else weight.shape[0]
     scale, shift = scale.expand(outputs), shift.expand(outputs)
@@ -125,7 +125,7 @@ def scale_outputs(part: Any, steps: Steps) -> None:
 
 def scale_inputs(part: Any, steps: Steps) -> None:
     """The weights of a module whose inputs are scaled and shifted, channel by channel."""
-    weight = wide(part.weight)
+    weight = wide(part.weight).contiguous()
     groups = getattr(part, "groups", 1)
     inputs = weight.shape[1] * groups
     scale, shift = (x.to(weight.device).expand(inputs).reshape(groups, 1, -1) for x in steps[:2])
@@ -137,7 +137,8 @@ def scale_inputs(part: Any, steps: Steps) -> None:
 
 
 def _grouped(weight: Tensor, groups: int) -> Tensor:
-    return weight.view(groups, -1, *weight.shape[1:])
+    """The first axis as two, of the groups and of what is in each: a view."""
+    return weight.view(groups, weight.shape[0] // groups, *weight.shape[1:])
 
 
 def _column(x: Tensor, rank: int) -> Tensor:
