@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import subprocess
@@ -187,6 +188,7 @@ def really_held(model: Model, shapes: list[tuple[int, ...]], training: bool) -> 
 
     run()
     module.zero_grad()
+    gc.collect()  # or what another test left would be given back meanwhile
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         run()
     kineto: Any = profiled.profiler

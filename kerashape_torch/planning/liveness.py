@@ -104,7 +104,7 @@ def _give_fakes(module: nn.Module, device: str) -> list[torch.Tensor]:
     parameters = dict(module.named_parameters(remove_duplicate=False))
     for path, x in (*parameters.items(), *module.named_buffers(remove_duplicate=False)):
         if id(x) not in made:
-            fake = torch.empty(x.shape, dtype=x.dtype, device=device)
+            fake = torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device=device)
             made[id(x)] = nn.Parameter(fake, x.requires_grad) if path in parameters else fake
         set_tensor(module, path, made[id(x)])
     return list(made.values())
