@@ -44,9 +44,9 @@ def copies(module: nn.Module, x: torch.Tensor) -> Counter[str]:
 
 
 MORE_THAN_BY_HAND = {
-    # Keras masks any pattern: kept steps are gathered, and zeros put in their place, where packing cuts off an end.
+    # torch.lstm puts the steps of a batch-first tensor in front, in each of two layers; packing did it once for both.
     "masked LSTM": {"clone": 1},
-    # One number, the least deviation that Normalization divides by, becomes a tensor.
+    # Rescaling multiplies and adds, two numbers that torch makes tensors of, where one writes one division by hand.
     "EfficientNetB0": {"copy_": 1},
 }
 """What ours copy more often, and why."""
