@@ -430,6 +430,8 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self.given_trainable = value
+        for inner in self.sublayers():
+            inner.trainable = value
 
     @property
     def weights(self) -> list[WeightSpec]:

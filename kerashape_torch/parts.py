@@ -36,12 +36,16 @@ def part_specs(layer: Layer, shape: Any, at: str, order: str = KERAS) -> list[We
 
 
 def specs_at(layer: Layer, shapes: Sequence[Any], at: str) -> list[WeightSpec]:
-    """The weights of a layer or model whose own module lies at a path of the module around it."""
+    """The weights of a layer or model whose own module lies at a path of the module around it.
+
+    ``trainable=False`` freezes what a layer has itself; one that only holds others leaves theirs alone, as in Keras.
+    """
     if isinstance(layer, Model):
         specs = [spec.below(layer.name) for spec in _model_specs(layer, at)]
     else:
         specs = [spec.below(layer.name, at) for spec in layer.weight_specs(*shapes)]
-    return specs if layer.trainable else [spec._replace(trainable=False) for spec in specs]
+    is_frozen = not layer.trainable and (isinstance(layer, Model) or not layer.sublayers())
+    return [spec._replace(trainable=False) for spec in specs] if is_frozen else specs
 
 
 def _model_specs(model: Model, path: str) -> list[WeightSpec]:

@@ -33,6 +33,15 @@ class Pipeline(Layer):
     def sublayers(self) -> Sequence[Layer]:
         return tuple(self.layers)
 
+    @property
+    def makes_floats(self) -> bool:
+        return any(layer.makes_floats for layer in self.layers)
+
+    def output_dtype(self, dtype: str) -> str:
+        for layer in self.layers:
+            dtype = layer.output_dtype(dtype)
+        return dtype
+
     def _shapes(self, shape: Any) -> list[Any]:
         """What goes into each layer, and at the end what comes out."""
         shapes = [shape]
