@@ -448,6 +448,11 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
     def built(self, value: bool) -> None:
         """Layers written for Keras say so in ``build``; here the input shape says it."""
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether Keras would have built it: it is called, or lies inside what is."""
+        return bool(self.nodes) or (self._namer is not None and bool(self._namer.built))
+
     def count_params(self, trainable: bool | None = None) -> int:
         """How many numbers the weights hold; of the trainable or the others alone, if asked.
 

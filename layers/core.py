@@ -47,7 +47,7 @@ class Dense(Layer):
         self.lora_alpha = (self.lora_alpha or self.lora_rank) if self.lora_rank else None
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **({"lora_alpha": self.lora_rank} if self.lora_rank and self.nodes else {})}
+        return {**super().get_config(), **({"lora_alpha": self.lora_rank} if self.lora_rank and self.is_in_use else {})}
 
     def compute_output_shape(self, shape: Shape) -> Shape:
         require_min_rank(shape, 2, "(batch, ..., features)")

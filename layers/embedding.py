@@ -65,7 +65,7 @@ class Embedding(Layer):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        if self.nodes and self.lora_rank:
+        if self.is_in_use and self.lora_rank:
             config["lora_alpha"] = self.lora_rank  # Keras forgets the alpha when it builds this layer, as in Dense
         for name in ("weights", "input_length", *(() if self.lora_rank else ("lora_rank", "lora_alpha"))):
             config.pop(name, None)  # values are not part of a config; the model writes the input shape

@@ -94,6 +94,8 @@ def _same_outputs(module: torch.nn.Module, want: Any, inputs: list[torch.Tensor]
     exact_module = _in_64_bits(module)
     with torch.inference_mode():
         got, error = attempt(lambda: module(*[x.clone() for x in inputs]))
+    if isinstance(error, IndexError) and "index out of range in self" in str(error):
+        raise Failure("refused early", "real numbers as indices: Keras counts negative ones from the end, and torch none")
     if error is not None:
         raise Failure(f"{kind}run", "".join(traceback.format_exception(error)[-4:]))
     for i, (x, y, says) in enumerate(zip(flatten(got), flatten(want), dtypes, strict=True)):
@@ -102,6 +104,8 @@ def _same_outputs(module: torch.nn.Module, want: Any, inputs: list[torch.Tensor]
         same(f"{kind}real shape", tuple(x.shape), tuple(y.shape))
         if nan_by_masks:
             x = torch.where(y.isnan(), y.to(x.dtype), x)
+        if half and y.isinf().any() and not x.isfinite().all():
+            continue  # more than 16 bits hold, on both sides: the rest hangs on the order of additions
         if exact and not _near(x, y, half) and not _rounding(exact_module, inputs, i, x, y):
             off, largest = (float(each.abs().max()) for each in (x.double() - y.double(), y.double()))
             raise Failure(f"{kind}numbers", f"output {i}: largest difference {off:.3g} of {largest:.3g}")

@@ -186,10 +186,11 @@ def follows_real(program: Json) -> bool:
 
     Attention scores are (queries, keys), and the rule says
     (queries, queries). Of a backward layer of other units the rule counts the forward ones twice. CategoryEncoding of
-    three axes counts axis 1, and the rule says the last one.
+    three axes counts axis 1, and the rule says the last one. The rule of EinsumDense moves what "..." stands for.
     """
     text = json.dumps(program["layers"])
     scores = any(step["kwargs"].get("return_attention_scores") for step in program["steps"])
+    scores = scores or ("layers.EinsumDense" in text and "..." in text)
     return scores or has_glu(program) or any(name in text for name in ('"backward_layer"', "layers.CategoryEncoding"))
 
 
