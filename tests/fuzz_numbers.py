@@ -95,7 +95,7 @@ def _same_outputs(module: torch.nn.Module, want: Any, inputs: list[torch.Tensor]
     with torch.inference_mode():
         got, error = attempt(lambda: module(*[x.clone() for x in inputs]))
     if isinstance(error, IndexError) and "index out of range in self" in str(error):
-        raise Failure("refused early", "real numbers as indices: Keras counts negative ones from the end, and torch none")
+        raise Failure("refused early", "real numbers as indices: Keras counts negative ones from the end")
     if error is not None:
         raise Failure(f"{kind}run", "".join(traceback.format_exception(error)[-4:]))
     for i, (x, y, says) in enumerate(zip(flatten(got), flatten(want), dtypes, strict=True)):
