@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import h5py
 import harness
@@ -108,7 +109,7 @@ def inputs_of(model: keras.Model) -> list[np.ndarray[Any, Any]]:
 
 
 def quantized(model: keras.Model, mode: str) -> keras.Model:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), mock.patch("gc.collect"):  # Keras calls it after each layer, and it takes long
         warnings.simplefilter("ignore")  # what Keras does not quantize it warns of
         model.quantize(**MODES[mode]())
     return model

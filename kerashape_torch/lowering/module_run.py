@@ -24,8 +24,6 @@ from kerashape_torch.structure import flatten, map_structure
 
 _LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent.parent))
 
-_RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
-
 
 class Called(NamedTuple):
     """A part of a module in one run.
@@ -149,7 +147,7 @@ class Run(TorchFunctionMode):
         operands = list(tensors_in([args, kwargs]))
         self._operands.update(map(id, operands))
         try:
-            result = _recurrent(func, *args) if func in _RECURRENT else func(*args, **kwargs)
+            result = _SHORTER[func](func, *args, **kwargs) if func in _SHORTER else func(*args, **kwargs)
         except Exception:
             self._raised = getattr(func, "__name__", str(func))
             raise
@@ -238,6 +236,21 @@ def _recurrent(func: Any, x: Tensor, state: Any, weights: Any, *options: Any) ->
         return func(x, state, weights, *options)
     first, *states = func(x.narrow(axis, 0, 1), state, weights, *options)
     return first.new_empty([*first.shape[:axis], x.shape[axis], *first.shape[axis + 1:]]), *states
+
+
+def _batch_norm(func: Any, x: Tensor, *others: Any, **options: Any) -> Tensor:
+    """A batch normalization. On the meta device torch takes it apart in Python, slower than all the rest of a model."""
+    vectors = [each for each in (*others, *options.values()) if isinstance(each, Tensor)]
+    if x.dim() < 2 or any(tuple(each.shape) != (x.shape[1],) for each in vectors):
+        result: Tensor = func(x, *others, **options)  # which says what is wrong
+        return result
+    return torch.empty_like(x)
+
+
+_SHORTER: dict[Any, Callable[..., Any]] = {
+    **dict.fromkeys((torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu), _recurrent),
+    **dict.fromkeys((torch.batch_norm, nn.functional.batch_norm), _batch_norm)}
+"""What stands for functions that take long on the meta device."""
 
 
 # ---- structures ------------------------------------------------------------------------------------------------------
