@@ -14,7 +14,7 @@ from kerashape_torch.graph import Graph, TensorSpec
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
 from kerashape_torch.shape import count, to_text
-from kerashape_torch.standalone import alone, twin, with_batch
+from kerashape_torch.standalone import alone, built_for, with_batch
 from kerashape_torch.structure import flatten_shapes, map_structure
 from kerashape_torch.text import aligned
 
@@ -224,7 +224,7 @@ def shape_table(model: Any, input_shape: Any = None, input_dtype: Any = None) ->
             raise KerashapeError(f"{model.name} has no config that can be read, only the shapes that Keras has seen")
         return model
     if isinstance(model, Model):
-        return _of_model(model, None if input_shape is None else with_batch(model, input_shape))
+        return _of_model(*built_for(model, input_shape))
     if isinstance(model, Layer):
         return _of_model(alone(model, model.input_shape if input_shape is None else with_batch(model, input_shape)))
     if hasattr(model, "named_modules"):
@@ -253,8 +253,6 @@ def _described(model: Any) -> Any:
 
 
 def _of_model(model: Model, shape: Any = None) -> ShapeTable:
-    if not model.built and shape is not None:
-        model, shape = twin(model, shape), None
     weights = [w if model.trainable else w._replace(trainable=False) for w in _unique_weights(model.layers, set())]
     if not model.built:
         return ShapeTable(model.name, _rows_without_shapes(model), weights)
@@ -277,7 +275,7 @@ def _rows(model: Model, known: dict[int, TensorSpec], depth: int = 0) -> Iterato
         inputs = [known.get(id(x), x) for x in node.inputs]
         output = map_structure(lambda x: known.get(id(x), x).shape, node.outputs)
         yield Row(layer.name, class_name(layer), bare([x.shape for x in inputs]) if inputs else output, output,
-                  [] if isinstance(layer, Model) else _weights(layer), _params([layer]), layer.trainable,
+                  [] if isinstance(layer, Model) else layer_weights(layer), _params([layer]), layer.trainable,
                   tuple(Connection(x.node.layer.name, x.node.position, x.index) for each in nodes for x in each.inputs),
                   depth)
         if isinstance(layer, Model):
@@ -308,7 +306,7 @@ def _is_chain(graph: Graph) -> bool:
     return alone_at_its_depth and all(len(graph.nodes_of(layer)) == 1 for layer in graph.layers)
 
 
-def _weights(layer: Layer) -> list[Weight]:
+def layer_weights(layer: Layer) -> list[Weight]:
     """A layer's own weights by their names, or by their paths where two have one name."""
     if not layer.built:
         return []
@@ -323,7 +321,7 @@ def _unique_weights(layers: Iterable[Layer], seen: set[Layer]) -> Iterator[Weigh
     for layer in layers:
         if layer not in seen:
             seen.add(layer)
-            yield from _unique_weights(layer.layers, seen) if isinstance(layer, Model) else _weights(layer)
+            yield from _unique_weights(layer.layers, seen) if isinstance(layer, Model) else layer_weights(layer)
 
 
 def _params(layers: Iterable[Layer]) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kerashape_torch.errors import ConfigError, KerashapeError
+from kerashape_torch.layer import channels_first_shape
 from kerashape_torch.shape_table import ShapeTable, shape_table
 from kerashape_torch.structure import map_shapes
 from kerashape_torch.testing.snapshots import read_table
@@ -67,7 +68,7 @@ def write_names(path: str, names: Mapping[str, str]) -> None:
 
 
 def _channels_first(shape: Any) -> Any:
-    return (shape[0], shape[-1], *shape[1:-1]) if len(shape) > 3 else tuple(shape)
+    return channels_first_shape(shape) if len(shape) > 3 else tuple(shape)
 
 
 def _read(text: str, may_import: bool) -> Any:

@@ -55,6 +55,15 @@ def rule_arguments(layer: Layer, shape: Any) -> tuple[Any, ...]:
     return tuple(shape)
 
 
+def built_for(model: Model, input_shape: Any) -> tuple[Model, Any]:
+    """A model that is built, if need be for an input shape, and the shape where the model had one of its own before.
+
+    The batch axis of ``input_shape`` may be left out: see :func:`with_batch`. Without one the model is as it was.
+    """
+    shape = None if input_shape is None else with_batch(model, input_shape)
+    return (model, shape) if model.built or shape is None else (twin(model, shape), None)
+
+
 def twin(model: Model, shape: Shape) -> Model:
     """The same layers under the same names, built for a shape; the model itself is left unbuilt."""
 

@@ -58,6 +58,12 @@ class Imported:
 
 
 @pytest.fixture(autouse=True)
+def nobodys_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests may run on a CI themselves, and the small projects are not to see it unless a test says so."""
+    monkeypatch.delenv("CI", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def imported() -> Iterator[Imported]:
     found = Imported()
     yield found
@@ -65,9 +71,8 @@ def imported() -> Iterator[Imported]:
 
 
 @pytest.fixture
-def run(imported: Imported, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """pytest in the small project, with warnings as errors, as on nobody's CI."""
-    monkeypatch.delenv("CI", raising=False)
+def run(imported: Imported, pytester: pytest.Pytester) -> Run:
+    """pytest in the small project, with warnings as errors."""
 
     def run_here(*options: str) -> pytest.RunResult:
         result = pytester.runpytest_inprocess("-Werror", "--strict-markers", *options, plugins=[imported])
@@ -291,8 +296,7 @@ def test_a_test_that_stopped_checking(pytester: pytest.Pytester, run: Run) -> No
 # ---- beside others ---------------------------------------------------------------------------------------------------
 
 
-def test_workers(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CI", raising=False)
+def test_workers(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_one=TWO, test_many=MANY)
 
     def run(*options: str) -> pytest.RunResult:
@@ -307,8 +311,7 @@ def test_workers(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> 
     assert said(result) == [AGAIN, STALE]
 
 
-def test_beside_syrupy_and_pytest_regressions(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CI", raising=False)
+def test_beside_syrupy_and_pytest_regressions(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_one=MODELS + """
 def test_all(shape_snapshot, snapshot, data_regression):
     shape_snapshot.check(net())

@@ -18,6 +18,9 @@ from kerashape_torch.cli import main
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.lowering import batches, run
 
+ROUNDING = {"rtol": 1e-5, "atol": 1e-6}
+"""A batch of another size may take another kernel, which adds the same products in another order."""
+
 
 def numbers(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=shape).astype("float32")
@@ -32,7 +35,7 @@ def test_batches_of_any_size_give_the_same(size: int) -> None:
     module, x = dense(), numbers(7, 3)
     with torch.no_grad():
         want = module(torch.as_tensor(x)).numpy()
-    np.testing.assert_allclose(kt.predict(module, x, size), want, rtol=1e-6)
+    np.testing.assert_allclose(kt.predict(module, x, size), want, **ROUNDING)
 
 
 def test_no_samples_give_no_results() -> None:
@@ -47,7 +50,7 @@ def test_no_samples_give_no_results() -> None:
 def test_batches_from_an_iterable(wrap: Any) -> None:
     module, x = dense(), numbers(11, 3)
     parts = [x[:4], x[4:5], x[5:]]
-    np.testing.assert_allclose(kt.predict(module, wrap(parts), batch_size=2), kt.predict(module, x), rtol=1e-6)
+    np.testing.assert_allclose(kt.predict(module, wrap(parts), batch_size=2), kt.predict(module, x), **ROUNDING)
 
 
 def test_an_iterable_without_a_batch_is_refused() -> None:
@@ -87,7 +90,7 @@ class Longer(nn.Module):
 
 def test_results_that_are_not_one_for_each_sample_are_joined() -> None:
     x = numbers(5, 3)
-    np.testing.assert_allclose(kt.predict(Total(), x, 2), np.stack([x[:2].sum(0), x[2:4].sum(0), x[4]]), rtol=1e-6)
+    np.testing.assert_allclose(kt.predict(Total(), x, 2), np.stack([x[:2].sum(0), x[2:4].sum(0), x[4]]), **ROUNDING)
 
 
 def test_results_whose_shape_changes_are_not_written_over_each_other() -> None:

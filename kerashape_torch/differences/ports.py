@@ -16,6 +16,7 @@ from kerashape_torch.differences.exact import Change
 from kerashape_torch.differences.matching import Key, Matching
 from kerashape_torch.differences.places import Place
 from kerashape_torch.graph import snake_case
+from kerashape_torch.layer import channels_first_shape
 from kerashape_torch.shape import to_text
 from kerashape_torch.shape_table import Row, Weight, shape_text
 from kerashape_torch.structure import flatten_shapes
@@ -106,7 +107,7 @@ def _in_keras_order(row: Row) -> Row:
             if len(shape) > 2 and shape[-2] == 1 != channels and channels:
                 shape = (*shape[:-2], channels, shape[-1] // channels)
         weights.append(weight._replace(name=name, shape=shape))
-    took, gave = ((shape[0], *shape[2:], shape[1]) if len(shape) > 2 and row.class_name != "Linear" else shape
+    took, gave = (shape if row.class_name == "Linear" else _channels_last(shape)
                   for shape in (_first(row.input_shape), _first(row.output_shape)))
     return row._replace(input_shape=took, output_shape=gave, weights=weights)
 
@@ -124,7 +125,11 @@ def _moved(shape: tuple[int | None, ...]) -> list[tuple[int | None, ...]]:
     """The shape with its channels first, where they are last, and last, where they are first."""
     if len(shape) < 3:
         return []
-    return [(shape[0], shape[-1], *shape[1:-1]), (shape[0], *shape[2:], shape[1])]
+    return [channels_first_shape(shape), _channels_last(shape)]
+
+
+def _channels_last(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    return (shape[0], *shape[2:], shape[1]) if len(shape) > 2 else shape
 
 
 def _sizes(shapes: Any) -> Hashable:

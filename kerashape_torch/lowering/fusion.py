@@ -10,8 +10,8 @@ from torch import fx, nn
 
 from kerashape_torch.layer import CHANNELS_FIRST
 
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_ZERO_PADS = (nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+ZERO_PADS = (nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d)
 _FORMATS: dict[Any, torch.memory_format] = {nn.Conv2d: torch.channels_last, nn.ConvTranspose2d: torch.channels_last,
                                             nn.Conv3d: torch.channels_last_3d,
                                             nn.ConvTranspose3d: torch.channels_last_3d}
@@ -33,7 +33,7 @@ def fold_padding(module: fx.GraphModule) -> None:
             continue
         convolution: Any = module.get_submodule(str(node.target))
         pad: Any = module.get_submodule(str(source.target))
-        if type(convolution) not in _CONVOLUTIONS or type(pad) not in _ZERO_PADS:
+        if type(convolution) not in CONVOLUTIONS or type(pad) not in ZERO_PADS:
             continue
         padding = _symmetric(pad.padding)
         if padding is None or any(convolution.padding) or convolution.padding_mode != "zeros":

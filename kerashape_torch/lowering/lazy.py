@@ -14,6 +14,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_l
 from kerashape_torch.errors import KerashapeError, ShapeError, WeightsError
 from kerashape_torch.lowering.weights import initialize, keras_weights, materialize
 from kerashape_torch.shape import Shape
+from kerashape_torch.torch_modules import set_at
 from kerashape_torch.torch_modules.places import tensor_at
 from kerashape_torch.torch_modules.strings import shapes_of_inputs
 
@@ -131,8 +132,7 @@ class LazyModel(_Lazy):
                                    f"{tuple(target.shape)}")
             else:
                 fresh.discard(path)
-            above, _, last = path.rpartition(".")
-            setattr(module.get_submodule(above), last, tensor)
+            set_at(module, path, tensor)
         return fresh
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:

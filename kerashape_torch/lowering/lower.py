@@ -26,7 +26,7 @@ from kerashape_torch.models import InputLayer, Model
 from kerashape_torch.shape import Shape
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.text import identifier
-from kerashape_torch.torch_modules import FixedMode, Fold, Function, place, set_tensor
+from kerashape_torch.torch_modules import FixedMode, Fold, Function, place, set_at
 from kerashape_torch.torch_modules.mixed import MixedPrecision
 from kerashape_torch.weights import WeightSpec
 
@@ -347,7 +347,7 @@ class _Lowering:
             first = self.root.get_submodule(made[0][0])
             path = f"{path}__{len(made)}"
             for name, parameter in first.named_parameters():
-                set_tensor(module, name, parameter)
+                set_at(module, name, parameter)
         made.append((path, text))
         place(self.root, path, module)
         return path

@@ -72,7 +72,6 @@ class Asked(NamedTuple):
 
         return map_in_order(lambda shape: tuple(size(*each) for each in enumerate(shape)), self.shapes)
 
-
     def names(self, axes: Iterable[int]) -> str:
         """Some of the free axes in words; -1 is the batch."""
         several = not is_shape(self.shapes)

@@ -14,6 +14,7 @@ from kerashape_torch.layer import Layer
 from kerashape_torch.layers.wrappers import Wrapper
 from kerashape_torch.lowering.compile import assemble
 from kerashape_torch.lowering.lower import lower
+from kerashape_torch.lowering.weights import device_of
 from kerashape_torch.models import Model
 
 
@@ -38,7 +39,7 @@ def observe(model: Model, module: nn.Module) -> Observed:
     lowered = lower(model.graph, model.layers, "keras", observed=True)
     _refuse_hidden(model)
     again = assemble(lowered, model.name)
-    device = next((t.device for t in (*module.parameters(), *module.buffers())), None)
+    device = device_of(module)
     parts: dict[str, Any] = {}
     for node in again.graph.nodes:
         if node.op in ("call_module", "get_attr"):

@@ -14,6 +14,7 @@ from torch import nn
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.lowering.batches import Batch, Carrier, Collected, Replay, cut, length, pieces, sources
 from kerashape_torch.lowering.compile import torch_device, torch_dtype
+from kerashape_torch.lowering.weights import device_of
 from kerashape_torch.structure import map_structure
 from kerashape_torch.torch_modules.recurrent import Recurrent
 
@@ -53,7 +54,7 @@ def predict(module: nn.Module, inputs: Any, batch_size: int = 32, device: Any = 
     place, kind = torch_device(device), torch_dtype(dtype)
     module = module if kind is None else copy.deepcopy(module).to(kind)
     if place is None:
-        place = next((t.device for t in (*module.parameters(), *module.buffers())), torch.device("cpu"))
+        place = device_of(module)
     else:
         module.to(place)
     if cuda_graph and place.type != "cuda":

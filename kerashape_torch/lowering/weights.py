@@ -14,6 +14,7 @@ from kerashape_torch.errors import KerashapeError, WeightsError
 from kerashape_torch.layer import Layer
 from kerashape_torch.lowering.lower import Binding
 from kerashape_torch.shape import to_text
+from kerashape_torch.torch_modules import set_at
 from kerashape_torch.torch_modules.places import from_place, joined, keras_value, tensor_at, to_place
 from kerashape_torch.weight_paths import Layout
 from kerashape_torch.weights import WeightSpec
@@ -145,6 +146,11 @@ def converted(arrays: Sequence[Any], source: Layer, target: Layer) -> list[np.nd
     return [to_numpy(joined(spec, held)) for spec in specs]
 
 
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module's tensors are; the CPU if it has none."""
+    return next((x.device for x in (*module.parameters(), *module.buffers())), torch.device("cpu"))
+
+
 # ---- all weights -----------------------------------------------------------------------------------------------------
 
 
@@ -166,8 +172,7 @@ def materialize(module: _M, device: torch.device) -> _M:
     module._apply(on_device)  # type: ignore[no-untyped-call]  # torch has no types for it
     for first, *others in shared.values():  # leaving the meta device makes a parameter anew for each module that has it
         for path in others:
-            above, _, last = path.rpartition(".")
-            setattr(module.get_submodule(above), last, tensor_at(module, first))
+            set_at(module, path, tensor_at(module, first))
     for spec in keras_weights(module).specs:
         for place in spec.places:
             target = tensor_at(module, place.path)
@@ -299,12 +304,7 @@ def regularization_loss(module: nn.Module) -> Tensor:
     known = keras_weights(module).specs
     terms = [regularizers.get(spec.regularizer)(keras_value(module, spec)) for spec in known
              if spec.regularizer is not None and spec.trainable]
-    return sum(terms, torch.zeros((), device=_device(module)))
-
-
-def _device(module: nn.Module) -> torch.device:
-    first = next(iter(module.parameters()), None)
-    return first.device if first is not None else torch.device("cpu")
+    return sum(terms, torch.zeros((), device=device_of(module)))
 
 
 def constraint_hook(module: nn.Module) -> Callable[..., None]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from kerashape_torch.graph import Graph, TensorSpec
 from kerashape_torch.models import Model
 from kerashape_torch.shape import Shape
-from kerashape_torch.shape_table import Weight, class_name
+from kerashape_torch.shape_table import Weight, class_name, layer_weights
 from kerashape_torch.structure import flatten
 
 
@@ -66,8 +66,7 @@ def _costs(graph: Graph, shapes: Sequence[Shape], dtype: str | None, above: str)
             yield from _costs(layer.graph, [x.shape for x in inputs], dtype, f"{above}{layer.name}/")
             continue
         outputs = [known[id(x)] for x in flatten(node.outputs)]
-        weights = [Weight(spec.name, spec.shape, spec.trainable, spec.dtype or layer.computes_like().variable_dtype)
-                   for spec in layer.weights]
+        weights = layer_weights(layer)
         tensors: list[Any] = [*inputs, *outputs, *weights]
         moved = sum(_bytes(x.shape, x.dtype, dtype) for x in tensors)
         yield Cost(above + layer.name, class_name(layer), outputs[0].shape, sum(w.size for w in weights),

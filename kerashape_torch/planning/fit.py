@@ -11,7 +11,7 @@ from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.models import Model
 from kerashape_torch.planning.costs import Cost, costs
 from kerashape_torch.shape import Shape, to_text
-from kerashape_torch.standalone import twin, with_batch
+from kerashape_torch.standalone import built_for
 from kerashape_torch.structure import flatten_shapes
 from kerashape_torch.text import aligned
 
@@ -183,11 +183,9 @@ def _text(size: int) -> str:
 
 def _shapes(model: Model, input_shape: Any) -> tuple[Model, list[Shape]]:
     """The model, built, and the shapes of its inputs, in which the batch alone is free."""
-    shape = None if input_shape is None else with_batch(model, input_shape)
+    model, shape = built_for(model, input_shape)
     if not model.built:
-        if shape is None:
-            raise ShapeError(f"{model.name} has no input shape yet", hint="give input_shape=(224, 224, 3)")
-        model, shape = twin(model, shape), None
+        raise ShapeError(f"{model.name} has no input shape yet", hint="give input_shape=(224, 224, 3)")
     own = [x.shape for x in model.graph.flat_inputs]
     shapes = own if shape is None else [tuple(each) for each in flatten_shapes(shape)]
     for each in shapes:

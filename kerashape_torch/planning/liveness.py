@@ -23,7 +23,7 @@ from kerashape_torch.models import Model
 from kerashape_torch.optimizers import Optimizer
 from kerashape_torch.planning.kernels import adds_bias_in_place, extra_of
 from kerashape_torch.structure import flatten
-from kerashape_torch.torch_modules import set_tensor
+from kerashape_torch.torch_modules import set_at
 
 _BLOCK = {"cuda": 512}
 """torch's allocator gives tensors whole blocks of memory on this kind of device."""
@@ -106,7 +106,7 @@ def _give_fakes(module: nn.Module, device: str) -> list[torch.Tensor]:
         if id(x) not in made:
             fake = torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device=device)
             made[id(x)] = nn.Parameter(fake, x.requires_grad) if path in parameters else fake
-        set_tensor(module, path, made[id(x)])
+        set_at(module, path, made[id(x)])
     return list(made.values())
 
 

@@ -24,7 +24,7 @@ from kerashape_torch.port.state import weights
 from kerashape_torch.reports.made_up import made_up_inputs
 from kerashape_torch.saving import load_model
 from kerashape_torch.shape_table import shape_table
-from kerashape_torch.standalone import twin, with_batch
+from kerashape_torch.standalone import built_for, with_batch
 from kerashape_torch.structure import flatten
 
 FILES = ("model.py", "model.safetensors", "parity.npz", "shapes.txt")
@@ -86,11 +86,10 @@ def port(model: Any, out_dir: Any, *, input_shape: Any = None, layout: str = "ke
 
 def _built(model: Any, input_shape: Any) -> Model:
     found: Model = model if isinstance(model, Model) else load_model(model)
-    if found.built:
-        return found
-    if input_shape is None:
+    built, _ = built_for(found, input_shape)
+    if not built.built:
         raise ConfigError(f"{found.name} has no input shape yet: give it one with input_shape=... (--input-shape)")
-    return twin(found, with_batch(found, input_shape))
+    return built
 
 
 # ---- the recorded case -----------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from kerashape_torch.lowering.compile import torch_device
 from kerashape_torch.models import Model
 from kerashape_torch.saving import archive
 from kerashape_torch.shape import to_text
-from kerashape_torch.standalone import twin, with_batch
+from kerashape_torch.standalone import built_for
 from kerashape_torch.structure import flatten
 from kerashape_torch.text import aligned
 
@@ -62,8 +62,7 @@ def run_on(model: Model, data: Any, output: Any = None, batch: int = 32, device:
     Raises:
         KerashapeError: the file is not one of arrays, or has not one for each input.
     """
-    if not model.built and input_shape is not None:
-        model = twin(model, with_batch(model, input_shape))
+    model, _ = built_for(model, input_shape)
     names = [x.node.layer.name for x in model.graph.flat_inputs]
     arrays = _read(data, names)
     place = torch_device(device)

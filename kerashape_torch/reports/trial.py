@@ -16,7 +16,7 @@ from kerashape_torch.lowering.compile import torch_device, torch_dtype
 from kerashape_torch.models import Model
 from kerashape_torch.reports.made_up import made_up_inputs
 from kerashape_torch.shape import Shape, to_text
-from kerashape_torch.standalone import twin, with_batch
+from kerashape_torch.standalone import built_for
 from kerashape_torch.structure import flatten
 from kerashape_torch.text import aligned
 from kerashape_torch.torch_modules.strings import is_text
@@ -80,9 +80,7 @@ def trial(model: Model, batch: int = 32, device: Any = "auto", dtype: Any = None
     """
     if batch < 1 or repeat < 1:
         raise ConfigError(f"batch and repeat must be positive, got batch={batch}, repeat={repeat}")
-    shape = None if input_shape is None else with_batch(model, input_shape)
-    if not model.built and shape is not None:
-        model, shape = twin(model, shape), None
+    model, shape = built_for(model, input_shape)
     place, kind = torch_device(device) or torch.device("cpu"), torch_dtype(dtype)
     try:
         module = model.to_torch(device=place, dtype=kind, optimize=optimize)

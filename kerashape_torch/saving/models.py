@@ -20,7 +20,7 @@ from kerashape_torch.saving.by_path import write_by_path
 from kerashape_torch.saving.containers import local_path
 from kerashape_torch.saving.legacy_h5 import write_by_layer
 from kerashape_torch.saving.preflight import explained
-from kerashape_torch.saving.reading import CONFIG, METADATA, WEIGHTS, Contents, Weights, read, read_weights
+from kerashape_torch.saving.reading import CONFIG, METADATA, WEIGHTS, Contents, Weights, read_or_take, read_weights
 from kerashape_torch.saving.upgrade import to_keras3
 from kerashape_torch.saving.vocabularies import give_vocabularies, idf_weights
 from kerashape_torch.shape import to_text
@@ -98,11 +98,7 @@ def load_model(filepath: Any, custom_objects: Mapping[str, Any] | None = None, c
         WeightsError: an array does not fit its layer.
     """
     with without_collecting():
-        if isinstance(filepath, (str, bytes, os.PathLike)):
-            contents = read(filepath, weights)
-        else:
-            contents = Contents("a dict", filepath, compile_config=filepath.get("compile_config")
-                                if isinstance(filepath, Mapping) else None)
+        contents = read_or_take(filepath, weights)
         model = model_of(contents, custom_objects)
     return _compiled(model, contents, custom_objects) if compile else model
 
@@ -159,7 +155,7 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | Training | None
     Raises:
         ConfigError: the extension is another one, or the file cannot hold what it is given.
     """
-    module, kept_by_optimizer = _module_and_state(model, weights)
+    module, state_arrays = _module_and_state(model, weights)
     is_training = module is not weights
     suffix = Path(os.fsdecode(os.fspath(filepath))).suffix
     if suffix == ".json":
@@ -171,10 +167,9 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | Training | None
         kept, arrays = _numbers(model, module)
         for mine, more in zip((kept, arrays), idf_weights(model)):
             mine.extend(more)
-        others = state.by_path(model.optimizer, kept_by_optimizer) if kept_by_optimizer else {}
         metadata = {"keras_version": KERAS_VERSION, "date_saved": _now()}
         members: dict[str, Any] = {METADATA: json.dumps(metadata).encode(), CONFIG: model.to_json().encode(),
-                                   WEIGHTS: lambda file: write_by_path(file, kept, arrays, others)}
+                                   WEIGHTS: lambda file: write_by_path(file, kept, arrays, state_arrays)}
         archive.write(filepath, lambda path: archive.write_zip(path, members))
     elif suffix in (".h5", ".hdf5"):
         if is_training:
@@ -192,18 +187,26 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | Training | None
         raise ConfigError(f"a model is saved as .keras, .h5 or .json, got {os.fspath(filepath)!r}")
 
 
-def _module_and_state(model: Any, given: Any) -> tuple[Any, list[tuple[str, Any]]]:
-    """A module, and what the optimizer keeps: the state of a training, or that of the file that the model came from."""
+def _module_and_state(model: Any, given: Any) -> tuple[Any, dict[str, Any]]:
+    """A module, and what the optimizer keeps, by its paths in a file: the state of a training, or that of the file that
+    the model came from."""
     if given is not None:
         from kerashape_torch.training import Training
 
-        return (given.module, given.state()) if isinstance(given, Training) else (given, [])
+        if not isinstance(given, Training):
+            return given, {}
+        return given.module, state.by_path(model.optimizer, given.state())
+    found = _state_of_file(model)
+    return None, state.by_path(model.optimizer, found) if found else {}
+
+
+def _state_of_file(model: Model) -> list[tuple[str, Any]]:
     saved = model.saved_state
     if saved is None or saved.form == state.KERAS_3:
-        return None, [(str(i), array) for i, array in enumerate(saved.arrays)] if saved else []
+        return [(str(i), array) for i, array in enumerate(saved.arrays)] if saved else []
     variables = [(place.spec.full_path, place.spec.shape) for _, places in kept_weights(model) for place in places
                  if place.spec.trainable]
-    return None, state.rewritten(saved, model.optimizer, variables)
+    return state.rewritten(saved, model.optimizer, variables)
 
 
 def _numbers(model: Model, module: nn.Module | None) -> tuple[list[Kept], list[Any]]:
@@ -304,12 +307,11 @@ def save_weights(source: Model | nn.Module | Training, filepath: Any) -> None:
     name = os.fsdecode(os.fspath(filepath))
     if name.endswith(".weights.h5"):
         model: Any = source if isinstance(source, Model) else getattr(source, "model", None)
-        module, kept_by_optimizer = _module_and_state(model, None if source is model else source)
+        module, state_arrays = _module_and_state(model, None if source is model else source)
         kept, arrays = _numbers(model, None) if module is None else _numbers_of_module(module)
-        others = state.by_path(model.optimizer, kept_by_optimizer) if kept_by_optimizer else {}
-        archive.write(filepath, lambda path: write_by_path(path, kept, arrays, others))
+        archive.write(filepath, lambda path: write_by_path(path, kept, arrays, state_arrays))
     elif name.endswith(".safetensors") and not isinstance(source, Model):
-        module, _ = _module_and_state(None, source)
+        module, _ = _module_and_state(getattr(source, "model", None), source)
         from safetensors.torch import save_model as save_tensors
 
         from kerashape_torch.lowering.weights import refuse_folded

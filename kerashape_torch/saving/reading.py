@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -72,6 +73,13 @@ def read(path: Any, weights: bool = True) -> Contents:
     if start.startswith(b"\x89HDF"):
         return _of_h5(where, weights)
     return _of_json(where, weights)
+
+
+def read_or_take(given: Any, weights: bool = True) -> Contents:
+    """A model file, or the dict that stands for one, which has no weights."""
+    if isinstance(given, (str, bytes, os.PathLike)):
+        return read(given, weights)
+    return Contents("a dict", given, compile_config=given.get("compile_config") if isinstance(given, Mapping) else None)
 
 
 def read_weights(path: Any) -> Weights:

@@ -6,7 +6,6 @@ tensors that it takes (``__keras_tensor__``). The model here is made of the argu
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from kerashape_torch.models import Model
 from kerashape_torch.saving.archive import refusing_nonsense
 from kerashape_torch.saving.containers import local_path
 from kerashape_torch.saving.models import model_of
-from kerashape_torch.saving.reading import Contents, read
+from kerashape_torch.saving.reading import read_or_take
 from kerashape_torch.saving.upgrade.op_layers import is_op_layer
 from kerashape_torch.shape import to_text
 from kerashape_torch.structure import flatten
@@ -116,14 +115,13 @@ def check_recorded_shapes(path: Any, custom_objects: Mapping[str, Any] | None = 
     >>> print(check_recorded_shapes(written))
     small: all 2 shapes that Keras saw are inferred here
     """
-    is_path = isinstance(path, (str, bytes, os.PathLike))
-    contents = read(path, weights=False) if is_path else Contents("a dict", path)
+    contents = read_or_take(path, weights=False)
     model = model_of(contents, custom_objects)
     if not model.built:
         raise KerashapeError(f"{model.name} has no input shape, so there is nothing to hold")
     with refusing_nonsense():
         walk = _Walk(contents.config, model)
-        return RecordedShapes(local_path(path).name if is_path else model.name, walk.rows(),
+        return RecordedShapes(model.name if contents.form == "a dict" else local_path(path).name, walk.rows(),
                               [name for name in walk.listed if not walk.found[name]])
 
 

@@ -26,14 +26,14 @@ from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.layer import Layer
 from kerashape_torch.lowering.module_inputs import Arguments, Asked, Sizes, map_in_order, readings
 from kerashape_torch.lowering.module_table import shape_of
-from kerashape_torch.lowering.weights import assign, keras_weights
+from kerashape_torch.lowering.weights import assign, device_of, keras_weights
 from kerashape_torch.models import Model
 from kerashape_torch.reports.made_up import drawn, made_up_inputs, real_sizes, uniform
 from kerashape_torch.saving import load_model
 from kerashape_torch.saving.described import of_config
 from kerashape_torch.shape import to_text
 from kerashape_torch.shape_text import quoted
-from kerashape_torch.standalone import alone, twin, with_batch
+from kerashape_torch.standalone import alone, built_for, with_batch
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.text import aligned
 from kerashape_torch.weights import WeightSpec
@@ -170,13 +170,12 @@ def fingerprint(model: Any, input_shape: Any = None, input_dtype: Any = None) ->
 
 
 def _of_model(layer: Layer, input_shape: Any) -> Fingerprint:
-    shape = None if input_shape is None else with_batch(layer, input_shape)
     if not isinstance(layer, Model):
-        layer, shape = alone(layer, shape or layer.input_shape), None
+        shape = layer.input_shape if input_shape is None else with_batch(layer, input_shape)
+        layer, input_shape = alone(layer, shape), None
+    layer, shape = built_for(layer, input_shape)
     if not layer.built:
-        if shape is None:
-            raise KerashapeError(f"{layer.name} has no input shape, so it cannot be run: give input_shape")
-        layer, shape = twin(layer, shape), None
+        raise KerashapeError(f"{layer.name} has no input shape, so it cannot be run: give input_shape")
     with _own_random():
         module = layer.to_torch()
         seeded = _seed(module)
@@ -214,8 +213,7 @@ def _seeded(spec: WeightSpec) -> np.ndarray[Any, Any]:
 
 
 def _of_module(module: nn.Module, input_shape: Any, input_dtype: Any) -> Fingerprint:
-    state = [*module.parameters(), *module.buffers()]
-    device = next((x.device for x in state), torch.device("cpu"))
+    state, device = [*module.parameters(), *module.buffers()], device_of(module)
     rows = min((part.num_embeddings for part in module.modules() if isinstance(part, nn.Embedding)), default=None)
     problem: Exception | None = None
     for asked in _readings(module, input_shape, input_dtype):

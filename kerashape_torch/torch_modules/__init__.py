@@ -65,7 +65,7 @@ def place(root: nn.Module, path: str, module: nn.Module) -> None:
     root.add_module(last, module)
 
 
-def set_tensor(module: nn.Module, path: str, tensor: Tensor) -> None:
-    """Makes a parameter or buffer at a path this very tensor."""
+def set_at(module: nn.Module, path: str, value: Tensor | nn.Module) -> None:
+    """Makes what lies at a path, a parameter, a buffer or a module, this very one."""
     above, _, last = path.rpartition(".")
-    setattr(module.get_submodule(above), last, tensor)
+    setattr(module.get_submodule(above), last, value)

@@ -8,6 +8,8 @@ import torch
 from torch import fx, nn
 from torch.func import functional_call
 
+from kerashape_torch.torch_modules import set_at
+
 
 class MixedPrecision(nn.Module):
     """A module that computes in another dtype than its weights have, as a Keras layer of a mixed policy does: they are
@@ -55,6 +57,5 @@ def _read(module: nn.Module, prefix: str = "") -> list[str]:
 def cast_weights(mixed: MixedPrecision) -> None:
     """The parameters that are cast at each call become what they are cast to: for inference, where they stay."""
     for name in _read(mixed.module):
-        above, _, last = name.rpartition(".")
         weight = mixed.module.get_parameter(name)
-        setattr(mixed.module.get_submodule(above), last, nn.Parameter(weight.detach().to(mixed.dtype), False))
+        set_at(mixed.module, name, nn.Parameter(weight.detach().to(mixed.dtype), False))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from kerashape_torch.composed import INHERITED, Call, Trial, attributes, inner_specs, part_modules
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.structure import flatten, map_structure
-from kerashape_torch.torch_modules import place, set_tensor
+from kerashape_torch.torch_modules import place, set_at
 from kerashape_torch.torch_modules.places import empty, keras_value
 from kerashape_torch.torch_modules.recurrent import Options, Recurrent, States
 from kerashape_torch.user_layers import argument_names, torch_function
@@ -50,7 +50,7 @@ class UserLayer(nn.Module):
         for number, module in enumerate(modules):
             place(self, f"{path}__{number}" if number else path, module)
             for name, tensor in (*modules[0].named_parameters(), *modules[0].named_buffers()) if number else ():
-                set_tensor(module, name, tensor)
+                set_at(module, name, tensor)
         return Part(layer, calls, modules, inner_specs(layer, calls))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:

@@ -12,7 +12,7 @@ from kerashape_torch import regularizers
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.lowering.batches import as_input
 from kerashape_torch.lowering.observe import observe
-from kerashape_torch.lowering.weights import keras_weights, regularization_loss
+from kerashape_torch.lowering.weights import device_of, keras_weights, regularization_loss
 from kerashape_torch.metrics import Mean
 from kerashape_torch.models import Model
 from kerashape_torch.optimizers import LossScaleOptimizer
@@ -72,14 +72,10 @@ class Training:
         training)`` writes it, and Keras goes on from there."""
         return [] if self.optimizer is None else self._state().write()
 
-    @property
-    def _device(self) -> torch.device:
-        return next((p.device for p in self.module.parameters()), torch.device("cpu"))
-
     def _scaler(self, optimizer: Any) -> Any:
         if not isinstance(optimizer, LossScaleOptimizer):
             return None
-        return torch.amp.GradScaler(self._device.type, init_scale=optimizer.initial_scale,
+        return torch.amp.GradScaler(device_of(self.module).type, init_scale=optimizer.initial_scale,
                                     growth_interval=optimizer.dynamic_growth_steps)
 
     # ---- steps -------------------------------------------------------------------------------------------------------
@@ -105,7 +101,8 @@ class Training:
         if class_weight is not None:
             if sample_weight is not None:
                 raise ConfigError("a step takes sample_weight or class_weight, not both")
-            sample_weight = weights_by_class(map_structure(self._tensor, targets), class_weight)
+            targets = map_structure(self._tensor, targets)
+            sample_weight = weights_by_class(targets, class_weight)
         self.module.train()
         self.optimizer.zero_grad()
         loss = self.total_loss(inputs, targets, sample_weight)
@@ -142,7 +139,7 @@ class Training:
         return total
 
     def _tensor(self, x: Any) -> Any:
-        return x if x is None or is_text(x) else as_input(x, self._device)
+        return x if x is None or is_text(x) else as_input(x, device_of(self.module))
 
     def _penalties(self, seen: list[Tensor]) -> list[Tensor]:
         """Those of weights, and those of what layers gave, by the size of the batch."""

@@ -12,9 +12,8 @@ from kerashape_torch.torch_modules import normalization as norms
 from kerashape_torch.torch_modules.applications import Scale
 from kerashape_torch.torch_modules.preprocessing import Affine, Normalize, Rescale, rescale
 
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, norms.BatchNorm1d, norms.BatchNorm2d,
-                norms.BatchNorm3d, norms.BatchNormOnAxis, norms.MaskedBatchNorm, norms.BatchRenorm,
-                norms.MaskedBatchRenorm)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, norms.BatchNorm1d, norms.BatchNorm2d, norms.BatchNorm3d)
+_BATCH_NORMS = (*BATCH_NORMS, norms.BatchNormOnAxis, norms.MaskedBatchNorm, norms.BatchRenorm, norms.MaskedBatchRenorm)
 
 
 class Steps(NamedTuple):

@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from kerashape_torch.lowering.fusion import CONVOLUTIONS
 from kerashape_torch.lowering.inference.affine import Steps, steps_of, wide
 from kerashape_torch.lowering.inference.edit import Editor, before_permutes, rank_of
 from kerashape_torch.torch_modules import convolution as convolutions
 from kerashape_torch.torch_modules.preprocessing import Affine
 
-_STOCK: tuple[Any, ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _CONVOLUTIONS: tuple[Any, ...] = (
-    *_STOCK, convolutions.PaddedConv1d, convolutions.PaddedConv2d, convolutions.PaddedConv3d, convolutions.SameConv1d,
-    convolutions.SameConv2d, convolutions.SameConv3d)
+    *CONVOLUTIONS, convolutions.PaddedConv1d, convolutions.PaddedConv2d, convolutions.PaddedConv3d,
+    convolutions.SameConv1d, convolutions.SameConv2d, convolutions.SameConv3d)
 _TRANSPOSED: tuple[Any, ...] = (
     nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, convolutions.CroppedConvTranspose1d,
     convolutions.CroppedConvTranspose2d, convolutions.CroppedConvTranspose3d)
@@ -98,7 +98,7 @@ def _into_the_one_after(editor: Editor) -> None:
 
 
 def _pads_nothing(part: Any) -> bool:
-    return type(part) is nn.Linear or (type(part) in _STOCK and part.padding_mode == "zeros"
+    return type(part) is nn.Linear or (type(part) in CONVOLUTIONS and part.padding_mode == "zeros"
                                        and part.padding in ("valid", (0,) * len(part.kernel_size)))
 
 

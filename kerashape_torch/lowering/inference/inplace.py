@@ -9,14 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from kerashape_torch.lowering.inference.affine import BATCH_NORMS
 from kerashape_torch.lowering.inference.edit import Editor, shape_of_tensor
 from kerashape_torch.lowering.inference.folding import WEIGHING
-from kerashape_torch.torch_modules import normalization as norms
 from kerashape_torch.torch_modules.preprocessing import Affine
 
 _FRESH_MODULES: tuple[Any, ...] = (
-    *WEIGHING, Affine, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, norms.BatchNorm1d, norms.BatchNorm2d,
-    norms.BatchNorm3d, nn.LayerNorm, nn.GroupNorm, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d,
+    *WEIGHING, *BATCH_NORMS, Affine, nn.LayerNorm, nn.GroupNorm, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d,
     nn.AvgPool2d, nn.AvgPool3d, nn.ReLU, nn.ReLU6)
 _MODULES_IN_PLACE: tuple[Any, ...] = (nn.ReLU, nn.ReLU6)
 

@@ -7,13 +7,13 @@ from typing import Any
 import torch.nn.functional as F
 from torch import nn
 
+from kerashape_torch.lowering.fusion import CONVOLUTIONS, ZERO_PADS
 from kerashape_torch.lowering.inference.edit import Editor
 from kerashape_torch.torch_modules import convolution as convolutions
 
-_PLAIN: dict[Any, Any] = {nn.Conv1d: nn.Conv1d, nn.Conv2d: nn.Conv2d, nn.Conv3d: nn.Conv3d,
+_PLAIN: dict[Any, Any] = {**{kind: kind for kind in CONVOLUTIONS},
                           convolutions.PaddedConv1d: nn.Conv1d, convolutions.PaddedConv2d: nn.Conv2d,
                           convolutions.PaddedConv3d: nn.Conv3d}
-_ZERO_PADS = (nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d)
 
 
 def widen_kernels(editor: Editor) -> None:
@@ -27,7 +27,7 @@ def widen_kernels(editor: Editor) -> None:
             continue
         source: Any = node.args[0]
         pad: Any = editor.part(source)
-        outside = pad.padding if type(pad) in _ZERO_PADS and len(source.users) == 1 else None
+        outside = pad.padding if type(pad) in ZERO_PADS and len(source.users) == 1 else None
         sides = _sides(part, getattr(part, "pads", None), outside)
         if sides is None or not _is_depthwise(part):
             continue

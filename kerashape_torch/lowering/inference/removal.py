@@ -8,6 +8,7 @@ from torch import fx, nn
 
 from kerashape_torch.lowering.inference.edit import Editor, dims_of
 from kerashape_torch.lowering.module_table import shape_of
+from kerashape_torch.torch_modules import set_at
 from kerashape_torch.torch_modules.fused_recurrent import fused
 from kerashape_torch.torch_modules.mixed import MixedPrecision, cast_weights
 from kerashape_torch.torch_modules.regularization import (
@@ -51,9 +52,8 @@ def without_mixed_precision(root: nn.Module) -> None:
     """Weights that are cast whenever they are read are cast once."""
     for path, part in list(root.named_modules()):
         if isinstance(part, MixedPrecision) and not part.training:
-            above, _, last = path.rpartition(".")
             cast_weights(part)
-            setattr(root.get_submodule(above), last, part.module)
+            set_at(root, path, part.module)
 
 
 def without_recurrent_modules(root: nn.Module) -> None:
@@ -65,8 +65,7 @@ def without_recurrent_modules(root: nn.Module) -> None:
                 made[id(part)] = fused(part)
             instead = made[id(part)]
             if instead is not None:
-                above, _, last = path.rpartition(".")
-                setattr(root.get_submodule(above), last, instead)
+                set_at(root, path, instead)
 
 
 def without_detours(editor: Editor) -> None:
