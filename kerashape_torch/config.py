@@ -102,6 +102,7 @@ class Record:
     _defaults: ClassVar[dict[str, Any]] = {}
     _checked: ClassVar[dict[str, Kind]] = {}
     _required: ClassVar[tuple[str, ...]] = ()
+    _own_first: ClassVar[tuple[Field, ...]] = ()
     _family: ClassVar[dict[str, type[Any]]]
     keras_module: ClassVar[str] = "kerashape_torch"
     unwritten: ClassVar[tuple[str, ...]] = ()
@@ -130,6 +131,7 @@ class Record:
         cls._defaults = {f.attribute: f.default for f in fields.values() if f.default is not REQUIRED}
         cls._checked = {f.name: f.kind for f in fields.values() if f.kind and type(f.kind).check is not Kind.check}
         cls._required = tuple(f.name for f in fields.values() if f.default is REQUIRED)
+        cls._own_first = tuple(sorted(fields.values(), key=lambda field: field.keyword_only))
         if family:
             cls._family = {}
         elif cls.__module__.split(".")[0] != __name__.split(".")[0]:
@@ -212,9 +214,12 @@ class Record:
 
     def given(self) -> dict[str, Any]:
         """What was asked for, a class's own arguments first; arguments that mean the default are left out."""
-        fields = sorted(self._fields.values(), key=lambda field: field.keyword_only)
-        values = ((field, self.__dict__.get(field.attribute, field.default)) for field in fields)
-        return {field.name: value for field, value in values if not self._means_default(field, value)}
+        own, found = self.__dict__, {}
+        for field in self._own_first:
+            value = own.get(field.attribute, field.default)
+            if value is not field.default and not self._means_default(field, value):
+                found[field.name] = value
+        return found
 
     def _arguments(self, but: tuple[str, ...] = ()) -> str:
         """What was asked for, as it would be typed."""

@@ -181,6 +181,7 @@ class Identity(Initializer, aliases=("identity", "IdentityInitializer")):
 
 
 def _uniform(shape: Shape, low: float, high: float, like: "torch.Tensor", generator: Any) -> "torch.Tensor":
+    low, high = min(low, high), max(low, high)  # Keras does not mind which is which
     return like.new_empty(tuple(shape)).uniform_(low, high, generator=generator)
 
 

@@ -32,26 +32,34 @@ class Kept(NamedTuple):
     """A weight, and where a file keeps it.
 
     Attributes:
-        owner: how errors speak of its layer.
+        holder: its layer, or how errors speak of it.
         spec: as that layer states it.
         path: of the dataset in the file; empty where the numbers are part of another weight's.
         copies: paths of datasets with the same numbers.
-        layer: the name of its layer.
         part: what of the layer it belongs to: the group of its path, which LoRA's weights have too.
         kind: the class of the innermost layer that has it, such as the ``LSTM`` in a ``Bidirectional``.
         channels_first: whether that layer has images channels first.
         policy: the dtype policy of the layer, or of the part of it, that has the weight.
     """
 
-    owner: str
+    holder: Layer | str
     spec: WeightSpec
     path: str
     copies: tuple[str, ...] = ()
-    layer: str = ""
     part: str = ""
     kind: str = ""
     channels_first: bool = False
     policy: str = "float32"
+
+    @property
+    def owner(self) -> str:
+        """How errors speak of its layer."""
+        return self.holder if isinstance(self.holder, str) else self.holder.describe()
+
+    @property
+    def layer(self) -> str:
+        """The name of its layer."""
+        return self.holder.split(" = ")[0] if isinstance(self.holder, str) else self.holder.name
 
     @property
     def group(self) -> str:
@@ -70,6 +78,11 @@ class Layout(NamedTuple):
 
     kept: list[Kept]
     layers: list[tuple[str, list[int]]]
+
+    def described(self) -> Layout:
+        """The same without the layers themselves: only how errors speak of them."""
+        said = {id(place.holder): place.owner for place in {id(place.holder): place for place in self.kept}.values()}
+        return Layout([place._replace(holder=said[id(place.holder)]) for place in self.kept], self.layers)
 
 
 def weight_layout(model: Model) -> Layout:
@@ -121,14 +134,13 @@ def _kept(layer: Layer, group: str) -> list[Kept]:
     counts: Counter[str] = Counter()
     found = []
     specs = layer.weights
-    owner, name = layer.describe() if specs else "", layer.name
     normalizes = type(layer).__name__ == "SpectralNormalization" and specs[0].name != "vector_u"
     if normalizes:
         counts[f"{group}/vars"] = 1  # Keras keeps the wrapped kernel here once more, before its own vector
     for spec in specs:
         attributes, inner = _attributes(layer, spec.full_path.split("/")[:-1])
         where = "/".join((group, *attributes, "vars"))
-        place = Kept(owner, spec, "", (), name, where, type(inner).__name__,
+        place = Kept(layer, spec, "", (), where, type(inner).__name__,
                      getattr(inner, "data_format", None) == "channels_first", inner.dtype or "float32")
         if spec.factor is None:
             is_kernel = normalizes and spec.name in ("kernel", "embeddings")

@@ -525,7 +525,7 @@ BAD_WEIGHTS = {
     "linked_group": (lambda f, g: f.__setitem__("layers/more", h5py.ExternalLink("/etc/other.h5", "x")), "is a link"),
     "external_data": (replacing(_external_data), "another file"),
     "virtual_data": (replacing(_virtual_data), "another file"),
-    "a_group_for_an_array": (replacing(lambda f, g: g.create_group("0")), "no array"),
+    "a_group_for_an_array": (replacing(lambda f, g: g.create_group("0")), "has 2 weights .* has 1"),
     "text": (replacing(lambda f, g: g.create_dataset("0", (3, 2), h5py.string_dtype())), "no number"),
     "a_plugin": (replacing(_strange_filter), "compressed in a way"),
     "a_cycle": (_cycle, "one group in two places"),

@@ -9,7 +9,7 @@ from torch import fx, nn
 
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.layer import Layer
-from kerashape_torch.lowering.fusion import fuse, lay_out_kernels, takes_images_channels_last
+from kerashape_torch.lowering.fusion import fold_padding, lay_out_kernels, takes_images_channels_last
 from kerashape_torch.lowering.lazy import LazyModel
 from kerashape_torch.lowering.lower import Lowered, lower
 from kerashape_torch.lowering.signature import KerasSignature
@@ -84,7 +84,7 @@ def _compile(model: Model, device: Any, dtype: Any, layout: str, weights: bool) 
     lowered = lower(model.graph, model.layers, layout)
     module = assemble(lowered, model.name)
     known = keras_weights(module)
-    known.layout, known.order = weight_layout(model), layout
+    known.layout, known.order = weight_layout(model).described(), layout
     drawn_in = weight_dtypes(module)
     if dtype is not None:
         module.to(dtype)  # while it has no memory
@@ -102,12 +102,11 @@ def assemble(lowered: Lowered, name: str) -> fx.GraphModule:
     signature = KerasSignature(lowered.input_names, lowered.input_shapes, lowered.optional, lowered.structure,
                                lowered.strings)
     lowered.graph.set_codegen(signature)
+    fold_padding(lowered.root, lowered.graph)
     class_name = "".join(ch if ch.isalnum() else "_" for ch in name) or "model"
     module = fx.GraphModule(lowered.root, lowered.graph, class_name=class_name)
     module._non_persistent_buffers_set |= lowered.root._non_persistent_buffers_set  # fx makes buffers anew
     module.meta["keras"] = KerasWeights(lowered.bindings)
-    fuse(module)
-    module.recompile()
     return module
 
 

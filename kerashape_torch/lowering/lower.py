@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import fx, nn
+from torch.overrides import TorchFunctionMode
 
 from kerashape_torch import activations, masks
 from kerashape_torch.dtypes import is_float, narrow
@@ -105,6 +106,16 @@ class MarkedGraph(fx.Graph):
         node = super().create_node(*arguments, **named)
         node.meta.update(keras_layer=self.layer, keras_calls=self.calls)
         return node
+
+
+class _Unfilled(TorchFunctionMode):
+    """Modules are made without torch's initial numbers, which Keras' or those of a file would replace."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__ and func.__name__.endswith("_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 class _Lowering:
@@ -319,7 +330,7 @@ class _Lowering:
 
     def _emit(self, layer: Layer, working: Layer, shapes: list[Any], path: str, args: Any, kwargs: Any,
               training: bool | None) -> Any:
-        with torch.device("meta"):
+        with _Unfilled(), torch.device("meta"):
             masked = "mask" in kwargs and layer.uses_mask
             module = (working.masked_module if masked else working.module)(*shapes)
         module = _in_dtype(module, layer.computes_like())

@@ -27,8 +27,6 @@ class KerasWeights:
 
     def __init__(self, bindings: Sequence[Binding]) -> None:
         self.specs = [binding.spec for binding in bindings]
-        described = {layer: layer.describe() for layer in dict.fromkeys(binding.layer for binding in bindings)}
-        self.layers = [described[binding.layer] for binding in bindings]
         self.layout = Layout([], [])  # where a file keeps them, for :mod:`kerashape_torch.saving`
         self.restored: set[int] = set()  # ids of the specs whose numbers came from a file
         self.order = "keras"  # of the axes that the module takes and gives: or "torch"
@@ -74,22 +72,40 @@ def assign(module: nn.Module, spec: WeightSpec, value: Tensor) -> None:
             target = tensor_at(module, place.path)
             value = value.to(target.device)  # first: axes are permuted faster there
             placed = to_place(value, place, len(spec.places)).to(target.dtype).reshape(target.shape)
-            target.squeeze().copy_(placed.squeeze())  # torch is faster at two axes
+            _copy(placed, target)
+
+
+def _copy(value: Tensor, target: Tensor) -> None:
+    """In the order in which the target lies in memory, and as a matrix: those torch transposes fast."""
+    order = sorted(range(target.dim()), key=target.stride, reverse=True)
+    value, target = value.permute(order), target.permute(order)
+    if len(order) > 2 and target.is_contiguous():
+        value, target = value.flatten(1), target.flatten(1)
+    target.copy_(value)
 
 
 def fill(module: nn.Module, spec: WeightSpec, saved: Any) -> None:
     """Copies a weight from a file to where it lives: in pieces if it is large, so that it is not in memory twice."""
-    if len(spec.places) == 1 and hasattr(saved, "blocks"):
-        target = tensor_at(module, spec.places[0].path).detach()
-        view = from_place(target, spec.places[0])
-        if view.untyped_storage().data_ptr() == target.untyped_storage().data_ptr() and view.shape == spec.shape:
-            for index, block in saved.blocks():
-                if index is ...:
-                    assign(module, spec, torch.as_tensor(block))  # torch is faster at permuting what it reads
-                else:
-                    view[index].copy_(torch.as_tensor(block).to(view.device))
+    view: Tensor | None = None
+    for index, block in saved.blocks() if hasattr(saved, "blocks") else ((..., np.asarray(saved)),):
+        if index is ...:
+            assign(module, spec, torch.as_tensor(block))
+            continue
+        view = _view(module, spec) if view is None else view
+        if view is None:
+            assign(module, spec, torch.as_tensor(saved.read()))
             return
-    assign(module, spec, torch.as_tensor(np.asarray(saved)))
+        view[index].copy_(torch.as_tensor(block).to(view.device))
+
+
+def _view(module: nn.Module, spec: WeightSpec) -> Tensor | None:
+    """A weight in Keras' layout where it lies, if it lies in one place and einops can give a view of it."""
+    if len(spec.places) > 1:
+        return None
+    target = tensor_at(module, spec.places[0].path).detach()
+    view = from_place(target, spec.places[0])
+    is_view = view.untyped_storage().data_ptr() == target.untyped_storage().data_ptr() and view.shape == spec.shape
+    return view if is_view else None
 
 
 def fill_all(module: nn.Module, found: Iterable[tuple[WeightSpec, Any]]) -> None:
@@ -164,7 +180,8 @@ def materialize(module: _M, device: torch.device) -> _M:
     def on_device(tensor: Tensor) -> Tensor:
         if not tensor.is_meta or device.type == "meta":
             return tensor.to(device)
-        return (torch.empty_like if id(tensor) in filled else torch.zeros_like)(tensor, device=device)
+        made = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
+        return made if id(tensor) in filled else made.zero_()
 
     shared: dict[int, list[str]] = {}
     for path, parameter in module.named_parameters(remove_duplicate=False):
@@ -243,10 +260,11 @@ def set_keras_weights(module: nn.Module, arrays: Iterable[Any] | Mapping[str, An
     known = keras_weights(module)
     given = _in_order(known, arrays)
     values = []
-    for spec, layer, array in zip(known.specs, known.layers, given):
+    for i, (spec, array) in enumerate(zip(known.specs, given)):
         value = to_tensor(array)
         if tuple(value.shape) != spec.shape:
-            raise WeightsError(f"{layer}: {spec.full_path} is {to_text(spec.shape)}, got {to_text(tuple(value.shape))}")
+            raise WeightsError(f"{known.layout.kept[i].owner}: {spec.full_path} is {to_text(spec.shape)}, "
+                               f"got {to_text(tuple(value.shape))}")
         values.append(value)
     for spec, value in zip(known.specs, values):
         assign(module, spec, value)

@@ -10,7 +10,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from kerashape_torch.errors import WeightsError
 from kerashape_torch.saving.h5 import H5File
@@ -22,40 +22,17 @@ from kerashape_torch.weight_paths import Kept, Layout
 STATE = "optimizer/vars"
 
 
-class Group(Protocol):
-    """Arrays by name."""
-
-    def __len__(self) -> int: ...
-
-    def array(self, name: str) -> Stored | None: ...
+Group = Mapping[str, Stored]
+"""Arrays by name."""
 
 
-class H5Group:
-    """A group of one HDF5 file, or of several that have parts of it."""
-
-    def __init__(self, held: Sequence[tuple[H5File, Any]]) -> None:
-        self._held = held
-
-    def __len__(self) -> int:
-        return sum(len(group) for _, group in self._held)
-
-    def array(self, name: str) -> Stored | None:
-        for file, group in self._held:
-            with file.refusing_damage():
-                found = file.array(group, name)
-            if found is not None:
-                return found
-        return None
-
-
-def groups_of(files: Iterable[H5File]) -> dict[str, Group]:
-    """The groups of all files together, by path."""
-    held: dict[str, list[tuple[H5File, Any]]] = {}
+def by_path(name: str, files: Iterable[H5File]) -> ByPath:
+    """The weights of one HDF5 file, or of several that have parts of them."""
+    groups: dict[str, dict[str, Stored]] = {}
     for file in files:
-        with file.refusing_damage():
-            for path, group in file.groups():
-                held.setdefault(path, []).append((file, group))
-    return {path: H5Group(parts) for path, parts in held.items()}
+        for path, arrays in file.arrays().items():
+            groups[path] = {**arrays, **groups.get(path, {})}
+    return ByPath(name, groups)
 
 
 class ByPath:
@@ -108,7 +85,7 @@ class ByPath:
     def training_state(self) -> Sequence[Stored]:
         """What the optimizer had kept: empty where its arrays are not numbered from 0."""
         group = self._groups.get(STATE)
-        held = [] if group is None else [group.array(str(i)) for i in range(len(group))]
+        held = [] if group is None else [group.get(str(i)) for i in range(len(group))]
         return [array for array in held if array is not None] if None not in held else []
 
     def _find_part(self, path: str, wanted: Sequence[Kept], count: int, found: dict[str, Stored]) -> None:
@@ -125,7 +102,7 @@ class ByPath:
     @staticmethod
     def _way(group: Group, wanted: Sequence[Kept]) -> Quantized | None:
         """How weights are quantized for which a group has more arrays than they are."""
-        held = [group.array(str(i)) for i in range(len(group))]
+        held = [group.get(str(i)) for i in range(len(group))]
         return quantized(wanted, [Found(each.shape, each.dtype == "int8") if each else Found(()) for each in held])
 
     def _group(self, path: str, kept: Kept) -> Group:
@@ -137,7 +114,7 @@ class ByPath:
         return self._groups[near[0]]
 
     def _array(self, group: Group, kept: Kept) -> Stored:
-        array = group.array(kept.path.rpartition("/")[2])
+        array = group.get(kept.path.rpartition("/")[2])
         if array is None:
             raise WeightsError(f"{_of(kept)}: {self.name} has no array {kept.path}")
         return fitting(array, kept, self.name)
@@ -148,7 +125,7 @@ class ByPath:
         for plain, (path, *_) in self._plain.items():
             is_other = plain.startswith("layers/") and plain not in known and "generator" not in plain
             group = self._groups[path]
-            if is_other and not (len(group) == 1 and group.array("idf_weights")):  # of a vocabulary: not trained
+            if is_other and not (len(group) == 1 and "idf_weights" in group):  # of a vocabulary: not trained
                 raise WeightsError(f"{self.name} has weights in {path}, and the model has no layer for them")
 
 

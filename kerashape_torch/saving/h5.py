@@ -5,7 +5,9 @@ An array is checked before it is read, and read when it is needed.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -24,16 +26,21 @@ _FILTERS = {1, 2, 3, 32000}
 _GROWTH_LIMIT, _GROWTH_FLOOR = 200, 256 << 20
 """All arrays together may be at most 200 times as large as the file, once they have more than 256 MiB."""
 _DEPTH_LIMIT = 32
+_NEAR = 8 << 10
 _WHOLE, _BLOCK = 16 << 20, 4 << 20
 """An array of more than 16 MiB is read in pieces of about 4 MiB. Others come whole: torch transposes those faster."""
 
 
 class _Guarded(io.RawIOBase):
-    """A file as HDF5 reads it. A heap of texts that HDF5 would walk for ever, or out of, is refused before it does."""
+    """A file as HDF5 reads it. A heap of texts that HDF5 would walk for ever, or out of, is refused before it does.
+
+    What describes an array lies together in a few KiB, and HDF5 asks for it in many small pieces.
+    """
 
     def __init__(self, file: Stretch) -> None:
         super().__init__()
-        self._file = file
+        self._file, self._at = file, 0
+        self._near, self._start = b"", 0
 
     def readable(self) -> bool:
         return True
@@ -42,17 +49,27 @@ class _Guarded(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
+        self._at = offset if whence == 0 else self._file.seek(offset, whence)
+        return self._at
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._at
 
     def readinto(self, buffer: Any) -> int:
-        at = self._file.tell()
-        read = self._file.readinto(buffer)
-        if read >= 16 and bytes(memoryview(buffer)[:4]) == b"GCOL":
-            self._check_heap(at)
-            self._file.seek(at + read)
+        view = memoryview(buffer).cast("B")
+        if len(view) > _NEAR:
+            self._file.seek(self._at)
+            read = self._file.readinto(view)
+        else:
+            if not self._start <= self._at <= self._start + len(self._near) - len(view):
+                self._file.seek(self._at)
+                self._near, self._start = self._file.read(_NEAR) or b"", self._at
+            found = self._near[self._at - self._start:][:len(view)]
+            read = len(found)
+            view[:read] = found
+        if read >= 16 and bytes(view[:4]) == b"GCOL":
+            self._check_heap(self._at)
+        self._at += read
         return read
 
     def _check_heap(self, at: int) -> None:
@@ -73,33 +90,47 @@ class _Guarded(io.RawIOBase):
 
 
 class H5File:
-    """An HDF5 file, open for reading.
+    """An HDF5 file, for reading. HDF5 has it open in :meth:`reading` alone: it must not have it when Python ends.
 
     Raises:
         WeightsError: here and in all methods: the file is damaged, or one that is refused.
     """
 
-    def __init__(self, file: Stretch, name: str) -> None:
-        import h5py
+    root: Any  # the handle of the outermost group, in :meth:`reading`
 
+    def __init__(self, file: Stretch, name: str) -> None:
         self.name, self._file = name, file
         self._allowed = max(_GROWTH_FLOOR, _GROWTH_LIMIT * len(file))
-        try:
-            self._h5 = h5py.File(_Guarded(file), "r")
-            self.root = self._h5["/"].id
-        except (OSError, RuntimeError, ValueError, KeyError, OverflowError) as error:
-            raise WeightsError(f"{name} is not a sound HDF5 file: {error}") from error
+        self._lock, self._depth = threading.RLock(), 0
+        with self.reading():
+            pass
 
     @contextmanager
-    def refusing_damage(self) -> Iterator[None]:
-        """Whatever HDF5 trips over becomes a WeightsError."""
+    def reading(self) -> Iterator[None]:
+        """Has the file open; whatever HDF5 trips over becomes a WeightsError."""
+        with self._lock:
+            try:
+                with contextlib.nullcontext() if self._depth else self._open():
+                    self._depth += 1
+                    try:
+                        yield
+                    finally:
+                        self._depth -= 1
+            except KerashapeError:
+                raise
+            except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError,
+                    MemoryError) as error:
+                raise WeightsError(f"{self.name} is damaged: {error}") from error
+
+    def _open(self) -> Any:
+        import h5py
+
         try:
-            yield
-        except KerashapeError:
-            raise
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError,
-                MemoryError) as error:
-            raise WeightsError(f"{self.name} is damaged: {error}") from error
+            opened = h5py.File(_Guarded(self._file), "r")
+            self.root = h5py.h5g.open(opened.id, b"/")
+            return opened
+        except (OSError, RuntimeError, ValueError, KeyError, OverflowError) as error:
+            raise WeightsError(f"{self.name} is not a sound HDF5 file: {error}") from error
 
     def check(self) -> None:
         """Makes sure that the file has not changed since it was opened."""
@@ -114,7 +145,7 @@ class H5File:
         """
         import h5py
 
-        key = name.encode()
+        key = _bytes(name)
         if not name or not group.links.exists(key):  # it does not look where a link leads
             return None
         if group.links.get_info(key).type != h5py.h5l.TYPE_HARD:
@@ -131,36 +162,52 @@ class H5File:
     def path_of(self, item: Any) -> str:
         import h5py
 
-        return (h5py.h5i.get_name(item) or b"").decode("utf8", "replace").lstrip("/")
+        return _text(h5py.h5i.get_name(item) or b"").lstrip("/")
 
     def is_group(self, item: Any) -> bool:
         import h5py
 
         return isinstance(item, h5py.h5g.GroupID)
 
-    def groups(self) -> Iterator[tuple[str, Any]]:
-        """Every group of the file that holds arrays, by its path."""
-        yield from self._groups(self.root, "", set(), 0)
-
-    def _groups(self, group: Any, path: str, seen: set[Any], depth: int) -> Iterator[tuple[str, Any]]:
+    def arrays(self) -> dict[str, dict[str, Stored]]:
+        """All arrays by their groups' paths and their names, looked at but not read."""
         import h5py
 
-        address = h5py.h5o.get_info(group).addr
-        if depth > _DEPTH_LIMIT or address in seen:
-            raise WeightsError(f"{self.name} is nested deeper than {_DEPTH_LIMIT} groups, "
-                               "or has one group in two places")
-        seen.add(address)
-        has_arrays = False
-        for key in group:
-            name = key.decode("utf8", "surrogateescape")
-            if group.links.get_info(key).type != h5py.h5l.TYPE_HARD:
-                self.child(group, name)
-            if h5py.h5o.get_info(group, key).type == h5py.h5o.TYPE_GROUP:
-                yield from self._groups(h5py.h5o.open(group, key), f"{path}/{name}" if path else name, seen, depth + 1)
-            else:
-                has_arrays = True
-        if has_arrays:
-            yield path, group
+        found: dict[str, dict[str, Stored]] = {}
+        with self.reading():
+            for path in self._paths_of_arrays():
+                array = self._looked_at(h5py.h5o.open(self.root, path))
+                if array is not None:
+                    group, _, name = _text(path).rpartition("/")
+                    found.setdefault(group, {})[name] = array
+        return found
+
+    def _paths_of_arrays(self) -> list[bytes]:
+        """Where arrays lie; no link on the way leads elsewhere, and no group lies in two places."""
+        import h5py
+
+        links, kinds = list[bytes](), dict[bytes, int]()
+
+        def link(path: bytes, info: Any) -> str | None:  # comes before what lies beyond it is looked at
+            if path.count(b"/") >= _DEPTH_LIMIT:
+                return f"{self.name} is nested deeper than {_DEPTH_LIMIT} groups"
+            if info.type != h5py.h5l.TYPE_HARD:
+                return f"{self.name}: {_text(path)} is a link, which is never followed"
+            links.append(path)
+            return None
+
+        def thing(path: bytes, info: Any) -> None:  # comes once for each, under one of its names
+            kinds[path] = info.type
+
+        refusal = self.root.links.visit(link, info=True)  # it ends at once when it is given something
+        if refusal:
+            raise WeightsError(refusal)
+        h5py.h5o.visit(self.root, thing, info=True)
+        others = [path for path in links if kinds.get(path) != h5py.h5o.TYPE_GROUP]
+        for path in others:
+            if path not in kinds and h5py.h5o.get_info(self.root, path).type == h5py.h5o.TYPE_GROUP:
+                raise WeightsError(f"{self.name} has one group in two places")
+        return others
 
     # ---- attributes --------------------------------------------------------------------------------------------------
 
@@ -222,75 +269,58 @@ class H5File:
     # ---- arrays ------------------------------------------------------------------------------------------------------
 
     def array(self, group: Any, name: str) -> Stored | None:
-        """An array that lies in a group, checked but not read, or None if there is none of that name."""
+        """An array that lies in a group, looked at but not read, or None if there is none of that name."""
+        return self._looked_at(self.child(group, name))
+
+    def _looked_at(self, found: Any) -> Stored | None:
         import h5py
 
-        dataset = self.child(group, name)
-        return H5Array(self, dataset) if isinstance(dataset, h5py.h5d.DatasetID) else None
-
-    def offset_of(self, dataset: Any) -> int | None:
-        """Where in the file an array lies in one piece, as it is in memory but for the order of bytes; or None."""
-        plist = dataset.get_create_plist()
-        if plist.get_nfilters():
-            return None
-        offset = dataset.get_offset()  # None where it lies in chunks, or has not been written
-        return offset if offset and offset + count(dataset.shape) * dataset.dtype.itemsize <= len(self._file) else None
+        return H5Array(self, found) if isinstance(found, h5py.h5d.DatasetID) else None
 
     def read_into(self, array: np.ndarray[Any, Any], offset: int) -> None:
         """Reads what lies at an offset, without HDF5."""
-        with self.refusing_damage():
-            self._file.seek(offset)
-            if self._file.readinto(array.reshape(-1).view("u1")) != array.nbytes:
-                raise OSError("it ends too early")
+        self._file.seek(offset)
+        if self._file.readinto(array.reshape(-1).view("u1")) != array.nbytes:
+            raise WeightsError(f"{self.name} is damaged: it ends too early")
 
-    def check_storage(self, dataset: Any, is_bfloat16: bool) -> None:
-        """Refuses an array that is no plain array of numbers in this file, or that is a bomb."""
-        import h5py
+    def allow(self, size: int) -> bool:
+        """Whether an array may still be unpacked to so many bytes, with all that were before it."""
+        self._allowed -= size
+        return bool(self._allowed >= 0)
 
-        where, plist = f"{self.name}: {self.path_of(dataset)}", dataset.get_create_plist()
-        kind = dataset.get_type().get_class()
-        is_number = kind in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM) and dataset.dtype.kind in "fiub" \
-            and dataset.dtype.itemsize <= 8
-        if not is_number and not is_bfloat16:
-            raise WeightsError(f"{where} holds {dataset.dtype}, which is no number")
-        if plist.get_external_count() or plist.get_layout() == h5py.h5d.VIRTUAL:
-            raise WeightsError(f"{where} takes its numbers from another file, which is never opened")
-        if any(plist.get_filter(i)[0] not in _FILTERS for i in range(plist.get_nfilters())):
-            raise WeightsError(f"{where} is compressed in a way that Keras does not use")
-        chunk = plist.get_chunk() if plist.get_layout() == h5py.h5d.CHUNKED else ()
-        self._allowed -= max(count(dataset.shape), count(chunk)) * dataset.dtype.itemsize
-        if self._allowed < 0:
-            raise WeightsError(f"{where} unpacks to far more than its size: it is a bomb")
+    def __len__(self) -> int:
+        return len(self._file)
 
 
 class H5Array(Stored):
     """An array in an HDF5 file. It holds a path and no handle of HDF5, of which each would take some 20 KiB."""
 
     def __init__(self, file: H5File, dataset: Any) -> None:
-        import h5py
-
         self._file, self.where = file, file.path_of(dataset)
         if dataset.shape is None:
             raise WeightsError(f"{file.name} has nothing in {self.where}")
-        self.shape, self._stored_dtype = tuple(dataset.shape), dataset.dtype
-        self._dtype = self._stored_dtype.newbyteorder("=")
+        kind, plist = dataset.get_type(), dataset.get_create_plist()
+        self.shape, stored = tuple(dataset.shape), kind.dtype
+        self._dtype = stored.newbyteorder("=")
         self.dtype = str(self._dtype)
         # bfloat16, which NumPy lacks, is kept as two bytes of no kind
-        self._is_bfloat16 = self._dtype.itemsize == 2 and dataset.get_type().get_class() == h5py.h5t.OPAQUE
+        self._is_bfloat16 = _is_bfloat16(kind, self._dtype)
+        self._refusal = _refusal(kind, self._dtype, plist)
+        self._size = max(count(self.shape), count(_chunk(plist))) * self._dtype.itemsize
+        is_plain = self._refusal is None and stored == self._dtype and not plist.get_nfilters()
+        offset = dataset.get_offset() if is_plain else None  # None where it lies in chunks, or has not been written
+        ends = (offset or 0) + count(self.shape) * self._dtype.itemsize
+        self._offset: int | None = offset if offset and ends <= len(file) else None
         self._checked = False
-        self._offset: int | None = None
 
     def check(self) -> None:
-        if not self._checked:
-            dataset = self._dataset()
-            self._file.check_storage(dataset, self._is_bfloat16)
-            if self._stored_dtype == self._dtype:
-                self._offset = self._file.offset_of(dataset)
-            self._checked = True
-
-    def _dataset(self) -> Any:
-        with self._file.refusing_damage():
-            return self._file.at(self.where)
+        if self._checked:
+            return
+        if self._refusal:
+            raise WeightsError(f"{self._file.name}: {self.where} {self._refusal}")
+        if not self._file.allow(self._size):
+            raise WeightsError(f"{self._file.name}: {self.where} unpacks to far more than its size: it is a bomb")
+        self._checked = True
 
     def try_out(self) -> None:
         self.check()
@@ -322,6 +352,42 @@ class H5Array(Stored):
         if self._offset is not None:
             self._file.read_into(array, self._offset + start * count(self.shape[1:]) * self._dtype.itemsize)
         else:
-            with self._file.refusing_damage():
-                self._dataset().read(h5py.h5s.ALL, h5py.h5s.ALL, array)
+            with self._file.reading():
+                self._file.at(self.where).read(h5py.h5s.ALL, h5py.h5s.ALL, array)
         return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32) if self._is_bfloat16 else array
+
+
+def _is_bfloat16(kind: Any, dtype: Any) -> bool:
+    import h5py
+
+    return bool(dtype.itemsize == 2 and kind.get_class() == h5py.h5t.OPAQUE)
+
+
+def _refusal(kind: Any, dtype: Any, plist: Any) -> str | None:
+    """Why this is no plain array of numbers in its own file, if it is none."""
+    import h5py
+
+    is_number = kind.get_class() in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM) and dtype.kind in "fiub" \
+        and dtype.itemsize <= 8
+    if not is_number and not _is_bfloat16(kind, dtype):
+        return f"holds {dtype}, which is no number"
+    layout = plist.get_layout()
+    if plist.get_external_count() or layout == h5py.h5d.VIRTUAL:
+        return "takes its numbers from another file, which is never opened"
+    if any(plist.get_filter(i)[0] not in _FILTERS for i in range(plist.get_nfilters())):
+        return "is compressed in a way that Keras does not use"
+    return None
+
+
+def _chunk(plist: Any) -> tuple[int, ...]:
+    import h5py
+
+    return plist.get_chunk() if plist.get_layout() == h5py.h5d.CHUNKED else ()
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf8", "surrogateescape")
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf8", "surrogateescape")

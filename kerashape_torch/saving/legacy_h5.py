@@ -169,9 +169,9 @@ def _parts(kept: Sequence[Kept], numbers: Sequence[int]) -> list[list[int]]:
 
 
 def _single_layers(kept: Sequence[Kept]) -> list[list[int]]:
-    found: dict[str, list[int]] = {}
+    found: dict[Any, list[int]] = {}
     for number, place in enumerate(kept):
-        found.setdefault(place.owner, []).append(number)
+        found.setdefault(place.holder, []).append(number)
     return [sorted(numbers, key=lambda number: not kept[number].spec.trainable) for numbers in found.values()]
 
 
@@ -180,14 +180,14 @@ def _single_layers(kept: Sequence[Kept]) -> list[list[int]]:
 
 def is_by_layer(file: H5File) -> bool:
     """Whether a file, at its root, is laid out layer by layer."""
-    with file.refusing_damage():
+    with file.reading():
         return any(map(file.has_attribute, ("layer_names", "layer_names0", "nb_layers"))) \
             or file.child(file.root, "model_weights") is not None
 
 
 def by_layer(file: H5File, names_are_known: bool = False) -> ByLayer:
     """The weights of a whole model's file, or of a file of weights alone."""
-    with file.refusing_damage():
+    with file.reading():
         group = file.child(file.root, "model_weights")
         group = file.root if group is None else group
         if file.has_attribute("nb_layers", group):

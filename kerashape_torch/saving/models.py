@@ -21,6 +21,7 @@ from kerashape_torch.saving.containers import local_path
 from kerashape_torch.saving.legacy_h5 import write_by_layer
 from kerashape_torch.saving.preflight import explained
 from kerashape_torch.saving.reading import CONFIG, METADATA, WEIGHTS, Contents, Weights, read_or_take, read_weights
+from kerashape_torch.saving.stored import Stored
 from kerashape_torch.saving.upgrade import to_keras3
 from kerashape_torch.saving.vocabularies import give_vocabularies, idf_weights
 from kerashape_torch.shape import to_text
@@ -227,9 +228,13 @@ def _attach(model: Model, weights: Weights, by_name: bool = False, skip_mismatch
     """Checks all arrays, and lets each layer know its own."""
     if not model.built:
         return
-    arrays = iter(weights.find(weight_layout(model), by_name, skip_mismatch))
-    for layer, kept in kept_weights(model):
-        found, before = [next(arrays) for _ in kept], layer.saved_weights or [None] * len(kept)
+    layout = weight_layout(model)
+    arrays = weights.find(layout, by_name, skip_mismatch)
+    of_layers: dict[Any, list[Stored | None]] = {}
+    for place, array in zip(layout.kept, arrays, strict=True):
+        of_layers.setdefault(place.holder, []).append(array)
+    for layer, found in of_layers.items():
+        before = layer.saved_weights or [None] * len(found)
         if any(array is not None for array in found):
             layer.saved_weights = [new if new is not None else old for new, old in zip(found, before)]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kerashape_torch.errors import WeightsError
-from kerashape_torch.saving.by_path import ByPath, Group
+from kerashape_torch.saving.by_path import ByPath
 from kerashape_torch.saving.containers import Stretch, Zip
 from kerashape_torch.saving.stored import Stored
 from kerashape_torch.shape import count
@@ -23,26 +23,11 @@ def npz_weights(archive: Zip) -> ByPath:
     Raises:
         WeightsError: a member is no plain array.
     """
-    groups: dict[str, Group] = {}
+    groups: dict[str, dict[str, Stored]] = {}
     for member in sorted(archive.names()):
         path, _, name = member.removesuffix(".npy").rpartition("/")
-        group = groups.setdefault(path, NpzGroup())
-        assert isinstance(group, NpzGroup)
-        group.arrays[name] = NpzArray(archive.open(member), f"{archive.name}: {member}")
+        groups.setdefault(path, {})[name] = NpzArray(archive.open(member), f"{archive.name}: {member}")
     return ByPath(archive.name, groups)
-
-
-class NpzGroup:
-    """The arrays of one group."""
-
-    def __init__(self) -> None:
-        self.arrays: dict[str, NpzArray] = {}
-
-    def __len__(self) -> int:
-        return len(self.arrays)
-
-    def array(self, name: str) -> Stored | None:
-        return self.arrays.get(name)
 
 
 class NpzArray(Stored):

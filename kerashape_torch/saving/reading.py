@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from kerashape_torch.errors import ConfigError, WeightsError
 from kerashape_torch.saving.archive import parse_json
-from kerashape_torch.saving.by_path import ByPath, groups_of
+from kerashape_torch.saving.by_path import by_path
 from kerashape_torch.saving.containers import Directory, Stretch, Zip, first_bytes, limited, local_path
 from kerashape_torch.saving.h5 import H5File
 from kerashape_torch.saving.legacy_h5 import by_layer, is_by_layer
@@ -129,12 +129,12 @@ def _weights_of_container(container: Directory | Zip) -> Weights | None:
 
 
 def _weights_of_h5(file: H5File) -> Weights:
-    return by_layer(file) if is_by_layer(file) else ByPath(file.name, groups_of([file]))
+    return by_layer(file) if is_by_layer(file) else by_path(file.name, [file])
 
 
 def _of_h5(where: Path, weights: bool) -> Contents:
     file = H5File(Stretch.of(where), where.name)
-    with file.refusing_damage():
+    with file.reading():
         text = file.text("model_config")
         training = file.text("training_config")
         version, backend = file.text("keras_version"), file.text("backend")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kerashape_torch.errors import WeightsError
-from kerashape_torch.saving.by_path import ByPath, groups_of
+from kerashape_torch.saving.by_path import ByPath, by_path
 from kerashape_torch.saving.containers import Directory, Zip
 from kerashape_torch.saving.h5 import H5File
 
@@ -32,4 +32,4 @@ def sharded_weights(found: Mapping[str, Any], container: Directory | Zip, name: 
             shards[file] = None
     if len(shards) > SHARD_LIMIT:
         raise WeightsError(f"{name} names more than {SHARD_LIMIT} files")
-    return ByPath(name, groups_of(H5File(container.open(file), file) for file in shards))
+    return by_path(name, (H5File(container.open(file), file) for file in shards))

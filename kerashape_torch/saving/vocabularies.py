@@ -65,7 +65,7 @@ def idf_weights(model: Model) -> tuple[list[Kept], list[Any]]:
 def _kept_idf(layer: Layer, group: str, size: int) -> Kept:
     place = "vars/idf_weights"
     inside = (f"{group}/_lookup_layer/{place}",) if _lookup(layer) is not layer else ()
-    return Kept(layer.describe(), WeightSpec("idf_weights", (size,), trainable=False), f"{group}/{place}", inside)
+    return Kept(layer, WeightSpec("idf_weights", (size,), trainable=False), f"{group}/{place}", inside)
 
 
 def _lookups(model: Model) -> Iterator[tuple[Any, str]]:
