@@ -81,11 +81,9 @@ class Stretch(io.RawIOBase):
             raise WeightsError(f"{self.name} has changed since it was loaded: load the model again")
         with self._lock:
             if self._checksum is not None:
-                found, self._at, before = 0, 0, self._at
-                block = bytearray(_BLOCK)
-                while read := self.readinto(block):
-                    found = zlib.crc32(memoryview(block)[:read], found)
-                self._at = before
+                found, at, block = 0, 0, bytearray(_BLOCK)
+                while read := self.read_at(at, block):
+                    found, at = zlib.crc32(memoryview(block)[:read], found), at + read
                 if found != self._checksum:
                     raise WeightsError(f"{self.name} is damaged: its contents do not have the checksum they should")
                 self._checksum = None
@@ -108,19 +106,24 @@ class Stretch(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """As many bytes as there are; the system gives a large read in several pieces."""
+        done = self.read_at(self._at, buffer)
+        self._at += done
+        return done
+
+    def read_at(self, at: int, buffer: Any) -> int:
+        """The same at any place; several threads may do it at once."""
         view = memoryview(buffer).cast("B")
-        view = view[:max(0, min(len(view), self._size - self._at))]
+        view = view[:max(0, min(len(view), self._size - at))]
         if not len(view):
             return 0
         done = 0
         with self._lock:
-            self._file.seek(self._start + self._at)
+            self._file.seek(self._start + at)
             while done < len(view):
                 read = self._file.readinto(view[done:])  # type: ignore[attr-defined]
                 if not read:
                     break
                 done += read
-            self._at += done
         return done
 
 

@@ -58,12 +58,11 @@ class _Guarded(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         if len(view) > _NEAR:
-            self._file.seek(self._at)
-            read = self._file.readinto(view)
+            read = self._file.read_at(self._at, view)
         else:
             if not self._start <= self._at <= self._start + len(self._near) - len(view):
-                self._file.seek(self._at)
-                self._near, self._start = self._file.read(_NEAR) or b"", self._at
+                near = bytearray(_NEAR)
+                self._near, self._start = bytes(near[:self._file.read_at(self._at, near)]), self._at
             found = self._near[self._at - self._start:][:len(view)]
             read = len(found)
             view[:read] = found
@@ -279,8 +278,7 @@ class H5File:
 
     def read_into(self, array: np.ndarray[Any, Any], offset: int) -> None:
         """Reads what lies at an offset, without HDF5."""
-        self._file.seek(offset)
-        if self._file.readinto(array.reshape(-1).view("u1")) != array.nbytes:
+        if self._file.read_at(offset, array.reshape(-1).view("u1")) != array.nbytes:
             raise WeightsError(f"{self.name} is damaged: it ends too early")
 
     def allow(self, size: int) -> bool:

@@ -65,8 +65,7 @@ class NpzArray(Stored):
         self.check()
         self._file.check()
         data = bytearray(count(self.shape) * self._dtype.itemsize)
-        self._file.seek(self._start)
-        if self._file.readinto(data) != len(data):
+        if self._file.read_at(self._start, data) != len(data):
             raise WeightsError(f"{self.where} is damaged: it ends too early")
         array = np.frombuffer(data, self._dtype).reshape(self.shape, order="F" if self._by_columns else "C")
         return array.astype(self._dtype.newbyteorder("="), copy=False)
