@@ -351,8 +351,9 @@ class _Activations(Identifiers):
         if inspect.isclass(identifier):
             raise ConfigError(f"an activation is a function or an object, got the class {identifier.__name__}. "
                               f"Did you mean {identifier.__name__}()?")
-        if not callable(identifier):
-            raise ConfigError(f"an activation is a name or a function, got {identifier!r}")
+        is_other = isinstance(identifier, config.Record) and not hasattr(identifier, "compute_output_shape")
+        if is_other or not callable(identifier):  # other things with a config are called too, but with weights
+            raise ConfigError(f"an activation is a name, a function or a layer, got {identifier!r}")
         return identifier  # type: ignore[no-any-return]
 
     def serialize(self, obj: Any) -> Any:

@@ -232,7 +232,10 @@ class Record:
             return False
         if field.kind is None:
             return isinstance(value, (int, float, str, tuple)) and value == field.default
-        return bool(to_config(field.kind.write(value, self)) == to_config(field.kind.write(field.default, self)))
+        try:
+            return bool(to_config(field.kind.write(value, self)) == to_config(field.kind.write(field.default, self)))
+        except ConfigError:  # what cannot be written, such as an object of the user's own, may run all the same
+            return False
 
 
 # ---- objects to configs and back -------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Activations: the numbers, names and configs are those of Keras itself."""
 
+import copy
 import doctest
 import functools
 import json
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import kerashape_torch as kt
 from kerashape_torch import activations, config, identifiers
 from kerashape_torch.errors import ConfigError, UnsafeConfigError
 
@@ -199,7 +201,7 @@ def test_get():
 
 @pytest.mark.parametrize(("wrong", "words"), [
     ("rellu", r"'rellu' is not one of keras.activations. Did you mean 'relu'\?"),
-    (3, "a name or a function, got 3"),
+    (3, "a name, a function or a layer, got 3"),
     (keras.layers.LeakyReLU, r"Did you mean LeakyReLU\(\)"),
     ({"config": "relu"}, "needs the keys"),
     ({"class_name": "function", "config": "nothing"}, "'nothing' is not one of"),
@@ -231,6 +233,24 @@ def test_users_functions_are_written_as_keras_writes_them():
     assert activations.deserialize(None) is None
     with pytest.raises(ConfigError, match="neither get_config"):
         activations.serialize(functools.partial(plain))
+
+
+class Twice:
+    """It has no name and no config, so it can be called and not saved."""
+
+    def __call__(self, x):
+        return 2 * x
+
+
+def test_an_object_that_is_called():
+    layer = kt.layers.Dense(2, activation=Twice(), kernel_initializer="ones", input_shape=(3,))
+    assert layer.to_torch()(torch.ones(1, 3)).tolist() == [[6, 6]]
+    layer = kt.layers.Dense(2, activation=torch.nn.Threshold(5, 1), kernel_initializer="ones", input_shape=(3,))
+    assert copy.deepcopy(layer.to_torch())(torch.ones(1, 3)).tolist() == [[1, 1]]
+    with pytest.raises(ConfigError, match="neither get_config"):
+        layer.get_config()
+    with pytest.raises(ConfigError, match=r"an activation is a name, a function or a layer, got L2"):
+        kt.layers.Dense(2, activation=kt.regularizers.L2())
 
 
 class Holder(config.Record, catalog=False):

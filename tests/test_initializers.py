@@ -44,6 +44,11 @@ KERAS_NAMES = [name for name in dir(keras.initializers)
                if not name.startswith("_") and name not in ("Initializer", "get", "serialize", "deserialize")]
 
 
+def test_uniform_numbers_between_two_ends_in_any_order():
+    drawn = initializers.RandomUniform(2.0, 0.5)((1000,))
+    assert drawn.min() >= 0.5 and drawn.max() <= 2.0
+
+
 @pytest.mark.parametrize("name", [*KERAS_NAMES, "uniform", "normal", "zero", "one"])
 def test_every_name_of_keras_is_here(name):
     try:

@@ -128,7 +128,7 @@ class _Lowering:
         self.masks: dict[int, SymbolicTensor] = {}
         self.alive: list[Any] = []  # masks that have a value: they are known by their ids
         self.permuted: dict[tuple[fx.Node, str], fx.Node] = {}
-        self.modules: dict[Layer, list[tuple[str, str]]] = {}
+        self.modules: dict[Any, list[tuple[str, str]]] = {}
         self.specs: dict[Layer, list[WeightSpec]] = {}
         self.paths: dict[str, Layer] = {}
         self.input_shapes: list[Shape] = []
@@ -347,7 +347,7 @@ class _Lowering:
             return self.fx.call_function(module.function, (*args, *module.args), {**module.kwargs, **kwargs})
         return self.fx.call_module(self._register(layer, module, path), tuple(args), kwargs)
 
-    def _register(self, layer: Layer, module: nn.Module, path: str) -> str:
+    def _register(self, layer: Any, module: nn.Module, path: str) -> str:
         """The path of a layer's module. A layer called twice is one module, unless the shapes ask for another."""
         made = self.modules.setdefault(layer, [])
         text = repr(module)
@@ -377,6 +377,10 @@ class _Lowering:
             return result
         if isinstance(function, functools.partial):
             return self.fx.call_function(function.func, (result, *function.args), function.keywords)
+        if not hasattr(function, "__name__"):  # an object that is called: fx wants a function or a module
+            module = function if isinstance(function, nn.Module) else Function(function)
+            path = self._register(function, module, f"{self._path(prefix, layer)}_activation")
+            return self.fx.call_module(path, (result,))
         return self.fx.call_function(function, (result,))
 
     def _activation_layer(self, activation: Layer, result: fx.Node, order: str, specs: TensorSpec,
