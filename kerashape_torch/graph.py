@@ -212,15 +212,16 @@ class Node:
 def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls a layer on symbolic tensors: infers the output shapes, and remembers the call."""
     bound = layer.bind(args, kwargs)
-    inputs = tensors = symbolic((args, kwargs))
+    leaves = flatten((args, kwargs))
+    inputs = tensors = [x for x in leaves if isinstance(x, SymbolicTensor)]
     if any(x.mask is not None for x in tensors):
         brought = masks.brought_along(layer, bound, _mask_of)
         bound |= brought
         if not kwargs and layer.keeps_masks_of(args):
             kwargs = brought
             inputs = [*tensors, *symbolic(brought)]
-    if not tensors:
-        given = ", ".join(type(x).__name__ for x in flatten((args, kwargs))) or "nothing"
+    if not tensors or any(hasattr(x, "get_config") for x in leaves):  # a layer is no tensor
+        given = ", ".join(type(x).__name__ for x in leaves) or "nothing"
         raise KerashapeError(f"{layer.describe()} describes a layer and is called on symbolic tensors, got {given}. "
                              "To run it on real tensors: layer.to_torch()(x)")
     try:

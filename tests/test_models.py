@@ -12,8 +12,8 @@ import torch
 from harness import plain
 
 import kerashape_torch
-from kerashape_torch.errors import ConfigError, ShapeError
-from kerashape_torch.layers import Add, Dense
+from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
+from kerashape_torch.layers import LSTM, Add, Dense
 from kerashape_torch.lowering import get_keras_weights, predict, set_keras_weights
 from kerashape_torch.models import Input, Model, Sequential, clone_model, model_from_json
 from kerashape_torch.structure import flatten
@@ -272,6 +272,12 @@ def test_a_disconnected_graph_is_named() -> None:
     a, b = Input((3,), name="left"), Input((3,), name="right")
     with pytest.raises(ConfigError, match="'right'"):
         Model(a, Add()([a, b]))
+
+
+def test_a_layer_in_place_of_a_tensor_is_refused() -> None:
+    x = Input((3, 2))
+    with pytest.raises(KerashapeError, match="called on symbolic tensors, got SymbolicTensor, Dense"):
+        LSTM(2)(x, mask=Dense(3))
 
 
 def test_two_layers_of_one_name_are_refused() -> None:
