@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kerashape_torch.errors import ShapeError
+from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import TensorSpec
 from kerashape_torch.shape import Size
 from kerashape_torch.structure import flatten, map_structure
@@ -22,6 +22,7 @@ def infer_by_running(function: Callable[..., Any], args: Any, kwargs: Any) -> An
 
     Raises:
         ShapeError: the function fails on such shapes, or needs values where only shapes exist.
+        ConfigError: it gives something that is no tensor.
 
     >>> infer_by_running(lambda x: x[:, :2].flatten(1), (TensorSpec((None, 5, 3)),), {})
     TensorSpec(shape=(None, 6), dtype='float32')
@@ -60,6 +61,8 @@ def _all_merged(first: Any, second: Any) -> Any:
 
 def merged(first: Any, second: Any) -> TensorSpec:
     """What two runs at different sizes say of one tensor."""
+    if not hasattr(first, "shape"):
+        raise ConfigError(f"what should be a tensor is {first!r}: an operand is nothing that torch computes with")
     if len(first.shape) != len(second.shape):
         raise ShapeError("the rank of the output depends on the size of an axis that is None")
     shape: tuple[Size, ...] = tuple(a if a == b else None for a, b in zip(first.shape, second.shape))

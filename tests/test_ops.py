@@ -16,6 +16,8 @@ import torch
 import kerashape_torch
 from kerashape_torch import Input, Model, activations, ops
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, UnknownLayerError
+from kerashape_torch.graph import TensorSpec
+from kerashape_torch.meta_rule import infer_by_running
 from kerashape_torch.ops import Operation
 from kerashape_torch.structure import flatten
 
@@ -329,3 +331,8 @@ def test_export_and_compile() -> None:
     program = torch.export.export(module, tensors, dynamic_shapes={name: {0: batch} for name in names})
     small = tuple(torch.as_tensor(a) for a in arrays())
     assert torch.equal(program.module()(*small), module(*small))
+
+
+def test_what_gives_no_tensor_is_refused() -> None:
+    with pytest.raises(ConfigError, match="what should be a tensor is 3: an operand"):
+        infer_by_running(lambda x: 3, (TensorSpec((None, 2)),), {})
