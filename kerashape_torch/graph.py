@@ -212,7 +212,7 @@ class Node:
 def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls a layer on symbolic tensors: infers the output shapes, and remembers the call."""
     bound = layer.bind(args, kwargs)
-    leaves = flatten((args, kwargs))
+    leaves = flatten(args) + flatten(kwargs)
     inputs = tensors = [x for x in leaves if isinstance(x, SymbolicTensor)]
     if any(x.mask is not None for x in tensors):
         brought = masks.brought_along(layer, bound, _mask_of)
@@ -220,7 +220,8 @@ def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not kwargs and layer.keeps_masks_of(args):
             kwargs = brought
             inputs = [*tensors, *symbolic(brought)]
-    if not tensors or any(hasattr(x, "get_config") for x in leaves):  # a layer is no tensor
+    is_plain = len(leaves) == len(tensors) or not any(hasattr(x, "get_config") for x in leaves)
+    if not tensors or not is_plain:  # a layer is no tensor
         given = ", ".join(type(x).__name__ for x in leaves) or "nothing"
         raise KerashapeError(f"{layer.describe()} describes a layer and is called on symbolic tensors, got {given}. "
                              "To run it on real tensors: layer.to_torch()(x)")

@@ -17,7 +17,7 @@ from kerashape_torch.dtypes import DType, computed_and_kept, is_float
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import Node, TensorSpec, connect, serials, shapes_of, snake_case
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, axis_index, standardize, to_text
+from kerashape_torch.shape import Shape, axis_index, is_standard, standardize, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, map_shapes
 from kerashape_torch.user_layers import UserDefined, argument_names, built, function_of, given_to_init, torch_function
 from kerashape_torch.weights import WeightSpec
@@ -62,7 +62,8 @@ def _stating_its_layer(rule: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(rule)
     def stated(self: "Layer", *shapes: Any) -> Any:
-        shapes = tuple([None if shape is None else map_shapes(standardize, shape) for shape in shapes])
+        shapes = tuple([shape if shape is None or is_standard(shape) else map_shapes(standardize, shape)
+                        for shape in shapes])
         try:
             return rule(self, *shapes)
         except ShapeError as error:
@@ -190,8 +191,10 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
 
     def layers_to_name(self) -> Sequence["Layer"]:
         """The layers inside this one and those that it has as activations: all that need names."""
-        held = [(name, self.__dict__.get(name)) for name in ("activation", "recurrent_activation")]
-        return (*self.sublayers(), *[each for name, each in held if isinstance(each, Layer) and name in self._fields])
+        own = self.__dict__
+        held = [own[name] for name in ("activation", "recurrent_activation")
+                if isinstance(own.get(name), Layer) and name in self._fields]
+        return [*self.sublayers(), *held] if held else self.sublayers()
 
     def leaves_masks_of(self) -> "Layer":
         """The layer whose masks are on the outputs once the model runs: one inside, where this one minds none."""
@@ -374,8 +377,9 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
 
     def check_weights(self, shapes: Sequence[Any]) -> None:
         """Refuses an input from which no weights follow, or others than those that an earlier call made."""
+        asked = self.weight_specs(*shapes)
         shared = {spec.full_path: spec.shape for spec in self.weight_specs(*self.call_shapes())} if self.nodes else {}
-        for spec in self.weight_specs(*shapes):
+        for spec in asked if shared else ():
             first = shared.get(spec.full_path, spec.shape)
             if first != spec.shape:
                 raise ShapeError(f"{spec.name} is {to_text(first)} since the first call, on "
@@ -390,9 +394,12 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
             return follow(self, args, kwargs).outputs
         specs = self.input_specs(args, kwargs)
         shapes = self.compute_output_shape(*map(shapes_of, specs))
-        first = next((x for x in flatten(specs) if isinstance(x, TensorSpec)), None)
+        first = specs[0] if specs else None
+        if not isinstance(first, TensorSpec):
+            first = next((x for x in flatten(specs) if isinstance(x, TensorSpec)), None)
         dtype = self.output_dtype(first.dtype if first is not None else self.compute_dtype)
-        return map_shapes(lambda shape: TensorSpec(tuple(shape), dtype), shapes)
+        return TensorSpec(shapes, dtype) if is_standard(shapes) else map_shapes(
+            lambda shape: TensorSpec(tuple(shape), dtype), shapes)
 
     # ---- what is known once connected --------------------------------------------------------------------------------
 

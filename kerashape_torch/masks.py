@@ -34,8 +34,7 @@ def passed_on(layer: Any, bound: Mapping[str, Any], mask_of: MaskOf) -> list[Any
     """The masks of a call's outputs, in order, as far as there are any; ``bound`` has what was brought along."""
     if not layer.supports_masking or not bound:
         return []
-    first = next(iter(bound.values()))
-    previous = bound.get("mask")
+    first, previous = next(iter(bound.values())), bound.get("mask")
     if previous is None:
         previous = map_structure(mask_of, first)
     return flatten(layer.compute_mask(first, previous))

@@ -17,20 +17,22 @@ def flatten(structure: Any) -> list[Any]:
     >>> flatten({"b": 1, "a": [2, (3,)]})
     [2, 3, 1]
     """
+    if not isinstance(structure, _INNER):
+        return [structure]
     found: list[Any] = []
     _collect(structure, found)
     return found
 
 
+_INNER = (dict, list, tuple)
+
+
 def _collect(structure: Any, found: list[Any]) -> None:
-    if isinstance(structure, dict):
-        for key in sorted(structure):
-            _collect(structure[key], found)
-    elif isinstance(structure, (list, tuple)):
-        for item in structure:
+    for item in [structure[key] for key in sorted(structure)] if isinstance(structure, dict) else structure:
+        if isinstance(item, _INNER):
             _collect(item, found)
-    else:
-        found.append(structure)
+        else:
+            found.append(item)
 
 
 def map_structure(function: Callable[[Any], Any], structure: Any) -> Any:

@@ -29,13 +29,20 @@ def parse_json(text: str | bytes, name: str = "the text") -> Any:
     """JSON, and nothing that is nested beyond reason."""
     try:
         found = json.loads(text)
-        if _SURROGATE.search(text if isinstance(text, str) else text.decode("utf8", "replace")):
+        if _has_surrogates(text):
             json.dumps(found, ensure_ascii=False).encode()  # half a character, which no name may have
     except RecursionError:
         raise ConfigError(f"{name} is nested deeper than {DEPTH_LIMIT} levels") from None
     except ValueError as error:
         raise ConfigError(f"{name} is not JSON: {error}") from None
     return found
+
+
+def _has_surrogates(text: str | bytes) -> bool:
+    escape: Any = "\\u" if isinstance(text, str) else b"\\u"
+    if text.isascii() and escape not in text:
+        return False
+    return _SURROGATE.search(text if isinstance(text, str) else text.decode("utf8", "replace")) is not None
 
 
 def check_config(config: Any) -> None:
@@ -58,7 +65,7 @@ def _nodes(value: Any, depth: int) -> int:
         for item in level:
             if isinstance(item, (list, tuple)):
                 below += [each for each in item if type(each) not in SCALARS]
-            elif isinstance(item, (dict, Mapping)):
+            elif isinstance(item, dict) or isinstance(item, Mapping):  # noqa: SIM101 - asking an ABC takes long
                 nodes += 1
                 calls = item.get("inbound_nodes")
                 if isinstance(calls, (list, tuple)) and len(calls) > 1:

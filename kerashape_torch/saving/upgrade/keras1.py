@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kerashape_torch.config import custom_object
@@ -84,16 +84,16 @@ _INITIALIZERS: Mapping[str, Any] = {
 _VALUES: Mapping[str, Mapping[Any, Any]] = {"data_format": {"tf": "channels_last", "th": "channels_first"}}
 
 
-def old_forms(node: Mapping[str, Any]) -> Iterator[str]:
+def old_forms(node: Mapping[str, Any]) -> list[str]:
     """What of a node only Keras 1 wrote, in words."""
     name, config = node.get("class_name"), node.get("config")
     if not isinstance(name, str) or not isinstance(config, (dict, Mapping)):
-        return
-    if name in _ALL_ARGUMENTS:
-        for argument in sorted(_ALL_ARGUMENTS[name] & config.keys()):
-            yield f"{config.get('name', name)!r} has {argument}"
+        return []
+    found = [f"{config.get('name', name)!r} has {argument}"
+             for argument in sorted(_ALL_ARGUMENTS[name] & config.keys())] if name in _ALL_ARGUMENTS else []
     if name in WITHOUT_EQUIVALENT or (name == "Merge" and "mode" in config) or name == "TimeDistributedDense":
-        yield f"there is a layer {name}"
+        found.append(f"there is a layer {name}")
+    return found
 
 
 def upgraded_layer(name: str, config: Config, scope: Scope) -> tuple[str, Config]:
@@ -101,7 +101,7 @@ def upgraded_layer(name: str, config: Config, scope: Scope) -> tuple[str, Config
     layer = str(config.get("name") or name.lower())
     if name in WITHOUT_EQUIVALENT and custom_object(name) is None:
         refuse(layer, f"Keras 1's {name} has no equivalent today", WITHOUT_EQUIVALENT[name])
-    is_old = next(old_forms({"class_name": name, "config": config}), None) is not None
+    is_old = bool(old_forms({"class_name": name, "config": config}))
     if name == "Merge":
         return _merge(config, layer)
     if not is_old and scope.origin.major > 1:

@@ -57,7 +57,7 @@ def nodes(config: Any) -> Iterator[Mapping[str, Any]]:
         value = stack.pop()
         if isinstance(value, (list, tuple)):
             stack += [item for item in value if type(item) not in SCALARS]
-        elif isinstance(value, (dict, Mapping)):
+        elif isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - asking an ABC takes long
             yield value
             stack += [item for item in value.values() if type(item) not in SCALARS]
 
@@ -72,23 +72,24 @@ def old_forms(config: Any) -> Iterator[tuple[int, str]]:
                 yield 2, found
 
 
-def _old_forms(node: Mapping[str, Any]) -> Iterator[str]:
+def _old_forms(node: Mapping[str, Any]) -> list[str]:
+    found = []
     module, name = node.get("module"), node.get("class_name")
     if isinstance(module, str) and module.startswith(_OLD_MODULES):
-        yield f"a class comes from {module}"
+        found.append(f"a class comes from {module}")
     if name is None:
-        return
+        return found
     calls, inner = node.get("inbound_nodes"), node.get("config")
     if isinstance(name, str) and name in _OLD_CLASSES:
-        yield f"there is a {name}"
-    if isinstance(calls, (list, tuple)) and any(not is_call_of_keras3(call) for call in calls):
-        yield f"the calls of {node.get('name', 'a layer')!r} are written as lists"
+        found.append(f"there is a {name}")
+    if isinstance(calls, (list, tuple)) and not all(map(is_call_of_keras3, calls)):
+        found.append(f"the calls of {node.get('name', 'a layer')!r} are written as lists")
     if name == "Sequential" and isinstance(inner, (list, tuple)):
-        yield "a Sequential model is written as a list"
-    if isinstance(inner, Mapping):
-        for field in _OLD_FIELDS:
-            if field in inner and not _has_argument(name, field):
-                yield f"{inner.get('name', 'a layer')!r} has {field}"
+        found.append("a Sequential model is written as a list")
+    if isinstance(inner, dict) or isinstance(inner, Mapping):  # noqa: SIM101
+        found += [f"{inner.get('name', 'a layer')!r} has {field}" for field in _OLD_FIELDS
+                  if field in inner and not _has_argument(name, field)]
+    return found
 
 
 def _has_argument(name: Any, argument: str) -> bool:
