@@ -77,9 +77,9 @@ class _Steps:
     def form(self, region: Region) -> Any:
         """What the region does, its values known by their places; None where it cannot be a unit."""
         start, end = region
-        outlive = sum(last >= end for last in self.lasts[start:end])
-        if outlive != 1 or self.lasts[end - 1] < end or sum(self.calls_part[start:end]) < 2:
-            return None
+        *others, last = self.lasts[start:end]
+        if last < end or max(others, default=-1) >= end or self.calls_part[start:end].count(True) < 2:
+            return None  # only what the last step gives is used later
         taken: dict[Value, int] = {}
         places: list[Any] = []
         for values in self.used[start:end]:
