@@ -67,14 +67,14 @@ def repacked(path: Path, target: Path, change: Callable[[str, bytes], dict[str, 
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of all reads."""
     found: list[int] = []
-    original = containers.Stretch.readinto
+    original = containers.Stretch.read_at
 
-    def counted(self: Any, buffer: Any) -> int:
-        read = original(self, buffer)
+    def counted(self: Any, at: int, buffer: Any) -> int:
+        read = original(self, at, buffer)
         found.append(read)
         return read
 
-    monkeypatch.setattr(containers.Stretch, "readinto", counted)
+    monkeypatch.setattr(containers.Stretch, "read_at", counted)
     return found
 
 

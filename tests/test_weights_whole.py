@@ -142,3 +142,15 @@ def test_a_file_is_closed_with_the_last_model_that_may_read_from_it(tmp_path: Pa
         gc.collect()
         assert not is_open()
     assert module(torch.zeros(1, 4, 3)).shape == (1, 2)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_hdf5_has_no_file_open(suffix: str, tmp_path: Path) -> None:
+    """It would close it after Python is gone, and crash."""
+    made = model()
+    made.save(tmp_path / f"m{suffix}", made.to_torch())
+    before = h5py.h5f.get_obj_count()
+    loaded = kt.load_model(tmp_path / f"m{suffix}")
+    assert h5py.h5f.get_obj_count() == before
+    loaded.to_torch()
+    assert h5py.h5f.get_obj_count() == before
