@@ -15,7 +15,7 @@ from kerashape_torch.errors import ConfigError
 from kerashape_torch.graph import TensorSpec, number, shapes_of
 from kerashape_torch.layer import Layer, owner
 from kerashape_torch.models import Input, Model
-from kerashape_torch.parts import is_one_module, part_module, specs_at, torch_name
+from kerashape_torch.parts import is_one_module, listened_to, part_module, specs_at, torch_name
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.user_layers import UserDefined, argument_names, built, torch_function
 from kerashape_torch.weights import WeightSpec
@@ -219,14 +219,15 @@ def inner_specs(layer: Layer, calls: Sequence[Call]) -> list[WeightSpec]:
     return [spec.below(torch=at) for spec in layer.weight_specs(*calls[0].shapes(layer))]
 
 
-def part_modules(layer: Layer, calls: Sequence[Call]) -> list[Any]:
-    """A torch module for each way in which a layer is called."""
+def part_modules(layer: Layer, calls: Sequence[Call], heard: bool = True) -> list[Any]:
+    """A torch module for each way in which a layer is called; see :func:`part_module`."""
     from kerashape_torch.lowering.compile import part_of_model
 
     models = [call.model(layer) for call in calls]
     if is_plain(layer, calls):
-        return [part_module(layer, call.args[0].shape) for call in calls]
-    return list(map(part_of_model, models))
+        return [part_module(layer, call.args[0].shape, heard=heard) for call in calls]
+    modules = list(map(part_of_model, models))
+    return [listened_to(layer, module) for module in modules] if heard else modules
 
 
 def arrange(layer: Layer, shapes: Sequence[Any]) -> Trial:

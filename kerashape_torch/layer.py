@@ -130,8 +130,6 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
     """False where there is no dtype policy: an op computes in the dtypes that come."""
     supports_masking: ClassVar[bool] = False
     """True where a mask goes through to the next layer."""
-    penalizes_its_parts: ClassVar[bool] = False
-    """Whether Keras gives the ``activity_regularizer`` to parts of the layer, and not to what it gives itself."""
     built_when_made: ClassVar[bool] = False
     """True where Keras builds the layer at once; the config of a model then does not say its input shape."""
     counts_its_creation: ClassVar[bool] = False
@@ -506,6 +504,12 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
     def output_regularizer(self) -> Any:
         """What is added to a training loss for the outputs: a name, a regularizer or a function, or None."""
         return self.__dict__.get("activity_regularizer")
+
+    def listener(self, order: str = KERAS) -> Any:
+        """What takes the layer's outputs to that regularizer, for a module made while training listens; else None."""
+        from kerashape_torch.torch_modules.activity import listener
+
+        return listener(self.output_regularizer(), order == CHANNELS_FIRST)
 
     # ---- doors to the rooms below ------------------------------------------------------------------------------------
 

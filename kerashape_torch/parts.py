@@ -22,12 +22,23 @@ def is_one_module(layer: Layer, shape: Any, order: str = KERAS) -> bool:
     return not isinstance(activation, Layer) and activations.get(activation) is activations.linear
 
 
-def part_module(layer: Layer, shape: Any, order: str = KERAS, masked: bool = False) -> Any:
+def part_module(layer: Layer, shape: Any, order: str = KERAS, masked: bool = False, heard: bool = True) -> Any:
     """A module for a layer or model inside another layer, the activation in it. It takes and gives Keras' order; or
-    channels first, if asked and if this is how it works. If ``masked``, it takes a mask too."""
+    channels first, if asked and if this is how it works. If ``masked``, it takes a mask too. Its activity regularizer
+    is ``heard`` where Keras calls the layer itself, and not its ``call`` alone."""
     if is_one_module(layer, shape, order):
-        return (layer.masked_module if masked else layer.module)(shape)
-    return layer.inner_module(shape, masked)
+        module = (layer.masked_module if masked else layer.module)(shape)
+        return listened_to(layer, module, order) if heard else module
+    module = layer.inner_module(shape, masked)
+    return listened_to(layer, module) if heard else module
+
+
+def listened_to(layer: Layer, module: Any, order: str = KERAS) -> Any:
+    """The layer's module, which tells the activity regularizer what it gives, if it is made while training listens."""
+    listener = layer.listener(order)
+    if listener is not None:
+        module.register_forward_hook(listener.hook)
+    return module
 
 
 def part_specs(layer: Layer, shape: Any, at: str, order: str = KERAS) -> list[WeightSpec]:

@@ -39,12 +39,12 @@ class _Options:
     bias_regularizer: RegularizerLike
     kernel_constraint: ConstraintLike
     bias_constraint: ConstraintLike
+    activity_regularizer: RegularizerLike
 
 
 class _Headed(_Options, Layer, catalog=False):
     """What the layers of several heads share: their calls, their weights and the shapes that they refuse."""
 
-    penalizes_its_parts = True
     call_arguments = ("query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask",
                       "return_attention_scores", "training", "use_causal_mask")
     shape_arguments = ("query", "value", "key")
@@ -87,6 +87,15 @@ class _Headed(_Options, Layer, catalog=False):
     def weight_specs(self, query: Shape, value: Any = None, key: Any = None) -> list[WeightSpec]:
         self.check(query, value, key)
         return [spec for projection in self.projections(query, value, key or value) for spec in self._specs(projection)]
+
+    def _told(self, *arguments: Any, **named: Any) -> Any:
+        """The torch module; Keras gives the activity regularizer to the projections in it."""
+        from kerashape_torch.torch_modules.activity import listener
+        from kerashape_torch.torch_modules.attention import MultiHeadAttention
+
+        made = MultiHeadAttention(*arguments, **named)
+        made.activity = listener(self.activity_regularizer)
+        return made
 
     @property
     def head_sizes(self) -> tuple[int, int]:
@@ -204,6 +213,10 @@ class MultiHeadAttention(_Headed):
     seed: int | None = None
     takes_masks_off = True
 
+    def output_regularizer(self) -> Any:
+        """None: Keras asks it for the projections alone."""
+        return None
+
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config["value_dim"] = self.value_dim or self.key_dim
@@ -256,15 +269,13 @@ class MultiHeadAttention(_Headed):
                             (*query[:-1], *value_head), outputs)]
 
     def module(self, query: Shape, value: Any = None, key: Any = None) -> Any:
-        from kerashape_torch.torch_modules.attention import MultiHeadAttention
-
         key = key or value
         self._alike(query, value, key)
         if len(query) < 3:
             raise ShapeError("expected rank 3 or more, (batch, steps, features), got rank 2"
                              ).at(self.describe(), to_text([query, value, key]))
         features = [fixed(shape[-1], "features") for shape in (query, key, value)]
-        return MultiHeadAttention(
+        return self._told(
             (features[0], features[1], features[2]), (self.num_heads, self.num_heads),
             (self.key_dim, self.value_dim or self.key_dim), self._outputs or (features[0],), rank=len(query),
             axes=self.axes(len(query)), bias=self.use_bias, gated=self.use_gate, dropout=self.dropout,
@@ -333,14 +344,12 @@ class GroupQueryAttention(_Headed, aliases=("GroupedQueryAttention",)):
                             (None, fixed(query[-1], "features")))]
 
     def module(self, query: Shape, value: Any = None, key: Any = None) -> Any:
-        from kerashape_torch.torch_modules.attention import MultiHeadAttention
-
         key = key or value
         self._alike(query, value, key)
         if len(query) != 3:
             require_rank(query, 3, "(batch, steps, features)")
         features = [fixed(shape[-1], "features") for shape in (query, key, value)]
-        return MultiHeadAttention(
+        return self._told(
             (features[0], features[1], features[2]), (self.num_query_heads, self.num_key_value_heads),
             (self.head_dim, self.head_dim), (features[0],), bias=self.use_bias, gated=self.use_gate,
             dropout=self.dropout, width=self.sliding_window)

@@ -157,6 +157,14 @@ class RNN(Holder, Recurrent):
         require_cell(self.cell, "RNN(cell=...)")
         self.hold()
 
+    def module(self, shape: Shape, initial_state: Any = None) -> Any:
+        from kerashape_torch.torch_modules.activity import is_heard
+
+        made = self.cell.called_module(fixed(shape[-1], "features"), self.options(shape))
+        if is_heard(made):
+            made.rehearsals = 0 if self.unroll else 1
+        return made
+
     def sublayers(self) -> Sequence[Layer]:
         return (self.cell,)
 

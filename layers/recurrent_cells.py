@@ -126,6 +126,12 @@ class Cell(Layer, catalog=False):
         module: Any = Layer.module(self, (None, features))
         return UserCell(module, flatten(self.state_size), options)
 
+    def called_module(self, features: int, options: Any) -> Any:
+        """:meth:`sequence_module` as layers around the cell call it: its activity regularizer hears each step."""
+        made = self.sequence_module(features, options)
+        made.activity = self.listener()
+        return made
+
     def built_for(self) -> list[Any]:
         """Keras builds a cell by the shape of its input alone."""
         return self.call_shapes()[:1]
@@ -251,7 +257,7 @@ class _OneCell(_Options, Cell, catalog=False):
         from kerashape_torch.torch_modules import recurrent
 
         options = options._replace(dropout=self.dropout)
-        if self.is_stock:
+        if self.is_stock and self.listener() is None:
             stock = getattr(recurrent, self.module_names[0])
             return stock(features, self.units, self.use_bias, options, **self._stock_arguments())
         loop = getattr(recurrent, self.module_names[1])
@@ -507,6 +513,6 @@ class StackedRNNCells(Holder, Cell):
         modules = []
         seen = recurrent.Options(return_state=options.return_state or options.batch is not None)
         for cell in self.cells:
-            modules.append(cell.sequence_module(features, seen))
+            modules.append(cell.called_module(features, seen))
             features = cell.output_size
         return recurrent.Stack(modules, self.state_size, options)

@@ -36,13 +36,6 @@ class SpectralNormalization(Wrapper):
     def leaves_masks_of(self) -> Layer:
         return self.layer.leaves_masks_of()  # type: ignore[no-any-return]
 
-    def output_regularizer(self) -> Any:
-        return super().output_regularizer() or self.layer.output_regularizer()
-
-    def hears(self, inner: Layer) -> bool:
-        """What the layer inside gives is what comes out."""
-        return inner is self.layer and super().output_regularizer() is None
-
     def _kernel(self, specs: list[WeightSpec]) -> WeightSpec:
         names = [f"{self.layer.name}/{name}" for name in ("kernel", "embeddings")]
         found = next((spec for name in names for spec in specs if spec.full_path == name), None)

@@ -42,10 +42,6 @@ class Wrapper(Holder, catalog=False):
 
     layer: Any
 
-    def hears(self, inner: Layer) -> bool:
-        """Whether a layer inside may have an activity regularizer, and training still adds what Keras adds."""
-        return False
-
     def __post_init__(self) -> None:
         if not isinstance(self.layer, Layer):
             raise ConfigError(f"{type(self).__name__}(layer=...) takes a layer or a model, got {self.layer!r}")
@@ -223,7 +219,7 @@ class Bidirectional(Holder):
         if not (there.is_stock and back.is_stock) or there.stateful or there.go_backwards:
             return False
         cells: list[Any] = [there.one_step, back.one_step]
-        if cells[0].dropout or cells[1].dropout:
+        if any(cell.dropout or cell.output_regularizer() is not None for cell in cells):
             return False
         first, second = ({name: getattr(cell, name, None) for name in ("units", "use_bias", "reset_after")}
                          for cell in cells)
@@ -237,7 +233,9 @@ class Bidirectional(Holder):
                                     zero_output_for_mask=self.return_sequences)
         there, back = self.forward_layer, self._backward_layer
         if self._is_stock():
-            return there.one_step.bidirectional_module(fixed(shape[-1], "features"), options)
+            made = there.one_step.bidirectional_module(fixed(shape[-1], "features"), options)
+            made.activity, made.activity_back = there.listener(), back.listener()
+            return made
         order = self.layout(shape)
         return recurrent.Bidirectional(part_module(there, shape, order), part_module(back, shape, order), options,
                                        channels_first=order == CHANNELS_FIRST)
@@ -264,10 +262,6 @@ class TimeDistributed(Wrapper):
     def uses_mask(self) -> bool:  # type: ignore[override]
         """Whether a layer inside does: each step's part of the mask goes to it."""
         return any(layer.uses_mask for layer in inside(self, models_too=True))
-
-    def hears(self, inner: Layer) -> bool:
-        """Keras adds nothing for the layer inside, but something in each step for those of a model."""
-        return inner is self.layer
 
     def _step_shape(self, shape: Any) -> Shape:
         if not is_shape(shape):
@@ -301,12 +295,14 @@ class TimeDistributed(Wrapper):
         return self._module(shape, masked=True)
 
     def _module(self, shape: Shape, masked: bool) -> Any:
+        from kerashape_torch.torch_modules.activity import is_heard
         from kerashape_torch.torch_modules.recurrent import TimeDistributed as Module
 
         stateful = any(getattr(layer, "stateful", False) for layer in inside(self, models_too=True))
         step = self._step_shape(shape)
         batch = step[0] if stateful else product((step[0], shape[1]))
-        return Module(part_module(self.layer, (batch, *step[1:]), masked=masked), _gathers(self.layer, step), stateful)
+        part = part_module(self.layer, (batch, *step[1:]), masked=masked, heard=False)
+        return Module(part, _gathers(self.layer, step), stateful or is_heard(part))
 
 
 def _gathers(layer: Layer, *shapes: Any) -> bool:

@@ -204,32 +204,6 @@ def test_masks_that_outputs_carry(weighted: bool) -> None:
     steps(theirs, training, lambda i: (ids, y, *weight))
 
 
-def test_activity_regularizers_count() -> None:
-    def build(k: Any) -> Any:
-        layers = k.layers
-        x = layers.Input((6, 6, 2))
-        y = layers.Conv2D(3, 3, activation="relu", activity_regularizer="l2")(x)
-        y = layers.ActivityRegularization(l1=0.1, l2=0.2)(y)
-        inner_in = layers.Input((48,))
-        inner = k.Model(inner_in, layers.Dense(2, activity_regularizer=k.regularizers.L1(0.3))(inner_in))
-        flat = layers.Flatten()(y)
-        return k.Model(x, layers.Add()([inner(flat), inner(flat)]))
-
-    theirs, _, training = pair(build, optimizer="sgd", loss="mse")
-    steps(theirs, training, lambda i: (numbers(5, 6, 6, 2, seed=i), numbers(5, 2, seed=i)))
-
-
-@pytest.mark.parametrize("wrapper", ["TimeDistributed", "SpectralNormalization"])
-def test_activity_regularizers_inside_wrappers_count_as_in_keras(wrapper: str) -> None:
-    """In ``TimeDistributed`` that is nothing."""
-    def build(k: Any) -> Any:
-        inner = k.layers.Dense(2, activity_regularizer="l1")
-        return k.Sequential([k.layers.Input((3, 4)), getattr(k.layers, wrapper)(inner)])
-
-    theirs, _, training = pair(build, optimizer="sgd", loss="mse")
-    steps(theirs, training, lambda i: (numbers(5, 3, 4, seed=i), numbers(5, 3, 2, seed=i)))
-
-
 def test_penalties_alone_are_a_loss() -> None:
     def build(k: Any) -> Any:
         return k.Sequential([k.layers.Input((4,)), k.layers.Dense(2, kernel_regularizer="l1")])
@@ -323,18 +297,6 @@ def test_what_cannot_be_trained() -> None:
         kt.training.of(model).step(numbers(5, 4), [np.zeros((5, 2)), np.zeros((5, 1))])
     with pytest.raises(KerashapeError, match="layout='keras'"):
         kt.training.of(model, model.to_torch(layout="torch"))
-    inner = kt.Sequential([kt.Input((4,)), kt.layers.Dense(2, activity_regularizer="l1")])
-    both_ways = kt.layers.Bidirectional(kt.layers.GRU(2, activity_regularizer="l1"))
-    for hidden in (kt.layers.TimeDistributed(inner), both_ways):
-        model = kt.Sequential([kt.Input((3, 4)), hidden])
-        model.compile("sgd", "mse")
-        with pytest.raises(KerashapeError, match="hides its outputs"):
-            kt.training.of(model)
-    x = kt.Input((3, 4))
-    model = kt.Model(x, kt.layers.MultiHeadAttention(2, 2, activity_regularizer="l1")(x, x))
-    model.compile("sgd", "mse")
-    with pytest.raises(KerashapeError, match="to the parts inside"):
-        kt.training.of(model)
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------

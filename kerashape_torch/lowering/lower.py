@@ -11,7 +11,7 @@ import functools
 import itertools
 import keyword
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -62,24 +62,23 @@ class Lowered(NamedTuple):
     optional: list[bool]
     structure: Any
     strings: list[bool]
-    activity_regularizers: list[Any]
 
 
 def lower(graph: Graph, layers: list[Layer], layout: str, observed: bool = False) -> Lowered:
     """Lowers the calls of a model. ``layers`` are its layers in Keras' order, by which the weights are listed.
 
-    If ``observed``, it gives more than its outputs: their masks, and what activity regularizers look at.
+    If ``observed``, it gives more than its outputs: their masks. To who listens it tells the outputs of all layers that
+    have activity regularizers; else, as a part of a layer, those of layers in models alone.
     """
-    lowering = _Lowering(graph, layout)
+    lowering = _Lowering(graph, layout, observed)
     lowering.inputs()
     lowering.calls(_run_order(graph), "", None)
-    lowering.outputs(observed)
+    lowering.outputs()
     tensors = graph.flat_inputs
     places = {id(x): i for i, x in enumerate(tensors)}
     return Lowered(lowering.root, lowering.fx, lowering.bindings(layers), [x.node.layer.name for x in tensors],
                    lowering.input_shapes, [getattr(x.node.layer, "optional", False) for x in tensors],
-                   map_structure(lambda x: places[id(x)], graph.inputs), [x.dtype == "string" for x in tensors],
-                   [regularizer for regularizer, _ in lowering.activities])
+                   map_structure(lambda x: places[id(x)], graph.inputs), [x.dtype == "string" for x in tensors])
 
 
 class MarkedGraph(fx.Graph):
@@ -119,8 +118,9 @@ class _Unfilled(TorchFunctionMode):
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, layout: str) -> None:
+    def __init__(self, graph: Graph, layout: str, observed: bool) -> None:
         self.graph = graph
+        self.observed = observed
         self.torch_layout = layout == "torch"
         self.fx = MarkedGraph()
         self.root = nn.Module()
@@ -133,7 +133,6 @@ class _Lowering:
         self.paths: dict[str, Layer] = {}
         self.input_shapes: list[Shape] = []
         self.constants: list[Constant] = []
-        self.activities: list[tuple[Any, Value]] = []
 
     # ---- inputs and outputs ------------------------------------------------------------------------------------------
 
@@ -169,16 +168,15 @@ class _Lowering:
                 queue.extend(fresh)
         return False
 
-    def outputs(self, observed: bool) -> None:
+    def outputs(self) -> None:
         def given(tensor: SymbolicTensor) -> fx.Node:
             value = self.value(tensor)
             return value.node if self.torch_layout else self.in_order(value, KERAS)
 
         outputs = map_structure(given, self.graph.outputs)
-        if observed:
+        if self.observed:
             masks = [self._mask_value(self.masks.get(id(x))) for x in self.graph.flat_outputs]
-            outputs = (outputs, [None if mask is None else mask.node for mask in masks],
-                       [self.in_order(value, KERAS) for _, value in self.activities])
+            outputs = (outputs, [None if mask is None else mask.node for mask in masks])
         self.fx.output(outputs)
 
     # ---- calls -------------------------------------------------------------------------------------------------------
@@ -253,9 +251,8 @@ class _Lowering:
         output_specs = layer.output_spec(*specs[0], **specs[1])
         result = self._activate(working, result, order, output_specs, prefix)
         self._store(node, result, order, output_specs)
-        regularizer = layer.output_regularizer()
-        if regularizer is not None:
-            self.activities += [(regularizer, self.value(x)) for x in flatten(node.outputs)]
+        if self.observed or self.fx.calls:  # else the layer around this one sees to it
+            self._tell(layer, self._path(prefix, layer), map(self.value, flatten(node.outputs)))
         self._pass_masks_on(node, bound)
 
     def _masks_for(self, layer: Layer, bound: dict[str, Any]) -> dict[str, Any]:
@@ -388,7 +385,9 @@ class _Lowering:
         shape = channels_first_shape(specs.shape) if order == CHANNELS_FIRST else specs.shape
         working = activation.in_channels_first(len(shape)) if order == CHANNELS_FIRST else activation
         result = self._emit(activation, working, [shape], f"{path}_activation", (result,), {}, None)
-        return self._activate(activation, result, order, specs, path)  # type: ignore[no-any-return]
+        result = self._activate(activation, result, order, specs, path)
+        self._tell(activation, f"{path}_activation", [self._value(result, order, specs)])
+        return result
 
     def _path(self, prefix: str, layer: Layer) -> str:
         """Where the module of a layer lies; names that torch cannot tell apart are told apart by underscores."""
@@ -396,6 +395,12 @@ class _Lowering:
         while self.paths.setdefault(path, layer) is not layer:
             path += "_"
         return path
+
+    def _tell(self, layer: Layer, path: str, outputs: Iterable[Value]) -> None:
+        listener = layer.listener()
+        if listener is not None:
+            place(self.root, f"{path}__activity", listener)
+            self.fx.call_module(f"{path}__activity", tuple(self.in_order(value, KERAS) for value in outputs))
 
     def _store(self, node: Node, result: Any, order: str, specs: Any) -> None:
         tensors = flatten(node.outputs)

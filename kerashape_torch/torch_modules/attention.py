@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kerashape_torch.torch_modules.activity import Listener
+
 
 def causal(queries: int, keys: int, device: torch.device) -> Tensor:
     """(1, queries, keys): True where a position may look, at itself and what came before."""
@@ -152,6 +154,7 @@ class MultiHeadAttention(nn.Module):
         self.value = nn.Linear(features[2], shared_heads * sizes[1], bias)
         self.gate = nn.Linear(features[0], query_heads * sizes[1], bias) if gated else None
         self.attention_output = nn.Linear(query_heads * sizes[1], math.prod(output_shape), bias)
+        self.activity: Listener | None = None
         # Where Keras has a fused kernel, a query that may look nowhere looks everywhere; elsewhere it sees zeros
         self.blind_sees_all = rank == 3 and dropout == 0
 
@@ -176,16 +179,25 @@ class MultiHeadAttention(nn.Module):
             x = self._fused(q, k, v, allowed, dropout, use_causal_mask)
         x = unflatten(x, -2, q_sizes).permute(self.back).flatten(-2)
         if self.gate is not None:
-            x = x * torch.sigmoid(self.gate(query))
+            gate = torch.sigmoid(self.gate(query))
+            self._tell(unflatten(gate, -1, (self.heads[0], -1)))
+            x = x * gate
         x = self.attention_output(x)
         x = unflatten(x, -1, self.output_shape)
+        self._tell(x)
         return (x, scores) if return_attention_scores else x
 
     def _apart(self, x: Tensor, heads: int) -> tuple[Tensor, tuple[int, ...]]:
         """(batch, ..., heads * size) as (batch, ..., heads, attended, size), and the sizes of the attended axes."""
-        x = unflatten(x, -1, (heads, -1)).permute(self.order)
+        x = unflatten(x, -1, (heads, -1))
+        self._tell(x)
+        x = x.permute(self.order)
         sizes = tuple(x.shape[-1 - self.attended:-1])
         return x.flatten(-1 - self.attended, -2), sizes
+
+    def _tell(self, projected: Tensor) -> None:
+        if self.activity is not None:
+            self.activity(projected)
 
     def _mask(self, query: Tensor, value: Tensor, masks: Sequence[Tensor | None]) -> Tensor | None:
         """Where a query may look at a key, (batch, queries, keys), from the masks of all sides."""

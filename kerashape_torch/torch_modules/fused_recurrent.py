@@ -30,7 +30,7 @@ class Fused(recurrent._Stock):
         self.bidirectional, self.hidden_size, self.bias = module.bidirectional, module.hidden_size, module.bias
         self.states_each = module.states_each  # type: ignore[misc]
         self.kernel: Callable[..., Any] = _KERNELS[module.mode]
-        self.options, self.state_sizes = module.options, module.state_sizes
+        self.configure(module.options, module.state_sizes)
         for name in self.names:
             self.register_parameter(name, module.get_parameter(name))
         for name, buffer in module.named_buffers():

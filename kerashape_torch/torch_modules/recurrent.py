@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from kerashape_torch.errors import KerashapeError
 from kerashape_torch.structure import flatten, map_structure
+from kerashape_torch.torch_modules.activity import Listener
 
 States = list[Any]
 """One tensor (batch, units) for each state of a cell; for stacked cells a tensor or a list for each cell."""
@@ -58,10 +60,13 @@ class Recurrent(nn.Module):
     options: Options
     state_sizes: list[Any]
     steps_axis = 1
+    rehearsals: int | None = None
+    """How often :meth:`rehearse` runs the first step, where activity regularizers hear it."""
 
     def configure(self, options: Options, state_sizes: list[Any], spatial: Sequence[int] = ()) -> None:
         self.options = options
         self.state_sizes = state_sizes
+        self.activity: Listener | None = None
         if options.batch is not None:
             for i, size in enumerate(flatten(state_sizes)):
                 self.register_buffer(f"state_{i}", torch.zeros(options.batch, size, *spatial), persistent=False)
@@ -75,6 +80,8 @@ class Recurrent(nn.Module):
         outputs: list[Tensor] = []
         for each, kept in zip(inputs.unbind(1), by_step(mask, inputs.shape[1])):
             output, after = step(each, states)
+            if self.activity is not None:
+                self.activity(output, after)
             outputs.append(shown(kept, output, outputs))
             states = where_kept(kept, after, states)
         return self.options.zeroed(torch.stack(outputs, 1), mask), states
@@ -82,11 +89,19 @@ class Recurrent(nn.Module):
     def forward(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> Any:
         if mask is not None:
             mask = mask.to(torch.bool).flip(1) if self.options.go_backwards else mask.to(torch.bool)
-        outputs, states = self.run(self.turned(sequences), self.first_states(initial_state, sequences.dtype), mask)
+        states = self.first_states(initial_state, sequences.dtype)
+        if self.rehearsals is not None:
+            self.rehearse(sequences[:, :1], states)
+        outputs, states = self.run(self.turned(sequences), states, mask)
         self.keep(states)
         if not self.options.return_sequences:
             outputs = outputs.select(self.steps_axis, -1)
         return self.options.collect(outputs, states)
+
+    def rehearse(self, first: Tensor, states: States | None) -> None:
+        """What Keras runs on the first step before all steps, for no numbers: activity regularizers hear it."""
+        for _ in range(self.rehearsals or 0):
+            self.run(first, states)
 
     def turned(self, sequences: Tensor) -> Tensor:
         # Keras leaves what comes out in the order in which it was made: the last step first.
@@ -393,12 +408,24 @@ class Stack(Recurrent):
         self.configure(options, state_sizes)
 
     def run(self, sequences: Tensor, states: States | None, mask: Tensor | None = None) -> tuple[Tensor, States]:
+        if mask is not None and self.rehearsals is not None:
+            raise KerashapeError("stacked cells with activity regularizers take no mask here: in Keras the upper cells "
+                                 "see what the lower ones give at masked steps. Run each cell by an RNN of its own")
         last: States = []
         for i, cell in enumerate(self.cells):
-            given = None if states is None else [states[i]] if isinstance(states[i], Tensor) else list(states[i])
-            sequences, after = cell.run(sequences, given, mask)  # type: ignore[operator]
+            sequences, after = cell.run(sequences, self._states_of(i, states), mask)  # type: ignore[operator]
             last.append(after if isinstance(self.state_sizes[i], list) else after[0])
         return self.options.zeroed(sequences, mask), last
+
+    def rehearse(self, first: Tensor, states: States | None) -> None:
+        super().rehearse(first, states)
+        for i, cell in enumerate(self.cells):
+            cell.rehearse(first, self._states_of(i, states))  # type: ignore[operator]
+            first, _ = cell.run(first, self._states_of(i, states))  # type: ignore[operator]
+
+    @staticmethod
+    def _states_of(i: int, states: States | None) -> States | None:
+        return None if states is None else [states[i]] if isinstance(states[i], Tensor) else list(states[i])
 
 
 class OneStep(nn.Module):
@@ -435,6 +462,10 @@ def merged(forward: Tensor, backward: Tensor, mode: str | None, axis: int = -1) 
 class _BothWays(_Stock):
     """One of torch's bidirectional modules."""
 
+    def configure(self, options: Options, state_sizes: list[Any], spatial: Sequence[int] = ()) -> None:
+        super().configure(options, state_sizes, spatial)
+        self.activity_back: Listener | None = None
+
     def forward(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> Any:
         mask = None if mask is None else mask.to(torch.bool)
         outputs, states = self.run(sequences, self.first_states(initial_state, sequences.dtype), mask)
@@ -442,13 +473,15 @@ class _BothWays(_Stock):
             there, back = states[0], states[self.states_each]
             if mask is not None and initial_state is not None:  # without steps the output is 0, not the state
                 there, back = without_masked(there, mask.any(1)), without_masked(back, mask.any(1))
-            output = merged(there, back, self.options.merge_mode)
-        elif self.options.merge_mode == "concat":
-            output = outputs
         else:
             there, back = outputs.chunk(2, -1)
-            output = merged(there, back, self.options.merge_mode)
-        return self.options.collect(output, states)
+        if self.activity is not None:
+            self.activity(self.options.collect(there, states[:self.states_each]))
+        if self.activity_back is not None:
+            turned = back.flip(1) if self.options.return_sequences else back
+            self.activity_back(self.options.collect(turned, states[self.states_each:]))
+        is_merged = self.options.return_sequences and self.options.merge_mode == "concat"
+        return self.options.collect(outputs if is_merged else merged(there, back, self.options.merge_mode), states)
 
 
 class BidirectionalLSTM(_BothWays, LSTM):  # type: ignore[misc]

@@ -46,7 +46,7 @@ class UserLayer(nn.Module):
         self._built = {name: value for name, value in sorted(vars(trial.layer).items()) if name not in own}
 
     def _part(self, path: str, layer: Any, calls: list[Call]) -> Part:
-        modules = part_modules(layer, calls)
+        modules = part_modules(layer, calls, heard=path != INHERITED)  # it has the regularizer of the layer itself
         for number, module in enumerate(modules):
             place(self, f"{path}__{number}" if number else path, module)
             for name, tensor in (*modules[0].named_parameters(), *modules[0].named_buffers()) if number else ():

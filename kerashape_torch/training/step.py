@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from kerashape_torch import regularizers
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.lowering.batches import as_input
-from kerashape_torch.lowering.observe import observe
+from kerashape_torch.lowering.observe import Observed
 from kerashape_torch.lowering.weights import device_of, keras_weights, regularization_loss
 from kerashape_torch.metrics import Mean
 from kerashape_torch.models import Model
 from kerashape_torch.optimizers import LossScaleOptimizer
 from kerashape_torch.structure import flatten, map_structure
+from kerashape_torch.torch_modules.activity import Heard
 from kerashape_torch.torch_modules.strings import is_text
 from kerashape_torch.training.compiled import CompiledLoss, CompiledMetrics, weights_by_class
 from kerashape_torch.training.metrics import MetricState
@@ -58,7 +59,7 @@ class Training:
         self.metrics = CompiledMetrics(config, names)
         self.scaler = self._scaler(optimizer)
         self._loss_scale = getattr(optimizer, "loss_scale_factor", None) or 1.0
-        self._observed = observe(model, module)
+        self._observed = Observed(model, module)
         if model.saved_state is not None and self.optimizer is not None:
             self._state().read(model.saved_state)
         self._means = {"loss": MetricState(Mean())}
@@ -128,8 +129,8 @@ class Training:
             ConfigError: there is neither a loss nor a penalty.
         """
         inputs, targets, sample_weight = (map_structure(self._tensor, x) for x in (inputs, targets, sample_weight))
-        outputs, masks, seen = self._observed.module(inputs)
-        terms = [self.loss(outputs, targets, sample_weight, masks), *self._penalties(seen)]
+        outputs, masks, heard = self._observed(inputs)
+        terms = [self.loss(outputs, targets, sample_weight, masks), *self._penalties(heard)]
         terms = [term for term in terms if term is not None]
         if not terms:
             raise ConfigError("there is no loss to train with: give model.compile one")
@@ -141,11 +142,11 @@ class Training:
     def _tensor(self, x: Any) -> Any:
         return x if x is None or is_text(x) else as_input(x, device_of(self.module))
 
-    def _penalties(self, seen: list[Tensor]) -> list[Tensor]:
+    def _penalties(self, heard: Heard) -> list[Tensor]:
         """Those of weights, and those of what layers gave, by the size of the batch."""
         specs = keras_weights(self.module).specs
         found = [regularization_loss(self.module)] if any(s.regularizer is not None for s in specs) else []
-        for regularizer, x in zip(self._observed.regularizers, seen):
+        for regularizer, x in heard:
             found.append(regularizers.get(regularizer)(x) / (len(x) if x.ndim else 1))
         return found
 
