@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 KERAS_VERSION = "3.15.1"
 """The Keras whose form of configs is written."""
+_NO_STATE_IN_H5 = ("Keras 3 stumbles over the state of an optimizer in .h5, its own too: it builds one for no weights, "
+                   "and then trains none")
 
 
 # ---- objects and configs ---------------------------------------------------------------------------------------------
@@ -173,9 +176,11 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | Training | None
                                    WEIGHTS: lambda file: write_by_path(file, kept, arrays, state_arrays)}
         archive.write(filepath, lambda path: archive.write_zip(path, members))
     elif suffix in (".h5", ".hdf5"):
-        if is_training:
-            raise ConfigError("Keras 3 stumbles over the state of an optimizer in .h5, its own too: it builds one for "
-                              "no weights, and then trains none. Save to .keras, or give the module alone")
+        if state_arrays and is_training:
+            raise ConfigError(f"{_NO_STATE_IN_H5}. Save to .keras; or give the module alone, and save the training by "
+                              "save_weights(training, 'm.weights.h5')")
+        if state_arrays:
+            warnings.warn(f"the state of the optimizer is left out: {_NO_STATE_IN_H5}. .keras has it", stacklevel=3)
         _, arrays = _numbers(model, module)
         layout = weight_layout(model) if model.built else Layout([], [])
         attributes = {"model_config": model.to_json(), "keras_version": KERAS_VERSION, "backend": "torch"}
