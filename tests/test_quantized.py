@@ -396,6 +396,39 @@ def test_a_whole_model_as_h5_has_the_same_floats(name: str, mode: str, tmp_path:
         np.testing.assert_allclose(x, y, rtol=1e-6)
 
 
+def heads_inside() -> keras.Model:
+    x = keras.Input((4, 6))
+    y = kl.MultiHeadAttention(2, 3, use_bias=False)(kl.MultiHeadAttention(2, 3)(x, x), x)
+    return chain(keras.Model(x, kl.MultiHeadAttention(2, 3)(y, y)), shape=(4, 6))
+
+
+INSIDE: dict[str, Callable[[], keras.Model]] = {
+    "normalized": lambda: chain(chain(kl.Dense(6), kl.BatchNormalization(), kl.Dense(3)), kl.Dense(2)),
+    "one name": lambda: chain(keras.Sequential([
+        keras.Input((5,)), keras.Sequential([keras.Input((5,)), kl.Dense(5, use_bias=False, name="a")], name="one"),
+        keras.Sequential([keras.Input((5,)), kl.Dense(5, name="a")], name="two")])),
+    "heads": heads_inside,
+}
+"""Models inside models, one list of arrays each in .h5: parts with weights that are not trained, or of one name."""
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize("mode", ["int8", "int4", "int4 in blocks", "float8"])
+@pytest.mark.parametrize("name", INSIDE)
+def test_models_inside_a_whole_model_as_h5(name: str, mode: str, tmp_path: Path) -> None:
+    theirs = quantized(with_numbers(INSIDE[name]()), mode)
+    for suffix in ("h5", "keras"):
+        theirs.save(tmp_path / f"model.{suffix}")
+    got, want = (get_keras_weights(load_model(tmp_path / f"model.{suffix}").to_torch()) for suffix in ("h5", "keras"))
+    for x, y in zip(got, want, strict=True):
+        np.testing.assert_array_equal(x, y)
+    if mode != "float8" and name != "heads":  # Keras itself reads those of neither
+        again = keras.saving.load_model(tmp_path / "model.h5")
+        kernels = sorted((x for x in got if x.ndim == 2), key=lambda x: (x.shape, *x.flat))
+        for x, y in zip(kernels, sorted(stored_floats(again), key=lambda x: (x.shape, *x.flat)), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-6)
+
+
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_a_whole_model_as_h5_with_an_array_too_many_is_refused(tmp_path: Path) -> None:
     quantized(chain(kl.Dense(7, name="a")), "int8").save(tmp_path / "model.h5")

@@ -5,6 +5,7 @@ The layers of a model inside a model are one list: all that is trainable, then a
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -91,7 +92,7 @@ class ByLayer:
         if len(arrays) != sum(counts) and self._version.startswith(("0", "1")):
             counts = [old_count([kept[number] for number in part]) for part in parts]
         if len(arrays) > sum(counts):
-            found = _of_quantized(kept, parts, arrays, self.name)
+            found = _of_quantized(kept, numbers, arrays, self.name)
             if found is not None:
                 yield from found
                 return
@@ -116,7 +117,7 @@ class ByLayer:
                 yield number, fitting(array, place, self.name)
 
 
-def _of_quantized(kept: Sequence[Kept], parts: Sequence[Sequence[int]], arrays: Sequence[Stored],
+def _of_quantized(kept: Sequence[Kept], all_numbers: Sequence[int], arrays: Sequence[Stored],
                   name: str) -> list[tuple[int, Stored]] | None:
     """The weights of a layer that has more arrays than weights, as quantized ones do; None if it is not one.
 
@@ -124,22 +125,40 @@ def _of_quantized(kept: Sequence[Kept], parts: Sequence[Sequence[int]], arrays: 
     """
     held: dict[str, dict[str, Stored]] = {}
     for array in arrays:
-        *_, part, variable = ("", *array.where.split("/"))
-        held.setdefault(part, {})[variable] = array
-    if sum(map(len, held.values())) != len(arrays):
-        return None
+        group, _, variable = array.where.rpartition("/")
+        held.setdefault(group, {})[variable] = array
+    parts: dict[str, list[int]] = {}
+    for number in all_numbers:
+        parts.setdefault(kept[number].part, []).append(number)
     found: list[tuple[int, Stored]] = []
-    for numbers in parts:
+    for numbers in parts.values():
         wanted = [kept[number] for number in numbers]
-        own = held.pop(f"{wanted[0].layer}/{wanted[0].spec.full_path}".split("/")[-2], {})
-        if any(place.spec.name not in own for place in wanted):
+        group = _nearest(held, wanted)
+        if group is None:
             return None
+        own = held.pop(group)
         made = _made_of_quantized([place for place in wanted if place.spec.factor is None], own, name)
         if made is None:
             return None
         found += [(number, made.get(place.path) or fitting(own[place.spec.name], place, name))
                   for number, place in zip(numbers, wanted)]
     return None if held else found
+
+
+def _nearest(groups: Mapping[str, Mapping[str, Stored]], wanted: Sequence[Kept]) -> str | None:
+    """The group that has weights of these names, and whose path ends as theirs does for the most steps.
+
+    Names of models around a layer are in the file alone: of several groups the smallest, and then the first, is meant.
+    """
+    path = f"{wanted[0].layer}/{wanted[0].spec.full_path}".split("/")[:-1]
+
+    def shared(group: str) -> int:
+        both = zip(reversed(group.split("/")), reversed(path))
+        return sum(1 for _ in itertools.takewhile(lambda steps: steps[0] == steps[1], both))
+
+    names = {place.spec.name for place in wanted}
+    alike = [group for group, arrays in groups.items() if shared(group) and names <= arrays.keys()]
+    return max(alike, key=lambda group: (shared(group), -len(groups[group])), default=None)
 
 
 def _made_of_quantized(wanted: Sequence[Kept], own: Mapping[str, Stored], name: str) -> dict[str, Stored] | None:
