@@ -191,7 +191,7 @@ def allclose(x1: Any, x2: Any, /, rtol: float = 1e-5, atol: float = 1e-8, equal_
 @op("numpy", rules.selected, elementwise=True)
 def where(condition: Any, x1: Any = None, x2: Any = None, /) -> TorchFunction:
     """``x1`` where the condition holds, ``x2`` elsewhere."""
-    return stock("where") if condition.dtype == "bool" else own("where_not_zero")
+    return stock("where") if getattr(condition, "dtype", None) == "bool" else own("where_not_zero")
 
 
 @op("numpy", rules.chosen)

@@ -74,8 +74,10 @@ def smaller(number: float, x: Tensor) -> Tensor:
     return torch.clamp_max(x, number)
 
 
-def where_not_zero(condition: Tensor, x1: Any, x2: Any) -> Tensor:
-    """``torch.where`` for a condition that is not bool."""
+def where_not_zero(condition: Any, x1: Any, x2: Any) -> Tensor:
+    """``torch.where`` for a condition that is no tensor of bool: of numbers, or one number."""
+    if not isinstance(condition, Tensor):
+        condition = torch.as_tensor(condition, device=next(x.device for x in (x1, x2) if isinstance(x, Tensor)))
     return torch.where(condition != 0, x1, x2)
 
 
