@@ -9,6 +9,7 @@ from kerashape_torch.config import deserialize, from_config_value, to_config
 from kerashape_torch.errors import ConfigError, UnknownLayerError
 from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor
 from kerashape_torch.layer import Layer
+from kerashape_torch.shape import Shape
 from kerashape_torch.structure import SCALARS, flatten, map_structure
 
 
@@ -62,12 +63,18 @@ class GraphReader:
         self.config = config
         self.made: dict[str, Layer] = {}
         self.calls: dict[str, list[Any]] = {}
+        self.progress: dict[str, int] = {}
         for written in config["layers"]:
-            name = written.get("name") or written["config"]["name"]
-            if name in self.made:
-                raise ConfigError(f"two layers of this config are named {name!r}")
-            self.made[name] = self._layer(written)
-            self.calls[name] = list(written.get("inbound_nodes", ()))
+            self.add(written)
+
+    def add(self, written: Mapping[str, Any]) -> None:
+        """Makes one more layer; its calls wait for :meth:`call_all`."""
+        name = written.get("name") or written["config"]["name"]
+        if name in self.made:
+            raise ConfigError(f"two layers of this config are named {name!r}")
+        self.made[name] = self._layer(written)
+        self.calls[name] = list(written.get("inbound_nodes", ()))
+        self.progress[name] = 0
 
     @staticmethod
     def _layer(written: Mapping[str, Any]) -> Layer:
@@ -77,19 +84,28 @@ class GraphReader:
         return layer
 
     def model(self, cls: type[_L]) -> _L:
-        self._call_all()
         config = self.config
+        stuck = self.call_all()
+        lacking = next((name for layer in stuck if (name := self._missing(self.calls[layer][self.progress[layer]]))
+                        not in self.made), None)
+        if lacking is not None:
+            raise ConfigError(f"a call needs the layer {lacking!r}, which this config does not have")
+        if stuck:
+            raise ConfigError(f"the calls of these layers form a loop or need what does not exist: {', '.join(stuck)}")
         model = cls(self._tensors(config["input_layers"]), self._tensors(config["output_layers"]),
                     name=config.get("name"))
         if config.get("trainable") is False:
             model.trainable = False
         return model
 
-    def _call_all(self) -> None:
-        """Each call waits for the layers that it needs, so the work is linear in the number of calls."""
+    def call_all(self) -> list[str]:
+        """Calls all layers whose inputs exist, and says which are left.
+
+        Each call waits for the layers that it needs, so the work is linear in the number of calls.
+        """
         waiting: dict[str, list[str]] = {}
-        ready = list(reversed(self.made))
-        progress = dict.fromkeys(self.made, 0)
+        progress = self.progress
+        ready = [name for name in reversed(self.made) if progress[name] < len(self.calls[name])]
         while ready:
             name = ready.pop()
             calls = self.calls[name]
@@ -103,17 +119,17 @@ class GraphReader:
                 self.made[name](*args, **kwargs)
                 progress[name] += 1
                 ready.extend(waiting.pop(name, ()))
-        stuck = [name for name in self.made if progress[name] < len(self.calls[name])]
-        if stuck:
-            raise ConfigError(f"the calls of these layers form a loop or need what does not exist: {', '.join(stuck)}")
+        return [name for name in self.made if progress[name] < len(self.calls[name])]
+
+    def shape(self, name: str, call: int, index: int) -> Shape | None:
+        """The shape of an output of a call, None where the call has not been made."""
+        self.call_all()
+        made = name in self.made and len(self.made[name].nodes) > call
+        return self._tensor(name, call, index).shape if made else None
 
     def _missing(self, call: Any) -> str | None:
-        for name, index, _ in _histories(call):
-            if name not in self.made:
-                raise ConfigError(f"a call needs the layer {name!r}, which this config does not have")
-            if len(self.made[name].nodes) <= index:
-                return str(name)
-        return None
+        return next((str(name) for name, index, _ in _histories(call)
+                     if name not in self.made or len(self.made[name].nodes) <= index), None)
 
     def _arguments(self, value: Any) -> Any:
         if type(value) in SCALARS:

@@ -236,7 +236,7 @@ def test_ones_own_function_takes_the_place_of_one_that_is_known() -> None:
     ("nn.dropout", ["x0", 0, 0, {"rate": 0.5}], "draws new numbers in every call"),
     ("where", ["x0", 0, 0, {}], "a shape that depends on numbers"),
     ("tile", ["x0", 0, 0, {"multiples": [1, ["x0", 0, 0], 1]}], "multiples is a tensor"),
-    ("math.cumsum", ["x0", 0, 0, {"exclusive": True}], "exclusive=True"),
+    ("gather", ["x0", 0, 0, {"indices": [0], "batch_dims": 1}], "batch_dims=1 is not had"),
     ("reshape", ["x0", 0, 0, {"nonsense": 1}], "not those that are known"),
     ("image.resize", ["x0", 0, 0, {"size": [2, 2], "method": "area"}], "method='area' is not had"),
 ])
@@ -263,40 +263,17 @@ def test_sizes_of_tensors_are_numbers() -> None:
     model = load_model(old)
     assert model.output_shape == (None, 12, 2)
     assert [type(layer).__name__ for layer in model.operations] == ["InputLayer", "Reshape"]
-    with pytest.raises(ConfigError, match="tile: it asks for the size of a tensor as a number"):
-        load_model(graph(op("size", "shape", ["x0", 0, 0, {}]), item("steps", 1), op(
-            "tile", "tile", ["x0", 0, 0, {"multiples": [1, ["steps", 0, 0], 1]}]), outputs=[["tile", 0, 0]]))
-
-
-def test_operations_of_tensorflow_2_0() -> None:
-    """TensorFlowOpLayer: constants by the places of the inputs that they are; attributes as protobuf writes them."""
-    def node(name: str, kind: str, inputs: list[Any], attributes: Config, constants: Config,
-             text: bool = False) -> Config:
-        definition = {"name": name, "op": kind, "input": [f"i{i}" for i in range(len(inputs) + len(constants))],
-                      "attr": {"T": {"type": "DT_FLOAT"}, **attributes}}
-        return {"class_name": "TensorFlowOpLayer", "name": f"tf_op_layer_{name}", "inbound_nodes": [inputs],
-                "config": {"name": name, "dtype": "float32", "constants": constants,
-                           "node_def": json.dumps(definition) if text else definition}}
-
-    x = ["x0", 0, 0, {}]
-    old = graph(node("double", "Mul", [x], {}, {"0": 2.0}), node("less", "Sub", [x], {}, {"1": 1.0}, text=True),
-                node("mean", "Mean", [x], {"keep_dims": {"b": True}}, {"1": [1, 2]}),
-                node("concat", "ConcatV2", [x, x], {"N": {"i": "2"}}, {"2": 1}),
-                node("cut", "StridedSlice", [x], {"begin_mask": {"i": "1"}, "end_mask": {"i": "1"},
-                                                  "shrink_axis_mask": {"i": "2"}},
-                     {"1": [0, 1], "2": [0, 2], "3": [1, 1]}),
-                node("relu", "Relu", [x], {}, {}), node("squeezed", "Sum", [x], {"keep_dims": {}}, {"1": 1}),
-                outputs=[[f"tf_op_layer_{name}", 0, 0] for name in (
-                    "double", "less", "mean", "concat", "cut", "relu", "squeezed")])
-    model = load_model(old)
-    assert model.output_shape == [(None, 4, 6), (None, 4, 6), (None, 1, 1), (None, 8, 6), (None, 6), (None, 4, 6),
-                                  (None, 6)]
-    t = torch.randn(2, 4, 6)
-    wanted = (2 * t, t - 1, t.mean((1, 2), keepdim=True), torch.cat([t, t], 1), t[:, 1], t.relu(), t.sum(1))
-    for output, expected in zip(model.to_torch()(t), wanted, strict=True):
-        torch.testing.assert_close(output, expected)
-    with pytest.raises(ConfigError, match=r"raw_ops\.Qr"):
-        load_model(graph(node("qr", "Qr", [x], {}, {}), outputs=[["tf_op_layer_qr", 0, 0]]))
+    for steps, function, kwargs, words in (
+            (4, "tile", {"multiples": [1, ["steps", 0, 0], 1]}, ""),
+            (None, "tile", {"multiples": [1, ["steps", 0, 0], 1]}, r"tile: multiples\[1\] is a size that is not known"),
+            (None, "pad", {"paddings": [[0, 0], [0, ["steps", 0, 0]], [0, 0]]}, "asks for the size of a tensor")):
+        old = graph(op("size", "shape", ["x0", 0, 0, {}]), item("steps", 1), op("f", function, ["x0", 0, 0, kwargs]),
+                    outputs=[["f", 0, 0]], features=(steps, 6))
+        if words:
+            with pytest.raises(ConfigError, match=words):
+                load_model(old)
+        else:
+            assert load_model(old).output_shape == (None, 16, 6)
 
 
 # ---- graphs ----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from kerashape_torch.lambda_source import in_torch
 from kerashape_torch.saving.archive import check_config, refusing_nonsense
 from kerashape_torch.saving.upgrade import Note, upgrade
 from kerashape_torch.saving.upgrade.models import is_model
-from kerashape_torch.saving.upgrade.op_layers import is_op_layer
+from kerashape_torch.saving.upgrade.op_layers import function_of, is_op_layer
 from kerashape_torch.saving.upgrade.tensorflow.table import known
 from kerashape_torch.text import identifier
 
@@ -94,7 +94,7 @@ def _entries(written: Any, prefix: str) -> Iterator[tuple[str, Mapping[str, Any]
         if not isinstance(entry, Mapping) or "class_name" not in entry or "config" not in entry:
             continue
         own = entry["config"] if isinstance(entry["config"], Mapping) else {}
-        path = f"{prefix}{own.get('name') or entry.get('name') or f'layer {i}'}"
+        path = f"{prefix}{entry.get('name') or own.get('name') or f'layer {i}'}"
         if is_model(entry):
             yield from _entries(entry, f"{path}/")
         else:
@@ -121,8 +121,11 @@ def _of_op_layer(path: str, entry: Mapping[str, Any], problem: str) -> Finding:
     class_name = str(entry["class_name"])
     if _is_about(problem, path):
         return Finding(path, class_name, REFUSED, *_split(problem))
-    function = entry["config"].get("function") if isinstance(entry["config"], Mapping) else None
-    if not isinstance(function, str) or known(function) or configs.custom_object(function) is not None:
+    try:
+        function, *_ = function_of({**entry, "name": path}, None, {})
+    except KerashapeError as error:
+        return Finding(path, class_name, REFUSED, *_split(str(error)))
+    if known(function) or configs.custom_object(function) is not None:
         return Finding(path, class_name, EXACT)
     return Finding(path, class_name, NEEDS, f"tf.{function} has no equivalent among the ops",
                    _lines(function, False, entry))

@@ -8,18 +8,24 @@ making counts. Keras 3 counts the making only where a config names inputs and ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from kerashape_torch.errors import ShapeError
+from kerashape_torch.functional_config import GraphReader
 from kerashape_torch.saving.upgrade import op_layers, sizes
 from kerashape_torch.saving.upgrade.expressions import Tensor, map_tensors
 from kerashape_torch.saving.upgrade.origin import is_call_of_keras3
 from kerashape_torch.saving.upgrade.scope import Scope, refuse
+from kerashape_torch.shape import Shape
 
 CONSTANT = "_CONSTANT_VALUE"
 _WITH_STATES = {"LSTM", "GRU", "SimpleRNN", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "ConvRNN2D", "CuDNNLSTM",
                 "CuDNNGRU", "Bidirectional", "UnifiedLSTM", "UnifiedGRU"}
 """Layers whose first argument, where it is a list, is the input followed by the initial state."""
+
+PROBE = (7919, 5040)
+"""Sizes for the open axes of inputs, the batch first, which no other axis has by chance."""
 
 Config = dict[str, Any]
 
@@ -30,14 +36,13 @@ def upgraded_graph(config: Config, upgraded: Callable[[Any], Any], scope: Scope)
     if not any(not is_call_of_keras3(call) for entry in entries for call in _calls(entry)):
         return {**config, "layers": [upgraded(entry) for entry in entries]}
     graph = _Graph(entries, config, scope)
-    layers: list[Any] = []
     for entry in entries:
         made = graph.op(entry) if op_layers.is_op_layer(entry) else graph.layer(entry, upgraded(entry))
-        layers.extend(made)
+        graph.layers.extend(made)
     ends: Config = {key: graph.ends(config[key]) for key in ("input_layers", "output_layers") if key in config}
     if isinstance(config.get("name"), str):
         ends["name"] = scope.name(config["name"])
-    return {**config, "layers": layers, **ends}
+    return {**config, "layers": graph.layers, **ends}
 
 
 def _named(entry: Mapping[str, Any]) -> Config:
@@ -59,6 +64,7 @@ class _Graph:
     def __init__(self, entries: list[Config], config: Config, scope: Scope) -> None:
         self.scope = scope
         self.entries = {entry["name"]: entry for entry in entries}
+        self.layers: list[Config] = []
         self.taken = {scope.name(name) for name in self.entries}
         self.offsets = dict.fromkeys(self.entries, 0)
         used: dict[str, set[int]] = {}
@@ -68,7 +74,8 @@ class _Graph:
             if _is_model(entry) and 0 not in used.get(name, {0}):
                 self.offsets[name] = 1
         self.split = op_layers.names_of_calls(entries, self.taken, scope)
-        self.sizes = sizes.Sizes({scope.name(name): entry for name, entry in self.entries.items()}, self.structure)
+        self.old_names = {scope.name(name): name for name in self.entries}
+        self.sizes = sizes.Sizes(self._call_of_op, sizes.Shapes(self._engine(None), self._engine(PROBE)))
 
     def _references(self, value: Any) -> Iterator[list[Any]]:
         if self.is_reference(value):
@@ -147,10 +154,36 @@ class _Graph:
             return []
         made = []
         for number, written in enumerate(_calls(entry)):
-            first, kwargs = self.call(written)
+            function, first, kwargs = op_layers.function_of(entry, *self.call(written))
             name = self._tensor(entry["name"], number, 0).layer
-            made += op_layers.as_layers(entry, name, self.sizes.known(first), self.sizes.known(kwargs), self.taken)
+            made += op_layers.as_layers(entry["name"], name, function, self.sizes.known(first),
+                                        self.sizes.known(kwargs), self.taken)
         return made
+
+    # ---- sizes -------------------------------------------------------------------------------------------------------
+
+    def _call_of_op(self, name: str) -> sizes.Call | None:
+        """The first call of an op layer, by the name that it has today."""
+        entry = self.entries.get(self.old_names.get(name, name))
+        if entry is None or not op_layers.is_op_layer(entry) or not _calls(entry):
+            return None
+        return op_layers.function_of(entry, *self.call(_calls(entry)[0]))
+
+    def _engine(self, open_sizes: Sequence[int] | None) -> Callable[[Tensor], Shape | None]:
+        """Finds shapes in what is upgraded so far, with sizes for the open axes of the inputs if there are some."""
+        reader = GraphReader({"layers": []})
+
+        def shape(x: Tensor) -> Shape | None:
+            for made in self.layers[len(reader.made):]:
+                reader.add(made if open_sizes is None else _with_sizes(made, open_sizes))
+            try:
+                return reader.shape(*x)
+            except ShapeError:
+                if open_sizes is None:
+                    raise
+                return None  # the layers do not take these sizes
+
+        return shape
 
     # ---- inputs and outputs ------------------------------------------------------------------------------------------
 
@@ -175,6 +208,14 @@ def _is_model(entry: Config) -> bool:
     config = entry["config"]
     return entry["class_name"] in ("Sequential", "Model", "Functional") or (
         isinstance(config, Mapping) and "layers" in config and "input_layers" in config)
+
+
+def _with_sizes(made: Config, open_sizes: Sequence[int]) -> Config:
+    config = made["config"]
+    if made["class_name"] != "InputLayer" or not isinstance(config.get("batch_shape"), list):
+        return made
+    shape = [open_sizes[min(axis, 1)] if size is None else size for axis, size in enumerate(config["batch_shape"])]
+    return {**made, "config": {**config, "batch_shape": shape}}
 
 
 def _split_states(entry: Config, first: list[Any], kwargs: Config) -> tuple[Any, Config]:

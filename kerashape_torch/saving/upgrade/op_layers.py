@@ -10,6 +10,7 @@ from kerashape_torch.config import custom_object
 from kerashape_torch.saving.upgrade import objects
 from kerashape_torch.saving.upgrade.expressions import AsLayer, layers_of, tensors_in, unused
 from kerashape_torch.saving.upgrade.scope import Scope, refuse
+from kerashape_torch.saving.upgrade.sizes import sources
 from kerashape_torch.saving.upgrade.tensorflow import Untranslated, arguments_of_node, translated
 
 Config = dict[str, Any]
@@ -32,29 +33,33 @@ def names_of_calls(entries: list[Config], taken: set[str], scope: Scope) -> dict
             for entry in entries if is_op_layer(entry) for call in range(1, len(entry.get("inbound_nodes") or ()))}
 
 
-def as_layers(entry: Config, name: str, first: Any, kwargs: Config, taken: set[str]) -> list[Config]:
-    """The ops of one call, the last of them under this name.
+def as_layers(layer: str, name: str, function: str, first: Any, kwargs: Config, taken: set[str]) -> list[Config]:
+    """The ops of one call of a function, the last of them under this name.
 
     Raises:
         ConfigError: the function has no equivalent among the ops, and none in ``custom_objects``.
     """
-    function, first, kwargs = _function_of(entry, first, kwargs)
-    kwargs.pop("name", None)
-    if custom_object(entry["name"], function) is None:
+    kwargs = {key: value for key, value in kwargs.items() if key != "name"}
+    if custom_object(layer, function) is None:
         try:
             found = translated(function, first, kwargs)
         except Untranslated as error:
-            refuse(f"{entry['name']}: tf.{function}", str(error), error.way_out or
+            refuse(f"{layer}: tf.{function}", str(error), error.way_out or
                    f"pass a function of torch tensors: custom_objects={{{function!r}: your_function}}")
         if found is not None:
             return layers_of(found, name, taken)
     return layers_of(_user_function(function, first, kwargs), name, taken)
 
 
-def _function_of(entry: Config, first: Any, kwargs: Config) -> tuple[str, Any, Config]:
+def function_of(entry: Config, first: Any, kwargs: Config) -> tuple[str, Any, Config]:
+    """The function of a call of an op layer with its first argument and the others by name.
+
+    Raises:
+        ConfigError: the layer names none.
+    """
     config = entry["config"]
-    if "node_def" not in config:
-        if not isinstance(config.get("function"), str):
+    if not isinstance(config, Mapping) or "node_def" not in config:
+        if not isinstance(config, Mapping) or not isinstance(config.get("function"), str):
             refuse(entry["name"], f"{entry['class_name']} names no function")
         return config["function"], first, kwargs
     node = config["node_def"]
@@ -70,10 +75,14 @@ def _function_of(entry: Config, first: Any, kwargs: Config) -> tuple[str, Any, C
 
 
 def _user_function(function: str, first: Any, kwargs: Config) -> AsLayer:
-    """A Lambda of all tensors of the call, in order; it asks for the function, or has it from ``custom_objects``."""
-    tensors = [*tensors_in(first), *tensors_in(kwargs)]
-    constants = {key: value for key, value in kwargs.items() if not tensors_in(value) and value is not None}
-    if not tensors_in(first) and first is not None:
+    """A Lambda of all tensors of the call, in order; it asks for the function, or has it from ``custom_objects``.
+
+    Where a call has no tensors but sizes of them, it gets those that have the sizes.
+    """
+    tensors = tensors_in([first, kwargs]) or sources([first, kwargs])
+    constants = {key: value for key, value in kwargs.items()
+                 if not tensors_in(value) and not sources(value) and value is not None}
+    if not tensors_in(first) and not sources(first) and first is not None:
         constants = {"value": first, **constants}
     return AsLayer("Lambda", tensors[0] if len(tensors) == 1 else tensors,
                    function=objects.function(function), arguments=constants)

@@ -1,41 +1,88 @@
-"""``tf.shape(x)[0]`` in a graph: sizes that are no tensors today, because a shape is known before there are any."""
+"""``tf.shape(x)[0]`` in a graph: sizes that are no tensors today, because a shape is known before there are any.
+
+A size is the number that the engine finds for it. Where an axis is open it stays a :class:`Size`, and so does whatever
+comes of one.
+"""
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-from kerashape_torch.saving.upgrade.expressions import Slice, Tensor, map_tensors
+from kerashape_torch.saving.upgrade.expressions import Slice, Tensor, map_tensors, strided, tensors_in
+from kerashape_torch.shape import Shape as Axes
+
+Call = tuple[str, Any, Mapping[str, Any]]
 
 
-class Shape(NamedTuple):
-    """The shape of a tensor, whose rank is not known."""
+@dataclass(frozen=True)
+class Shape:
+    """The shape of a tensor."""
 
     of: Tensor
 
 
-class Size(NamedTuple):
-    """One size of the shape of a tensor, or anything reckoned with sizes, which has no axis."""
+@dataclass(frozen=True)
+class Size:
+    """A size that is not known, of an axis of a tensor; without an axis it comes of such sizes."""
 
+    of: Tensor
     axis: int | None
+    shapes: Shapes
 
-    @property
-    def is_batch(self) -> bool:
-        return self.axis == 0
+    def is_of(self, x: Any, axis: int) -> bool:
+        """Whether it is the size of this axis of another tensor, too, which may have the same batch."""
+        if self.axis != axis or not isinstance(x, Tensor):
+            return False
+        return x == self.of or (axis == 0 and self.shapes.have_one_batch(x, self.of))
 
 
-_PASSES = {"cast", "identity", "convert_to_tensor", "compat.v1.convert_to_tensor", "stop_gradient"}
-_ARITHMETIC = {"math.multiply", "math.add", "__operators__.add", "math.subtract", "math.floordiv", "math.divide",
-               "math.truediv", "math.floormod", "math.pow", "math.maximum", "math.minimum", "math.reduce_prod",
-               "math.negative", "math.round", "math.ceil", "math.floor", "math.reduce_sum", "math.reduce_max"}
+def sources(value: Any) -> list[Tensor]:
+    """The tensors whose sizes or shapes are in a structure, each once."""
+    if isinstance(value, (Size, Shape)):
+        return [value.of]
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return list(dict.fromkeys(x for part in parts for x in sources(part)))
+
+
+class Shapes:
+    """The shapes of tensors, as the engine finds them when it is asked."""
+
+    def __init__(self, found: Callable[[Tensor], Axes | None], measured: Callable[[Tensor], Axes | None]) -> None:
+        self.found, self.measured = found, measured
+
+    def sizes(self, x: Tensor) -> list[Any] | None:
+        """Numbers and open sizes; None where not even the rank is known."""
+        shape = self.found(x)
+        if shape is None:
+            return None
+        return [Size(x, axis, self) if size is None else size for axis, size in enumerate(shape)]
+
+    def of(self, x: Any) -> Axes:
+        """The shape of a tensor or a constant; () where it is not known."""
+        if isinstance(x, Tensor):
+            return self.found(x) or ()
+        return (len(x), *self.of(x[0])) if isinstance(x, list) and x else ()
+
+    def have_one_batch(self, x: Tensor, other: Tensor) -> bool:
+        """Whether the first axes of two tensors have one size, whatever that of the batch is."""
+        left, right = self.measured(x) or (), self.measured(other) or ()
+        return left[:1] == right[:1] != ()
 
 
 class Sizes:
-    """Which calls of op layers give sizes, found by following each back to the shape it comes from."""
+    """Which calls of op layers give sizes, found by following each back to the shape it comes from.
 
-    def __init__(self, entries: Mapping[str, Mapping[str, Any]], structure: Callable[[Any], Any]) -> None:
-        self.entries, self.structure = entries, structure
-        self.found: dict[str, Any] = {}
+    Args:
+        call: the function of an op layer's first call with its arguments, None where a name is none of an op layer.
+    """
+
+    def __init__(self, call: Callable[[str], Call | None], shapes: Shapes) -> None:
+        self.call, self.shapes = call, shapes
+        self.values: dict[str, Any] = {}
 
     def is_size(self, name: str) -> bool:
         """Whether a layer gives sizes, so that it is no layer of the new graph."""
@@ -43,80 +90,129 @@ class Sizes:
 
     def known(self, value: Any) -> Any:
         """A structure with sizes for the tensors that are sizes."""
-        return map_tensors(value, lambda x: x if (found := self._output(x)) is None else found)
+        def size(x: Tensor) -> Any:
+            found = self._output(x)
+            if isinstance(found, Shape):
+                items = self.shapes.sizes(found.of)
+                return found if items is None else items
+            return x if found is None else found
+
+        return map_tensors(value, size)
 
     def _output(self, x: Tensor) -> Any:
         found = self._of(x.layer)
-        return Size(x.output) if isinstance(found, Shape) and self._function(x.layer) == "unstack" else found
-
-    def _function(self, name: str) -> str:
-        entry = self.entries.get(name, {})
-        config = entry.get("config")
-        function = config.get("function") if isinstance(config, Mapping) else None
-        return function if isinstance(function, str) else ""
+        call = self.call(x.layer) if found is not None else None
+        return found[x.output] if call is not None and call[0] == "unstack" else found
 
     def _of(self, name: str) -> Any:
-        if name not in self.found:
-            self.found[name] = None  # of a loop, which is refused elsewhere
-            self.found[name] = self._worked_out(name)
-        return self.found[name]
+        if name not in self.values:
+            self.values[name] = None  # of a loop, which is refused elsewhere
+            call = self.call(name)
+            self.values[name] = None if call is None else self._worked_out(*call)
+        return self.values[name]
 
-    def _worked_out(self, name: str) -> Any:
-        function = self._function(name)
-        calls = self.entries[name].get("inbound_nodes") if name in self.entries else None
-        if not function or not calls:
+    def _worked_out(self, function: str, first: Any, kwargs: Mapping[str, Any]) -> Any:
+        function = function.removeprefix("compat.v1.")
+        kwargs = {key: value for key, value in kwargs.items() if key != "name"}
+        tensors = tensors_in([first, kwargs])
+        if function in ("shape", "size") and len(tensors) == 1:
+            whole = function == "shape"
+            return Shape(tensors[0]) if whole else _FUNCTIONS["math.reduce_prod"](self.shapes.sizes(tensors[0]))
+        if not tensors or any(self._output(x) is None for x in tensors):
             return None
-        written = calls[0]
-        first = self.structure(written)
-        if function.removeprefix("compat.v1.") == "shape":
-            while isinstance(first, list) and len(first) == 1:
-                first = first[0]
-            return Shape(first) if isinstance(first, Tensor) else None
-        first, kwargs = self.known(first), self.known(self.structure(_kwargs(written)))
-        if function == "__operators__.getitem":
-            return _item(first, kwargs.get("slice_spec"))
-        if function in ("unstack", *_PASSES):
-            return first if _is_size(first) else None
-        if function in ("stack", "concat"):
-            return _joined(first, function)
-        given = [first, *(value for key, value in kwargs.items() if key != "name")]
-        return Size(None) if function in _ARITHMETIC and any(map(_is_size, given)) else None
+        if function in ("strided_slice", "__operators__.getitem"):
+            return self._item(first, kwargs)
+        first, kwargs = self.known(first), self.known(kwargs)
+        given = [*([] if first is None else [first]), *kwargs.values()]
+        work = _FUNCTIONS.get(function)
+        return None if work is None or any(isinstance(x, Shape) for x in given) else work(*given)
+
+    def _item(self, first: Any, kwargs: Mapping[str, Any]) -> Any:
+        """The size of the first axis is had without asking for a shape."""
+        kwargs = {key: value for key, value in kwargs.items() if key != "var"}
+        tensor = first if first is not None else kwargs.pop("input_")
+        of, key = self._output(tensor), _key(kwargs)
+        if isinstance(of, Shape):
+            if key == 0:
+                return Size(of.of, 0, self.shapes)
+            of = self.shapes.sizes(of.of)
+        return None if key is None or not isinstance(of, list) else of[key]
 
 
-def _kwargs(written: Any) -> Any:
-    while isinstance(written, list) and written and isinstance(written[0], list):
-        written = written[0]
-    return written[3] if isinstance(written, list) and len(written) == 4 else {}
+def _key(kwargs: Mapping[str, Any]) -> Any:
+    spec = strided(**kwargs) if "begin" in kwargs else kwargs.get("slice_spec")
+    if isinstance(spec, list) and len(spec) == 1:
+        spec = spec[0]
+    if isinstance(spec, Mapping):
+        spec = Slice(spec.get("start"), spec.get("stop"), spec.get("step"))
+    if isinstance(spec, Slice):
+        return slice(*spec) if all(isinstance(part, int) for part in spec if part is not None) else None
+    return spec if isinstance(spec, int) else None
 
 
-def _is_size(value: Any) -> bool:
-    return isinstance(value, (Shape, Size)) or (
-        isinstance(value, list) and bool(value) and all(isinstance(x, (int, Size)) for x in value)
-        and any(isinstance(x, Size) for x in value))
+# ---- what is reckoned with sizes -------------------------------------------------------------------------------------
 
 
-def _joined(parts: Any, function: str) -> Any:
-    if not isinstance(parts, list) or not any(map(_is_size, parts)):
+def _each(work: Callable[..., Any], *given: Any) -> Any:
+    """A function of numbers, element by element; of what is not known nothing is known."""
+    if any(isinstance(x, list) for x in given):
+        lengths = {len(x) for x in given if isinstance(x, list)} - {1}
+        if len(lengths) > 1:
+            return None
+        rows = [x * (max(lengths, default=1) // len(x)) if isinstance(x, list) else [x] * max(lengths, default=1)
+                for x in given]
+        return [_each(work, *items) for items in zip(*rows)]
+    open_size = next((x for x in given if isinstance(x, Size)), None)
+    if open_size is not None:
+        return Size(open_size.of, None, open_size.shapes)
+    try:
+        found = work(*given)
+    except ArithmeticError:
         return None
-    if function == "stack":
-        return parts if all(isinstance(part, (int, Size)) for part in parts) else None
-    if any(isinstance(part, Shape) for part in parts):
-        return None
-    return [size for part in parts for size in (part if isinstance(part, list) else [part])]
+    return found if not isinstance(found, (int, float)) or abs(found) < 2 ** 63 else None
 
 
-def _item(of: Any, key: Any) -> Any:
-    if isinstance(key, list) and len(key) == 1:
-        key = key[0]
-    if isinstance(key, Mapping):
-        key = Slice(key.get("start"), key.get("stop"), key.get("step"))
-    if isinstance(of, Shape):
-        if isinstance(key, int):
-            return Size(key)
-        if isinstance(key, Slice) and isinstance(key.stop, int) and key.stop > 0 and key.step in (None, 1):
-            return [Size(axis) for axis in range(key.start or 0, key.stop)]
+def _reduced(work: Callable[[list[Any]], Any]) -> Callable[..., Any]:
+    def function(sizes: Any, axis: Any = None, keepdims: bool = False, *_: Any) -> Any:
+        if not isinstance(sizes, list):
+            return None
+        found = _each(lambda *items: work(list(items)), *sizes) if sizes else work([])
+        return [found] if keepdims else found
+
+    return function
+
+
+def _cast(value: Any, dtype: Any = None, *_: Any) -> Any:
+    name = str(dtype.get("name", dtype.get("config")) if isinstance(dtype, Mapping) else dtype).lower()
+    return _each(float if "float" in name or "half" in name else int, value)
+
+
+def _joined(parts: Any, *_: Any) -> Any:
+    whole = isinstance(parts, list) and all(isinstance(part, list) for part in parts)
+    return [size for part in parts for size in part] if whole else None
+
+
+def _stacked(sizes: Any, *_: Any) -> Any:
+    return None if any(isinstance(size, list) for size in sizes) else sizes
+
+
+def _gathered(sizes: Any, indices: Any, *_: Any) -> Any:
+    if not isinstance(sizes, list):
         return None
-    if isinstance(of, list) and _is_size(of):
-        found = of[slice(*key)] if isinstance(key, Slice) else of[key] if isinstance(key, int) else None
-        return found if _is_size(found) else None
-    return None
+    return [sizes[i] for i in indices] if isinstance(indices, list) else sizes[indices]
+
+
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    **dict.fromkeys(("identity", "convert_to_tensor", "stop_gradient", "unstack"), lambda value, *_: value),
+    **{name: lambda *given, _work=work: _each(_work, *given) for name, work in {
+        "math.add": operator.add, "__operators__.add": operator.add, "math.ceil": math.ceil,
+        "math.divide": operator.truediv, "math.floor": math.floor, "math.floordiv": operator.floordiv,
+        "math.floormod": operator.mod, "math.maximum": max, "math.minimum": min, "math.multiply": operator.mul,
+        "math.negative": operator.neg, "math.pow": lambda x, y: float(x) ** y, "math.round": round,
+        "math.rsqrt": lambda x: x ** -0.5, "math.sqrt": math.sqrt, "math.square": lambda x: x * x,
+        "math.subtract": operator.sub, "math.truediv": operator.truediv}.items()},
+    "cast": _cast, "concat": _joined, "expand_dims": lambda size, *_: [size], "gather": _gathered,
+    "math.reduce_max": _reduced(max), "math.reduce_min": _reduced(min), "math.reduce_prod": _reduced(math.prod),
+    "math.reduce_sum": _reduced(sum), "stack": _stacked,
+}
+"""What can be done with sizes, by the names of the functions of TensorFlow."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from kerashape_torch.saving.upgrade.expressions import Op
@@ -11,6 +12,8 @@ from kerashape_torch.saving.upgrade.tensorflow.table import (
     Untranslated,
     axis_of,
     dtype_of,
+    is_tensor,
+    is_whole,
     tf,
 )
 
@@ -27,7 +30,7 @@ _UNARY = {
     "math.reciprocal": "Reciprocal", "math.rint": "Round", "math.round": "Round", "math.rsqrt": "Rsqrt",
     "math.sigmoid": "Sigmoid", "math.sign": "Sign", "math.sin": "Sin", "math.sinh": "Sinh",
     "math.softplus": "Softplus", "math.sqrt": "Sqrt", "math.square": "Square", "math.tan": "Tan", "math.tanh": "Tanh",
-    "nn.relu": "Relu", "nn.relu6": "Relu6", "nn.selu": "Selu", "nn.softsign": "Softsign",
+    "nn.relu": "Relu", "nn.selu": "Selu", "nn.softsign": "Softsign",
     "stop_gradient": "StopGradient", "bitwise.invert": "BitwiseInvert", "image.rgb_to_hsv": "RGBToHSV",
     "image.hsv_to_rgb": "HSVToRGB", "linalg.cholesky": "Cholesky", "linalg.det": "Det", "linalg.logdet": "Logdet",
     "linalg.slogdet": "Slogdet",
@@ -75,6 +78,16 @@ def _atan2(y: Any, x: Any) -> Any:
     return Op("Arctan2", y, x)
 
 
+@tf("truncatediv")
+def truncatediv(x: Any, y: Any) -> Any:
+    return Op("FloorDivide", Op("Subtract", x, Op("Fmod", x, y)), y)
+
+
+@tf("raw_ops.Div")
+def _div(x: Any, y: Any, dtype: Any) -> Any:
+    return truncatediv(x, y) if is_whole(dtype) else Op("TrueDivide", x, y)
+
+
 @tf("math.squared_difference")
 def _squared_difference(x: Any, y: Any) -> Any:
     return Op("Square", Op("Subtract", x, y))
@@ -104,6 +117,11 @@ def _xlogy(x: Any, y: Any) -> Any:
     return Op("Where", Op("Equal", x, 0), 0.0, Op("Multiply", x, Op("Log", y)))
 
 
+@tf("math.xdivy")
+def _xdivy(x: Any, y: Any) -> Any:
+    return Op("Where", Op("Equal", x, 0), 0.0, Op("TrueDivide", x, y))
+
+
 @tf("math.reciprocal_no_nan")
 def _reciprocal_no_nan(x: Any) -> Any:
     return Op("DivideNoNan", 1.0, x)
@@ -123,15 +141,31 @@ def _clip_by_norm(t: Any, clip_norm: Any, axes: Any = None) -> Any:
 
 
 @tf("cast", "dtypes.saturate_cast", "saturate_cast", "bitcast")
-def _cast(x: Any = None, dtype: Any = None, value: Any = None, **other: Any) -> Any:
-    if other:
-        raise Untranslated("bits are not read as another dtype")
+def _cast(x: Any = None, dtype: Any = None, value: Any = None, truncate: bool = False, **other: Any) -> Any:
+    if other or truncate:
+        raise Untranslated("digits are not cut off" if truncate else "bits are not read as another dtype")
     return Op("Cast", x if x is not None else value, dtype=dtype_of(dtype))
 
 
 @tf("identity", "ensure_shape", "guarantee_const", "debugging.check_numerics", "grad_pass_through")
 def _identity(input: Any = None, shape: Any = None, message: Any = None, x: Any = None, tensor: Any = None) -> Any:
     return next(value for value in (input, x, tensor) if value is not None)
+
+
+@tf("identity_n")
+def _identity_n(input: Any) -> Any:
+    """Custom gradients end in it, with their results first. Constants, which come last, nobody asks for."""
+    return list(itertools.takewhile(is_tensor, input))
+
+
+@tf("nn.l2_loss")
+def _l2_loss(t: Any) -> Any:
+    return Op("Multiply", Op("Sum", Op("Square", t)), 0.5)
+
+
+@tf("raw_ops.Bucketize")
+def _bucketize(input: Any, boundaries: Any) -> Any:
+    return Op("Digitize", input, boundaries)
 
 
 @tf("convert_to_tensor")
@@ -144,6 +178,14 @@ def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None or y is None:
         raise Untranslated("without x and y its result has a shape that depends on numbers")
     return Op("Where", condition, x, y)
+
+
+@tf("raw_ops.Select")
+def _select(condition: Any, x: Any, y: Any) -> Any:
+    """The condition may have the first axis alone, which is the last one once all are turned round."""
+    if isinstance(condition, bool):
+        return Op("Where", condition, x, y)
+    return Op("Transpose", Op("Where", *(Op("Transpose", each) for each in (condition, x, y))))
 
 
 @tf("zeros_like")
@@ -163,6 +205,11 @@ def _ones_like(input: Any = None, dtype: Any = None, tensor: Any = None, optimiz
 @tf("nn.elu")
 def _elu(features: Any) -> Any:
     return Op("Elu", features)
+
+
+@tf("nn.relu6")
+def _relu6(features: Any, dtype: Any = None) -> Any:
+    return Op("Minimum", Op("Relu", features), 6) if is_whole(dtype) else Op("Relu6", features)
 
 
 @tf("nn.leaky_relu")

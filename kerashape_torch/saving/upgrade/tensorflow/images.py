@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerashape_torch.saving.upgrade.expressions import Key, Op, Slice
+from kerashape_torch.saving.upgrade.expressions import AsLayer, Key, Op, Slice
 from kerashape_torch.saving.upgrade.tensorflow.table import (
     FUNCTIONS,
     Function,
     Untranslated,
     fixed,
+    is_whole,
     tf,
     word,
 )
@@ -29,10 +30,13 @@ def _padding(padding: Any) -> str:
 
 def _spatial(sizes: Any, data_format: Any, rank: int | None) -> Any:
     """Sizes of windows, which TensorFlow may give for all four axes, for the spatial ones alone, or as one number."""
-    if not isinstance(sizes, list):
+    if not isinstance(fixed(sizes, "a size of a window"), list):
         return sizes
     if rank is not None and len(sizes) == rank + 2:
-        sizes = sizes[2:] if _format(data_format) == "channels_first" else sizes[1:-1]
+        inner = slice(2, None) if _format(data_format) == "channels_first" else slice(1, -1)
+        if sum(sizes) - sum(sizes[inner]) != 2:
+            raise Untranslated(f"windows over {sizes} go along the batch or the channels")
+        sizes = sizes[inner]
     return sizes[0] if len(sizes) == 1 else sizes
 
 
@@ -55,9 +59,15 @@ for _name, _rank in (("", None), ("1d", 1), ("2d", 2), ("3d", 3)):
 def _conv(op: str, rank: int | None) -> Function:
     def function(input: Any = None, filters: Any = None, strides: Any = 1, padding: Any = "VALID",
                  data_format: Any = None, dilations: Any = None, stride: Any = None, filter: Any = None,
-                 value: Any = None, use_cudnn_on_gpu: Any = None, rate: Any = None) -> Any:
+                 value: Any = None, use_cudnn_on_gpu: Any = None, rate: Any = None,
+                 explicit_paddings: Any = None) -> Any:
         dilations = dilations if dilations is not None else rate
-        return Op(op, input if input is not None else value, filters if filters is not None else filter,
+        image = input if input is not None else value
+        if padding == "EXPLICIT":
+            padding = [explicit_paddings[i:i + 2] for i in range(0, len(explicit_paddings), 2)]
+        if isinstance(padding, list):
+            image, padding = Op("Pad", image, pad_width=fixed(padding, "padding")), "VALID"
+        return Op(op, image, filters if filters is not None else filter,
                   strides=_spatial(1 if strides is None else stride or strides, data_format, rank),
                   padding=_padding(padding), data_format=_format(data_format),
                   dilation_rate=_spatial(dilations or 1, data_format, rank))
@@ -84,6 +94,18 @@ def _batch_normalization(x: Any, mean: Any, variance: Any, offset: Any, scale: A
     return centred if offset is None else Op("Add", centred, offset)
 
 
+@tf("nn.lrn", "nn.local_response_normalization")
+def _local_response_normalization(input: Any, depth_radius: int = 5, bias: float = 1.0, alpha: float = 1.0,
+                                  beta: float = 0.5) -> Any:
+    """The sum over a window along the channels is their number times its mean, once there are zeros at both ends."""
+    window = 2 * depth_radius + 1
+    pads = [[0, 0], [0, 0], [0, 0], [depth_radius, depth_radius]]
+    squares = Op("ExpandDims", Op("Pad", Op("Square", input), pad_width=pads), axis=-1)
+    means = Op("AveragePool", squares, pool_size=[1, 1, window], strides=1, data_format="channels_last")
+    total = Op("Multiply", Op("Squeeze", means, axis=-1), alpha * window)
+    return Op("TrueDivide", input, Op("Power", Op("Add", total, bias), beta))
+
+
 @tf("nn.space_to_depth")
 def _space_to_depth(input: Any, block_size: int, data_format: Any = "NHWC") -> Any:
     return Op("SpaceToDepth", input, block_size=block_size, data_format=_format(data_format))
@@ -103,8 +125,33 @@ def _resize(images: Any, size: Any, method: Any = "bilinear", preserve_aspect_ra
             antialias: bool = False) -> Any:
     if preserve_aspect_ratio:
         raise Untranslated("preserve_aspect_ratio=True is not had")
-    return Op("Resize", images, size=fixed(size, "size"), interpolation=word(method, "method", _METHODS),
-              antialias=antialias, data_format="channels_last")
+    return _scaled(images, size, word(method, "method", _METHODS), antialias)
+
+
+def _scaled(images: Any, size: Any, interpolation: str, antialias: bool = False) -> Any:
+    """The op's ``bicubic`` is torch's, the layer's that of TensorFlow."""
+    height, width = fixed(size, "size")
+    how = {"interpolation": interpolation, "antialias": antialias, "data_format": "channels_last"}
+    if interpolation == "bicubic":
+        return AsLayer("Resizing", images, height=height, width=width, **how)
+    return Op("Resize", images, size=[height, width], **how)
+
+
+def _resized(interpolation: str) -> Function:
+    def function(images: Any, size: Any, align_corners: bool = False, half_pixel_centers: bool = False,
+                 dtype: Any = None) -> Any:
+        if align_corners or not half_pixel_centers:
+            raise Untranslated(f"align_corners={align_corners} with half_pixel_centers={half_pixel_centers} is not "
+                               "had: Keras 3 resizes from the centres of pixels")
+        if is_whole(dtype) and interpolation != "nearest":
+            images = Op("Cast", images, dtype="float32")
+        return _scaled(images, size, interpolation)
+
+    return function
+
+
+FUNCTIONS.update({"image.resize_bicubic": _resized("bicubic"), "image.resize_bilinear": _resized("bilinear"),
+                  "image.resize_nearest_neighbor": _resized("nearest")})
 
 
 @tf("image.flip_left_right")

@@ -43,6 +43,11 @@ def _einsum(equation: Any, *inputs: Any) -> Any:
                        "build the model in code, with ops.einsum there, and load its weights")
 
 
+@tf("raw_ops.Einsum")
+def _einsum_of(inputs: Any, equation: str) -> Any:
+    return Op("Einsum", *inputs, subscripts=equation)
+
+
 @tf("linalg.cross")
 def _cross(a: Any, b: Any) -> Any:
     return Op("Cross", a, b)
@@ -71,6 +76,11 @@ def _solve(matrix: Any, rhs: Any, adjoint: bool = False) -> Any:
     return Op("Solve", _turned(matrix, adjoint), rhs)
 
 
+@tf("linalg.triangular_solve")
+def _triangular_solve(matrix: Any, rhs: Any, lower: bool = True, adjoint: bool = False) -> Any:
+    return Op("SolveTriangular", _turned(matrix, adjoint), rhs, lower=lower != adjoint)
+
+
 @tf("linalg.band_part")
 def _band_part(input: Any, num_lower: int, num_upper: int) -> Any:
     if num_upper >= 0:
@@ -80,4 +90,6 @@ def _band_part(input: Any, num_lower: int, num_upper: int) -> Any:
 
 @tf("linalg.diag_part")
 def _diag_part(input: Any, k: Any = 0, padding_value: Any = 0, align: Any = None) -> Any:
-    return Op("Diagonal", input, offset=fixed(k, "k"), axis1=-2, axis2=-1)
+    if isinstance(fixed(k, "k"), list):
+        raise Untranslated(f"k={k} for several diagonals is not had")
+    return Op("Diagonal", input, offset=k, axis1=-2, axis2=-1)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerashape_torch.saving.upgrade.tensorflow.table import FUNCTIONS, Untranslated
+from kerashape_torch.saving.upgrade.tensorflow.table import Untranslated, tf
 
 
+@tf(*(f"random.{name}" for name in ("normal", "uniform", "truncated_normal", "shuffle")),
+    *(f"image.random_{name}" for name in ("brightness", "contrast", "crop", "flip_left_right", "flip_up_down", "hue",
+                                          "saturation", "jpeg_quality")), "nn.dropout", takes_sizes=True)
 def _random(*_: Any, **__: Any) -> Any:
     raise Untranslated("it draws new numbers in every call, also when the model is not trained")
-
-
-for _name in ("normal", "uniform", "truncated_normal", "shuffle"):
-    FUNCTIONS[f"random.{_name}"] = _random
-for _name in ("brightness", "contrast", "crop", "flip_left_right", "flip_up_down", "hue", "saturation", "jpeg_quality"):
-    FUNCTIONS[f"image.random_{_name}"] = _random
-FUNCTIONS["nn.dropout"] = _random

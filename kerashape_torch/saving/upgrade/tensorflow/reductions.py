@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerashape_torch.saving.upgrade.expressions import Op
+from kerashape_torch.saving.upgrade.expressions import Op, Slice, along
+from kerashape_torch.saving.upgrade.tensorflow.elementwise import truncatediv
 from kerashape_torch.saving.upgrade.tensorflow.table import (
     FUNCTIONS,
     Function,
-    Untranslated,
     axis_of,
     dtype_of,
     fixed,
+    is_whole,
     tf,
     word,
 )
@@ -25,9 +26,14 @@ _REDUCTIONS = {
 
 def _reduction(op: str) -> Function:
     def function(input_tensor: Any, axis: Any = None, keepdims: Any = False, keep_dims: Any = None,
-                 reduction_indices: Any = None) -> Any:
-        axis = axis if axis is not None else reduction_indices
-        return Op(op, input_tensor, axis=axis_of(axis), keepdims=bool(keepdims or keep_dims))
+                 reduction_indices: Any = None, dtype: Any = None) -> Any:
+        axis = axis_of(axis if axis is not None else reduction_indices)
+        how = {"axis": axis, "keepdims": bool(keepdims or keep_dims)}
+        if not is_whole(dtype):
+            return Op(op, input_tensor, **how)
+        if op == "Mean":
+            return truncatediv(Op("Sum", input_tensor, **how), Op("Sum", Op("OnesLike", input_tensor), **how))
+        return Op("Cast", Op(op, input_tensor, **how), dtype=dtype_of(dtype))
 
     return function
 
@@ -65,18 +71,20 @@ def _count_nonzero(input: Any, axis: Any = None, keepdims: Any = None, dtype: An
     return Op("Sum", ones, axis=axis_of(axis), keepdims=bool(keepdims))
 
 
-def _running(op: str, neutral: int) -> Function:
+def _running(op: str, neutral: str) -> Function:
     def function(x: Any, axis: Any = 0, exclusive: bool = False, reverse: bool = False) -> Any:
-        if exclusive:
-            raise Untranslated("exclusive=True is not had")
         axis = axis_of(axis)
-        found = Op(op, Op("Flip", x, axis=axis) if reverse else x, axis=axis)
+        x = Op("Flip", x, axis=axis) if reverse else x
+        found = Op(op, x, axis=axis)
+        if exclusive:
+            first, rest = along(x, axis, Slice(0, 1, None)), along(found, axis, Slice(0, -1, None))
+            found = Op("Concatenate", [Op(neutral, first), rest], axis=axis)
         return Op("Flip", found, axis=axis) if reverse else found
 
     return function
 
 
-FUNCTIONS.update({"math.cumsum": _running("Cumsum", 0), "math.cumprod": _running("Cumprod", 1)})
+FUNCTIONS.update({"math.cumsum": _running("Cumsum", "ZerosLike"), "math.cumprod": _running("Cumprod", "OnesLike")})
 
 
 @tf("nn.moments")
@@ -85,12 +93,15 @@ def _moments(x: Any, axes: Any, shift: Any = None, keepdims: bool = False, keep_
 
 
 @tf("math.top_k", "nn.top_k")
-def _top_k(input: Any, k: Any = 1, sorted: bool = True, index_type: Any = None) -> Any:
-    return Op("TopK", input, k=fixed(k, "k"), sorted=sorted)
+def _top_k(input: Any, k: Any = 1, sorted: bool = True, index_type: Any = None, dtype: Any = None) -> Any:
+    """Of equal elements TensorFlow takes the first, and Keras' op any."""
+    signed = Op("Cast", input, dtype="int64") if is_whole(dtype) else input
+    order = along(Op("Argsort", Op("Negative", signed), axis=-1), -1, Slice(0, fixed(k, "k"), None))
+    return [Op("TakeAlongAxis", input, order, axis=-1), order]
 
 
 @tf("math.in_top_k", "nn.in_top_k")
-def _in_top_k(targets: Any, predictions: Any, k: Any) -> Any:
+def _in_top_k(targets: Any = None, predictions: Any = None, k: Any = None) -> Any:
     return Op("InTopK", targets, predictions, k=fixed(k, "k"))
 
 

@@ -23,7 +23,7 @@ class Untranslated(Exception):
 FUNCTIONS: dict[str, Function] = {}
 """Every function by the name under which TensorFlow exports it."""
 
-TAKE_SIZES = {"reshape"}
+TAKE_SIZES: set[str] = set()
 """Functions that can do with sizes that are not known."""
 
 
@@ -64,9 +64,10 @@ def _has_size(value: Any) -> bool:
     return isinstance(value, (Size, Shape)) or (isinstance(value, list) and any(map(_has_size, value)))
 
 
-def tf(*names: str) -> Callable[[Function], Function]:
+def tf(*names: str, takes_sizes: bool = False) -> Callable[[Function], Function]:
     def enter(function: Function) -> Function:
         FUNCTIONS.update(dict.fromkeys(names, function))
+        TAKE_SIZES.update(names if takes_sizes else ())
         return function
 
     return enter
@@ -102,3 +103,8 @@ def dtype_of(dtype: Any) -> str:
         raise Untranslated(f"its dtype {dtype!r} is not known")
     name = name.removeprefix("tf.").removeprefix("DT_").lower().removesuffix("_ref")
     return {"float": "float32", "double": "float64", "half": "float16"}.get(name, name)
+
+
+def is_whole(dtype: Any) -> bool:
+    """Whether a dtype is one of integers, with which TensorFlow reckons otherwise."""
+    return dtype is not None and dtype_of(dtype).startswith(("int", "uint"))
