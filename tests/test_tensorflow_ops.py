@@ -162,6 +162,29 @@ def test_other_forms(case: Config) -> None:
     test_shapes_and_numbers(case)
 
 
+def in_front(sizes: list[Any]) -> list[Any]:
+    return [sizes[axis] for axis in (0, 3, 1, 2)]
+
+
+@named([case for case in CASES if case.get("op") in (
+    "Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool", "DepthToSpace", "SpaceToDepth")
+    and nodes_of(case)[0]["node_def"]["attr"].get("padding") != text("EXPLICIT")])
+def test_channels_in_front(case: Config) -> None:
+    """TensorFlow has no such kernels on a CPU: what it says of channels last, with the axes moved."""
+    case = copy.deepcopy(case)
+    entry, layer = case["config"]["layers"]
+    entry["config"]["batch_input_shape"] = in_front(entry["config"]["batch_input_shape"])
+    attributes = layer["config"]["node_def"]["attr"]
+    attributes["data_format"] = text("NCHW")
+    for name in {"strides", "ksize", "dilations"} & attributes.keys():
+        attributes[name]["list"]["i"] = in_front(attributes[name]["list"]["i"])
+    for stored in (*case["inputs"], *case["outputs"]):
+        stored["values"] = array(stored).transpose(0, 3, 1, 2).ravel().tolist()
+        stored["shape"] = in_front(stored["shape"])
+        stored["static"] = in_front(stored["static"]) if stored.get("static") else None
+    test_shapes_and_numbers(case)
+
+
 def test_functions_resize_as_the_operations_do() -> None:
     """Of the later TFOpLambda, too: TensorFlow's bicubic kernel is not torch's."""
     case = copy.deepcopy(next(case for case in CASES if case.get("op") == "ResizeBicubic"))

@@ -106,14 +106,18 @@ def _local_response_normalization(input: Any, depth_radius: int = 5, bias: float
     return Op("TrueDivide", input, Op("Power", Op("Add", total, bias), beta))
 
 
-@tf("nn.space_to_depth")
-def _space_to_depth(input: Any, block_size: int, data_format: Any = "NHWC") -> Any:
-    return Op("SpaceToDepth", input, block_size=block_size, data_format=_format(data_format))
+def _blocks(op: str) -> Function:
+    """Channels in front are in the order of channels last, too, which is not that of Keras' op."""
+    def function(input: Any, block_size: int, data_format: Any = "NHWC") -> Any:
+        if _format(data_format) == "channels_last":
+            return Op(op, input, block_size=block_size, data_format="channels_last")
+        last = function(Op("Moveaxis", input, source=1, destination=-1), block_size)
+        return Op("Moveaxis", last, source=-1, destination=1)
+
+    return function
 
 
-@tf("nn.depth_to_space")
-def _depth_to_space(input: Any, block_size: int, data_format: Any = "NHWC") -> Any:
-    return Op("DepthToSpace", input, block_size=block_size, data_format=_format(data_format))
+FUNCTIONS.update({"nn.depth_to_space": _blocks("DepthToSpace"), "nn.space_to_depth": _blocks("SpaceToDepth")})
 
 
 _METHODS = {None: "bilinear", "BILINEAR": "bilinear", "NEAREST": "nearest", "BICUBIC": "bicubic",
