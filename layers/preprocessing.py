@@ -20,8 +20,15 @@ def _numbers(value: Any) -> Any:
 
 
 def _array_shape(value: Any) -> tuple[int, ...]:
-    """The shape of nested lists."""
-    return (len(value), *_array_shape(value[0])) if isinstance(value, (list, tuple)) and value else ()
+    """The shape of nested lists of numbers."""
+    if isinstance(value, (list, tuple)):
+        inner = {_array_shape(each) for each in value} or {()}
+        if len(inner) > 1:
+            raise ConfigError(f"lists of different lengths are no array: {value!r}")
+        return (len(value), *inner.pop())
+    if not hasattr(value, "__float__"):
+        raise ConfigError(f"an array must hold numbers, got {value!r}")
+    return ()
 
 
 class Rescaling(Layer):

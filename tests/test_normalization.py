@@ -371,3 +371,9 @@ def test_normalization_refuses() -> None:
 def test_modules_say_what_they_are() -> None:
     assert "axis=2" in repr(modules.BatchNormOnAxis(2, 4, 1e-3, 0.01))
     assert "axis=2" in repr(modules.GroupNormOnAxis(2, 2, 4, 1e-3))
+
+
+@pytest.mark.parametrize("mean", [["a", "b"], [[1.0], [2.0, 3.0]], "1"])
+def test_a_mean_that_is_no_array_of_numbers(mean: Any) -> None:
+    with pytest.raises(ConfigError, match="numbers|lengths"):
+        Normalization(mean=mean, variance=mean)
