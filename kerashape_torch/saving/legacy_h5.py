@@ -133,10 +133,10 @@ def _of_quantized(kept: Sequence[Kept], all_numbers: Sequence[int], arrays: Sequ
     found: list[tuple[int, Stored]] = []
     for numbers in parts.values():
         wanted = [kept[number] for number in numbers]
-        group = _nearest(held, wanted)
-        if group is None:
+        nearest = _nearest(held, wanted)
+        if nearest is None:
             return None
-        own = held.pop(group)
+        own = held.pop(nearest)
         made = _made_of_quantized([place for place in wanted if place.spec.factor is None], own, name)
         if made is None:
             return None
