@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import copy
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from typing import Any
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import torch
+from sections import machine, table, write_section
 from torch import nn
 from workloads import WORKLOADS, Workload, alike, randomized
 
@@ -103,20 +103,17 @@ def on_cuda(way: Callable[[], Any]) -> float:
     return start.elapsed_time(end)
 
 
-def cells(title: str, found: dict[str, float], columns: list[str]) -> str:
+def cells(title: str, found: dict[str, float], columns: list[str]) -> list[str]:
     base = found[BY_HAND]
-    ratios = [f"{found[name] / base:.2f}" if name in found else "" for name in columns]
-    return f"| {title} | {base:.3f} | " + " | ".join(ratios) + " |"
+    return [title, f"{base:.3f}", *(f"{found[name] / base:.2f}" if name in found else "" for name in columns)]
 
 
-def head(given: argparse.Namespace) -> list[str]:
-    where = torch.cuda.get_device_name() if given.device == "cuda" else f"{platform.machine()}, CPU"
-    return ["# Forward times", "",
-            "Written by `python scripts/bench.py --markdown docs/performance.md`; `scripts/workloads.py` has the "
-            "models, ours and hand-written.", "",
-            f"torch {torch.__version__}, {where}, {given.threads} thread(s). Medians of {given.rounds} rounds in which "
-            "all take turns. Times are over that of the hand-written module with channels-last weights and inputs, the "
-            "memory format of ours: below 1 is faster. Outputs were compared first.", ""]
+def said(given: argparse.Namespace) -> str:
+    where = torch.cuda.get_device_name() if given.device == "cuda" else f"{machine()}, {given.threads} thread(s)"
+    return (f"{where}, torch {torch.__version__}. Medians of {given.rounds} rounds in which all take turns. Times are "
+            "over that of the hand-written module with channels-last weights and inputs, the memory format of ours: "
+            "below 1 is faster. Outputs were compared first. `scripts/workloads.py` has the models, ours and "
+            "hand-written.")
 
 
 def main() -> None:
@@ -139,12 +136,11 @@ def main() -> None:
             rows.append((f"{title}, batch {batch}", found))
             print(rows[-1][0], {name: round(value, 3) for name, value in found.items()}, flush=True)
     columns = [name for name in COLUMNS if any(name in found for _, found in rows)]
-    lines = [*head(given), f"| workload | {BY_HAND}, ms | " + " | ".join(columns) + " |",
-             "|---" * (len(columns) + 2) + "|", *(cells(title, found, columns) for title, found in rows)]
-    text = "\n".join(lines) + "\n"
+    text = table(["workload", f"{BY_HAND}, ms", *columns], [cells(title, found, columns) for title, found in rows])
     print(f"\n{text}")
     if given.markdown:
-        given.markdown.write_text(text)
+        write_section(given.markdown, f"Forwards on {'CUDA' if given.device == 'cuda' else 'the CPU'}",
+                      f"{said(given)}\n\n{text}")
 
 
 if __name__ == "__main__":

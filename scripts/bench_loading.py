@@ -18,6 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from sections import machine, table, write_section
+
 OURS = """
 import torch
 import kerashape_torch as kt, kerashape_torch.lowering, kerashape_torch.saving, h5py, torch.fx
@@ -93,11 +95,12 @@ def main() -> None:
     head = ["model", "weights", "ours", "Keras", "Keras / ours, CPU", "Keras / ours, wall", "peak, ours", "peak, Keras"]
     with tempfile.TemporaryDirectory() as folder:
         rows = [measure(name, options.rounds, folder) for name in options.models]
-    lines = [" | ".join(row) for row in (head, ["---"] * len(head), *rows)]
-    text = "\n".join(f"| {line} |" for line in lines)
+    text = table(head, rows)
     print(text)
     if options.markdown:
-        options.markdown.write_text(text + "\n")
+        write_section(options.markdown, "Loading", f"{machine()}. One thread; medians of {options.rounds} runs, each a "
+                      "process of its own, taking turns. Times are CPU time without imports; peaks are above what the "
+                      f"process held before, in units of the weights.\n\n{text}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """All shapes of large models, side by side with Keras, torchinfo, fx and torch.export; run it by hand.
 
 Every figure is CPU time of this process, the best of some runs; where others are named, the last column is theirs over
-ours. What is not installed is left out. ``--markdown FILE`` writes the tables.
+ours. What is not installed is left out. ``--markdown FILE`` puts the tables into
+a page.
 
     python scripts/bench_shapes.py --layers 10000 --markdown shapes.md
 """
@@ -21,6 +22,8 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from sections import machine, table, write_section
 
 import kerashape_torch as kt
 from kerashape_torch.layers import Dense
@@ -153,10 +156,6 @@ def others(layers: int, times: int) -> list[tuple[str, str, str]]:
     return rows
 
 
-def table(head: tuple[str, ...], rows: list[Any]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, default=10_000)
@@ -172,7 +171,8 @@ def main() -> None:
         text += f"\n\n{compared}"
         print(compared)
     if options.markdown:
-        options.markdown.write_text(f"{text}\n")
+        write_section(options.markdown, "Shapes", f"{machine()}, one core, CPU time, the best of {options.times} runs."
+                                                  f"\n\n{text}")
 
 
 if __name__ == "__main__":

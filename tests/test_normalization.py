@@ -375,5 +375,5 @@ def test_modules_say_what_they_are() -> None:
 
 @pytest.mark.parametrize("mean", [["a", "b"], [[1.0], [2.0, 3.0]], "1"])
 def test_a_mean_that_is_no_array_of_numbers(mean: Any) -> None:
-    with pytest.raises(ConfigError, match="numbers|lengths"):
+    with pytest.raises(ConfigError, match=r"numbers|lengths"):
         Normalization(mean=mean, variance=mean)
