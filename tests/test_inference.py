@@ -122,8 +122,8 @@ def test_counts_before_and_after() -> None:
     before, after = (counts(model.to_torch(device="meta", optimize=how)) for how in (None, "inference"))
     assert before == {"permute": 1, "PaddedConv2d": 1, "BatchNorm2d": 52, "ReLU6": 35, "Conv2d": 51, "ZeroPad2d": 4,
                       "add": 10, "mean": 1, "Linear": 1, "softmax": 1}
-    assert after == {"permute": 1, "PaddedConv2d": 1, "ReLU6": 35, "Conv2d": 51, "add_": 10, "mean": 1, "Linear": 1,
-                     "softmax": 1}
+    assert after == {"permute": 1, "PaddedConv2d": 1, "ReLU6": 1, "FusedConv2d": 44, "Conv2d": 7, "mean": 1,
+                     "Linear": 1, "softmax": 1}
 
 
 # ---- folding ---------------------------------------------------------------------------------------------------------
@@ -271,24 +271,76 @@ def test_outputs_stay_apart() -> None:
 
 @pytest.mark.parametrize("activation", ["relu", "relu6", "silu", "sigmoid", "tanh", "hard_silu", "leaky_relu", "elu"])
 def test_activations_write_in_place_only_where_nobody_sees_it(activation: str) -> None:
-    y = layers.Conv2D(4, 1)(X)
+    y = layers.Conv2DTranspose(4, 1)(X)
     seen = Model(X, [layers.Activation(activation)(X), layers.Activation(activation)(y), y]).to_torch()
     text = agree(filled(seen), torch.randn(2, 8, 8, 4)).code
     assert "inplace=True" not in text.replace(" ", "") and f"{activation}_(" not in text
-    alone = Model(X, layers.Activation(activation)(layers.Conv2D(4, 1)(X))).to_torch()
+    alone = Model(X, layers.Activation(activation)(layers.Conv2DTranspose(4, 1)(X))).to_torch()
     text = agree(filled(alone), torch.randn(2, 8, 8, 4)).code.replace(" ", "")
     assert "inplace=True" in text or f"{activation}_(" in text
 
 
 def test_sums_write_in_place_where_shapes_are_known_to_be_alike() -> None:
-    y = layers.Conv2D(4, 1)(X)
-    two = layers.Add()([y, layers.Conv2D(4, 1)(X)])
+    y = layers.Conv2DTranspose(4, 1)(X)
+    two = layers.Add()([y, layers.Conv2DTranspose(4, 1)(X)])
     assert counts(agree(filled(Model(X, two).to_torch()), torch.randn(2, 8, 8, 4)))["add_"] == 1
     small = layers.GlobalAveragePooling2D(keepdims=True)(y)
     assert not counts(agree(filled(Model(X, layers.Add()([small, y])).to_torch()), torch.randn(2, 8, 8, 4)))["add_"]
     free = Input((None, None, 4))
-    wide = Model(free, layers.Add()([layers.Conv2D(4, 1)(free), layers.Conv2D(4, 1)(free)])).to_torch()
+    two = layers.Add()([layers.Conv2DTranspose(4, 1)(free), layers.Conv2DTranspose(4, 1)(free)])
+    wide = Model(free, two).to_torch()
     assert not counts(agree(filled(wide), torch.randn(2, 8, 8, 4)))["add_"]
+
+
+# ---- fused convolutions ----------------------------------------------------------------------------------------------
+
+BIG = Input((64, 64, 4))  # in a batch of two: enough pixels for one operation of oneDNN
+
+
+def fused_calls(module: Any, x: torch.Tensor) -> int:
+    with torch.inference_mode(), torch.profiler.profile() as profile:
+        module(x)
+    return sum("_convolution_pointwise" in event.name for event in profile.events())
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6", "silu", "hard_silu", "hard_sigmoid"])
+@pytest.mark.parametrize("added", [False, True])
+def test_activations_and_sums_go_into_convolutions(activation: str, added: bool) -> None:
+    def model(x: Any) -> Any:
+        y = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", use_bias=False)(x))
+        y = layers.Add()([layers.MaxPooling2D(3, 1, padding="same")(x), y]) if added else y
+        return filled(Model(x, layers.Activation(activation)(y)).to_torch())
+
+    for x, count in ((BIG, 1), (X, 0)):  # few pixels take the way of every other device
+        found = agree(model(x), sample := torch.randn(2, *x.shape[1:]))
+        assert counts(found) == {"permute": 2, "FusedConv2d": 1, **({"MaxPool2d": 1} if added else {})}
+        assert fused_calls(found, sample) == count
+        copied = pickle.loads(pickle.dumps(copy.deepcopy(found)))
+        torch.testing.assert_close(copied(sample), found(sample))
+        found.to(torch.float64)
+        torch.testing.assert_close(found(sample.double()).float(), copied(sample), rtol=1e-4, atol=1e-4)
+        watched = sample.requires_grad_()
+        copied(watched).sum().backward()
+        assert watched.grad is not None
+
+
+def test_what_does_not_go_into_a_convolution() -> None:
+    y = layers.Conv2D(4, 1)(BIG)
+    for outputs in ([layers.ReLU()(y), y], layers.ReLU(negative_slope=0.1)(y), layers.Add()([y, y]),
+                    layers.Add()([y, layers.GlobalAveragePooling2D(keepdims=True)(BIG)])):
+        assert not counts(agree(filled(Model(BIG, outputs).to_torch()), torch.randn(2, 64, 64, 4)))["FusedConv2d"]
+    one, other = Input((64, 64, 4)), Input((64, 64, 4))  # which may have one sample
+    both = filled(Model([one, other], layers.Add()([layers.Conv2D(4, 1)(one), other])).to_torch())
+    assert not counts(agree(both, torch.randn(2, 64, 64, 4), torch.randn(2, 64, 64, 4)))["FusedConv2d"]
+    free = Input((None, None, 4))
+    wide = filled(Model(free, layers.Add()([layers.Conv2D(4, 1)(free), free])).to_torch())
+    assert not counts(agree(wide, torch.randn(2, 64, 64, 4)))["FusedConv2d"]
+
+
+def test_the_later_one_of_two_convolutions_takes_the_sum() -> None:
+    two = layers.ReLU()(layers.Add()([layers.Conv2D(4, 3, padding="same")(BIG), layers.Conv2D(4, 1)(BIG)]))
+    found = agree(filled(Model(BIG, two).to_torch()), torch.randn(2, 64, 64, 4))
+    assert counts(found) == {"permute": 2, "Conv2d": 1, "FusedConv2d": 1}
 
 
 @pytest.mark.parametrize("size", [7, 8, 9])

@@ -16,6 +16,7 @@ from kerashape_torch.lowering.fusion import lay_out_kernels
 from kerashape_torch.lowering.inference.constants import merge_common, without_constants
 from kerashape_torch.lowering.inference.edit import Editor
 from kerashape_torch.lowering.inference.folding import into_weights
+from kerashape_torch.lowering.inference.fusing import into_convolutions
 from kerashape_torch.lowering.inference.inplace import write_in_place
 from kerashape_torch.lowering.inference.padding import widen_kernels
 from kerashape_torch.lowering.inference.removal import (
@@ -29,7 +30,7 @@ from kerashape_torch.lowering.weights import FoldedWeights, keras_weights
 
 _PASSES: tuple[Callable[[Editor], None], ...] = (
     without_training, sequences_apart, without_constants, merge_common, into_weights, without_detours, widen_kernels,
-    write_in_place)
+    into_convolutions, write_in_place)
 
 
 class InferenceModule(fx.GraphModule):

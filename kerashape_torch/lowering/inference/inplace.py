@@ -12,11 +12,12 @@ from torch import fx, nn
 from kerashape_torch.lowering.inference.affine import BATCH_NORMS
 from kerashape_torch.lowering.inference.edit import Editor, shape_of_tensor
 from kerashape_torch.lowering.inference.folding import WEIGHING
+from kerashape_torch.torch_modules.fused import FusedConv2d
 from kerashape_torch.torch_modules.preprocessing import Affine
 
 _FRESH_MODULES: tuple[Any, ...] = (
-    *WEIGHING, *BATCH_NORMS, Affine, nn.LayerNorm, nn.GroupNorm, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d,
-    nn.AvgPool2d, nn.AvgPool3d, nn.ReLU, nn.ReLU6)
+    *WEIGHING, FusedConv2d, *BATCH_NORMS, Affine, nn.LayerNorm, nn.GroupNorm, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d,
+    nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.ReLU, nn.ReLU6)
 _MODULES_IN_PLACE: tuple[Any, ...] = (nn.ReLU, nn.ReLU6)
 
 _FUNCTIONS_IN_PLACE: dict[Any, Any] = {torch.relu: torch.relu_, torch.sigmoid: torch.sigmoid_, torch.tanh: torch.tanh_}
@@ -33,7 +34,7 @@ def write_in_place(editor: Editor) -> None:
     users came before."""
     order = {node: i for i, node in enumerate(editor.graph.nodes)}
     fresh = {node for node in editor.graph.nodes if _is_fresh(editor, node)}
-    one_input = sum(node.op == "placeholder" for node in editor.graph.nodes) == 1
+    one_input = has_one_input(editor)
 
     def is_over(node: Any, user: fx.Node) -> bool:
         return isinstance(node, fx.Node) and node in fresh and all(
@@ -50,7 +51,7 @@ def write_in_place(editor: Editor) -> None:
             node.target = _FUNCTIONS_IN_PLACE[node.target]
         elif node.target in _BY_ARGUMENT:
             node.kwargs = {**node.kwargs, "inplace": True}
-        elif node.target in _OF_TWO and one_input and _fits(node):
+        elif node.target in _OF_TWO and one_input and is_like_the_first(node):
             _call_method(editor, node, order, fresh)
 
 
@@ -60,7 +61,12 @@ def _is_fresh(editor: Editor, node: fx.Node) -> bool:
     return node.op == "call_function" and node.target in _FRESH_FUNCTIONS
 
 
-def _fits(node: fx.Node) -> bool:
+def has_one_input(editor: Editor) -> bool:
+    """Then all tensors have as many samples."""
+    return [node.op for node in editor.graph.nodes].count("placeholder") == 1
+
+
+def is_like_the_first(node: fx.Node) -> bool:
     """Whether the result of two operands is like the first of them, for any size of the batch."""
     if len(node.args) != 2 or node.kwargs:
         return False

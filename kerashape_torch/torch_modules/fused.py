@@ -1,0 +1,74 @@
+"""A convolution with what follows it as one operation, where torch has that."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Activation(NamedTuple):
+    """An activation of torch that oneDNN can put behind a convolution.
+
+    Attributes:
+        function: torch's own, which takes ``inplace``.
+        name, numbers: oneDNN's.
+    """
+
+    function: Any
+    name: str
+    numbers: Sequence[float] = ()
+
+
+ACTIVATIONS: dict[Any, Activation] = {
+    F.relu: Activation(F.relu, "relu"), F.relu6: Activation(F.relu6, "hardtanh", (0.0, 6.0)),
+    F.silu: Activation(F.silu, "swish"), F.hardswish: Activation(F.hardswish, "hardswish"),
+    F.hardsigmoid: Activation(F.hardsigmoid, "hardsigmoid"),
+}
+_MANY = 2048
+"""Pixels of a batch from which on it is faster: oneDNN brings the kernel into an order of its own at each call."""
+_HAS_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+NONE = Activation(lambda x, inplace: x, "none")
+
+
+class FusedConv2d(nn.Conv2d):
+    """``nn.Conv2d``, then the sum with another tensor if there is one, then an activation: at once on the CPU, where
+    oneDNN does so and the images are not small; one after the other elsewhere, when gradients are asked for, and for
+    ``torch.compile``, which has its own ways.
+
+    Args:
+        convolution: whose weights and arguments it takes over.
+        activation: what comes last.
+    """
+
+    def __init__(self, convolution: nn.Conv2d, activation: Activation) -> None:
+        given = convolution
+        super().__init__(given.in_channels, given.out_channels, given.kernel_size, given.stride,  # type: ignore[arg-type]
+                         given.padding, given.dilation, given.groups, given.bias is not None,  # type: ignore[arg-type]
+                         given.padding_mode, device="meta")
+        self.weight, self.bias, self.activation = given.weight, given.bias, activation
+        self.many = _MANY * math.prod(self.stride) * self.in_channels
+
+    def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
+        activation = self.activation
+        if x.numel() < self.many or not self._at_once(x):
+            made = self._conv_forward(x, self.weight, self.bias)
+            return activation.function(made if beside is None else made.add_(beside), inplace=True)  # type: ignore[no-any-return]
+        given = (self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups)
+        operation: Any = torch.ops.mkldnn._convolution_pointwise
+        if beside is None:
+            return operation(x, *given, activation.name, activation.numbers, "")  # type: ignore[no-any-return]
+        name = "relu" if activation.name == "relu" else None  # oneDNN has no other one behind a sum
+        made = operation.binary(x, beside, *given, "add", 1.0, name, [], "")
+        return made if name else activation.function(made, inplace=True)  # type: ignore[no-any-return]
+
+    def _at_once(self, x: Tensor) -> bool:
+        return (_HAS_ONEDNN and x.device.type == "cpu" and x.dtype == torch.float32
+                and not torch.compiler.is_compiling() and not (torch.is_grad_enabled() and x.requires_grad))
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, activation={self.activation.name}"  # type: ignore[no-untyped-call]
