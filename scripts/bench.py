@@ -1,6 +1,6 @@
 """Forward times side by side: ours, hand-written torch, and Keras on its torch backend where it is installed.
 
-``python scripts/bench.py [--quick] [--device cuda] [--rounds 30] [--threads 1] [--only NAME] [--markdown FILE]``. The
+``python scripts/bench.py [--eager] [--device cuda] [--rounds 30] [--threads 1] [--only NAME] [--markdown FILE]``. The
 competitors take turns within each round, so that a machine that slows down slows all; medians are compared, and ratios
 are the figures to quote. Equal outputs are checked first, with the same weights.
 """
@@ -121,18 +121,20 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--eager", action="store_true", help="nothing compiled by torch.compile, which takes long")
     parser.add_argument("--quick", action="store_true", help="three rounds, nothing compiled: does it run?")
     parser.add_argument("--only", action="append", choices=WORKLOADS, help="this workload; may be given again")
     parser.add_argument("--markdown", type=Path)
     given = parser.parse_args()
     given.rounds = 3 if given.quick else given.rounds
+    compiled = not (given.quick or given.eager)
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
     rows: list[tuple[str, dict[str, float]]] = []
     for title, work in WORKLOADS.items():
         for batch in (1, work.large) if given.only is None or title in given.only else ():
             torch._dynamo.reset()
-            found = medians(competitors(work, batch, given.device, not given.quick), given.rounds, given.device)
+            found = medians(competitors(work, batch, given.device, compiled), given.rounds, given.device)
             rows.append((f"{title}, batch {batch}", found))
             print(rows[-1][0], {name: round(value, 3) for name, value in found.items()}, flush=True)
     columns = [name for name in COLUMNS if any(name in found for _, found in rows)]
