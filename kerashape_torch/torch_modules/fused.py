@@ -38,7 +38,7 @@ NONE = Activation(lambda x, inplace: x, "none")
 class FusedConv2d(nn.Conv2d):
     """``nn.Conv2d``, then the sum with another tensor if there is one, then an activation: at once on the CPU, where
     oneDNN does so and the images are not small; one after the other elsewhere, when gradients are asked for, and for
-    ``torch.compile``, which has its own ways.
+    ``torch.compile`` and other tracers, which have their own ways.
 
     Args:
         convolution: whose weights and arguments it takes over.
@@ -67,8 +67,9 @@ class FusedConv2d(nn.Conv2d):
         return made if name else activation.function(made, inplace=True)  # type: ignore[no-any-return]
 
     def _at_once(self, x: Tensor) -> bool:
-        return (_HAS_ONEDNN and x.device.type == "cpu" and x.dtype == torch.float32
-                and not torch.compiler.is_compiling() and not (torch.is_grad_enabled() and x.requires_grad))
+        is_traced = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+        return (x.device.type == "cpu" and x.dtype == torch.float32 and _HAS_ONEDNN and torch._C._get_mkldnn_enabled()
+                and not is_traced and not (torch.is_grad_enabled() and x.requires_grad))
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, activation={self.activation.name}"  # type: ignore[no-untyped-call]
