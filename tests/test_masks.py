@@ -223,13 +223,14 @@ def both(name: str, seed: int = 0) -> tuple[Any, Any, list[np.ndarray]]:
     theirs.set_weights(arrays)
     set_keras_weights(module, arrays)
     random = np.random.default_rng(seed)
-    return theirs, module, [_holey(random, x) for x in theirs.inputs]
+    return theirs, module, [_holey(random, x, seed == 0) for x in theirs.inputs]
 
 
-def _holey(random: np.random.Generator, x: Any) -> np.ndarray:
+def _holey(random: np.random.Generator, x: Any, one_is_whole: bool) -> np.ndarray:
     shape = [size or 7 for size in (6, *x.shape[1:])]
     kept = random.random(shape[:2]) < 0.6
-    kept[0], kept[1, :3], kept[2, 3:], kept[3] = True, False, False, False
+    kept[0], kept[1, :3], kept[2, 3:], kept[3] = kept[0] | one_is_whole, False, False, False
+    kept[:, 2] &= one_is_whole
     if x.dtype == "bool":
         return kept
     values = random.integers(1, 6, shape) if "int" in x.dtype else random.normal(size=shape)

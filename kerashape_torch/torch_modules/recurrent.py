@@ -153,6 +153,11 @@ class KeptSteps:
         """The kept steps first, in their order, then the others."""
         return sequences.gather(1, self.order.unsqueeze(-1).expand(sequences.shape))
 
+    def longest(self) -> int | None:
+        """How many steps any sample keeps, at least one, where that can be known without waiting for a device."""
+        is_known = self.mask.device.type == "cpu" and not torch.compiler.is_compiling()
+        return max(1, int(self.latest[:, -1].max()) + 1) if is_known and self.mask.numel() else None
+
     def packed(self, together: Tensor) -> PackedSequence:
         """The kept steps alone; of a sample that keeps none, one step, since torch wants some."""
         lengths = self.mask.sum(1).clamp(min=1).cpu()
@@ -160,7 +165,7 @@ class KeptSteps:
 
     def apart(self, outputs: Tensor, zeros: bool) -> Tensor:
         """Each output at the step that made it; a masked step has zeros, or the output before it, if there is one."""
-        shown = outputs.gather(1, self.latest.clamp(min=0).unsqueeze(-1).expand(outputs.shape))
+        shown = outputs.gather(1, self.latest.clamp(min=0).unsqueeze(-1).expand(-1, -1, outputs.shape[2]))
         return torch.where((self.mask if zeros else self.latest >= 0).unsqueeze(-1), shown, 0)
 
 
@@ -201,7 +206,7 @@ class _Stock(Recurrent):
         """The steps that a mask keeps, side by side, through torch's fused kernel in one go."""
         together = steps.together(sequences)
         if steps.mask.is_meta or not self._state_is_seen():  # what follows the kept steps may run on
-            outputs, last = self._run_stock(together, states)
+            outputs, last = self._run_stock(together[:, :steps.longest()], states)
         else:
             packed, last = self._run_stock(steps.packed(together), states)
             outputs, _ = pad_packed_sequence(packed, batch_first=True, total_length=sequences.shape[1])
