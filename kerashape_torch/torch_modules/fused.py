@@ -67,9 +67,10 @@ class FusedConv2d(nn.Conv2d):
         return made if name else activation.function(made, inplace=True)  # type: ignore[no-any-return]
 
     def _at_once(self, x: Tensor) -> bool:
-        is_traced = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+        if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+            return False
         return (x.device.type == "cpu" and x.dtype == torch.float32 and _HAS_ONEDNN and torch._C._get_mkldnn_enabled()
-                and not is_traced and not (torch.is_grad_enabled() and x.requires_grad))
+                and not (torch.is_grad_enabled() and x.requires_grad))
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, activation={self.activation.name}"  # type: ignore[no-untyped-call]

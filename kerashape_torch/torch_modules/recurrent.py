@@ -149,14 +149,14 @@ class KeptSteps:
         self.latest = mask.cumsum(1) - 1  # for each step, the place of the last kept one up to it; -1 before the first
         self.none_kept = ~mask.any(1)
 
-    def together(self, sequences: Tensor) -> Tensor:
-        """The kept steps first, in their order, then the others."""
-        return sequences.gather(1, self.order.unsqueeze(-1).expand(sequences.shape))
+    def together(self, sequences: Tensor, steps: int | None = None) -> Tensor:
+        """The kept steps first, in their order, then the others; no more of them than asked for."""
+        return sequences.gather(1, self.order[:, :steps].unsqueeze(-1).expand(-1, -1, sequences.shape[2]))
 
     def longest(self) -> int | None:
         """How many steps any sample keeps, at least one, where that can be known without waiting for a device."""
         is_known = self.mask.device.type == "cpu" and not torch.compiler.is_compiling()
-        return max(1, int(self.latest[:, -1].max()) + 1) if is_known and self.mask.numel() else None
+        return max(1, int(self.latest.max()) + 1) if is_known and self.mask.numel() else None
 
     def packed(self, together: Tensor) -> PackedSequence:
         """The kept steps alone; of a sample that keeps none, one step, since torch wants some."""
@@ -204,11 +204,10 @@ class _Stock(Recurrent):
     def _run_kept(self, sequences: Tensor, states: list[Tensor] | None, steps: KeptSteps
                   ) -> tuple[Tensor, Sequence[Tensor]]:
         """The steps that a mask keeps, side by side, through torch's fused kernel in one go."""
-        together = steps.together(sequences)
         if steps.mask.is_meta or not self._state_is_seen():  # what follows the kept steps may run on
-            outputs, last = self._run_stock(together[:, :steps.longest()], states)
+            outputs, last = self._run_stock(steps.together(sequences, steps.longest()), states)
         else:
-            packed, last = self._run_stock(steps.packed(together), states)
+            packed, last = self._run_stock(steps.packed(steps.together(sequences)), states)
             outputs, _ = pad_packed_sequence(packed, batch_first=True, total_length=sequences.shape[1])
             first = states if states is not None else [torch.zeros_like(state) for state in last]
             last = [torch.where(steps.none_kept[None, :, None], a, b) for a, b in zip(first, last)]
