@@ -317,6 +317,8 @@ def test_activations_and_sums_go_into_convolutions(activation: str, added: bool)
         assert fused_calls(found, sample) == count
         copied = pickle.loads(pickle.dumps(copy.deepcopy(found)))
         torch.testing.assert_close(copied(sample), found(sample))
+        with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+            assert found(sample).dtype == model(x)(sample).dtype == (torch.float32 if added else torch.bfloat16)
         found.to(torch.float64)
         torch.testing.assert_close(found(sample.double()).float(), copied(sample), rtol=1e-4, atol=1e-4)
         watched = sample.requires_grad_()

@@ -57,7 +57,9 @@ class FusedConv2d(nn.Conv2d):
         activation = self.activation
         if x.numel() < self.many or not self._at_once(x):
             made = self._conv_forward(x, self.weight, self.bias)
-            return activation.function(made if beside is None else made.add_(beside), inplace=True)  # type: ignore[no-any-return]
+            if beside is not None:
+                made = made.add_(beside) if made.dtype == beside.dtype else made + beside  # autocast tells them apart
+            return activation.function(made, inplace=True)  # type: ignore[no-any-return]
         given = (self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups)
         operation: Any = torch.ops.mkldnn._convolution_pointwise
         if beside is None:
@@ -69,7 +71,8 @@ class FusedConv2d(nn.Conv2d):
     def _at_once(self, x: Tensor) -> bool:
         if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
             return False
-        return (x.device.type == "cpu" and x.dtype == torch.float32 and _HAS_ONEDNN and torch._C._get_mkldnn_enabled()
+        return (x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+                and _HAS_ONEDNN and torch._C._get_mkldnn_enabled()
                 and not (torch.is_grad_enabled() and x.requires_grad))
 
     def extra_repr(self) -> str:
