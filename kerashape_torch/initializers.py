@@ -42,13 +42,15 @@ class _Seed(Kind):
 
 
 def seed_of(value: Any) -> int | None:
-    """The integer of a seed, if it has one."""
+    """The integer of a seed, if it has one: its last 64 bits, which is what torch takes."""
     if hasattr(value, "get_config"):
         value = {"config": value.get_config()}
     if isinstance(value, Mapping):
         inner = value.get("config")
         value = inner.get("seed") if isinstance(inner, Mapping) else None
-    return value if isinstance(value, int) else None
+    if not isinstance(value, int):
+        return None
+    return value if -2 ** 63 <= value < 2 ** 64 else value % 2 ** 64
 
 
 class _Value(Kind):

@@ -23,6 +23,8 @@ from sections import machine, table, write_section
 OURS = """
 import torch
 import kerashape_torch as kt, kerashape_torch.lowering, kerashape_torch.saving, h5py, torch.fx
+from kerashape_torch.ops import Operation
+Operation.catalog()  # it imports what Keras has imported by itself
 def load(path):
     return kt.load_model(path).to_torch()
 """

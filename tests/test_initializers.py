@@ -49,6 +49,11 @@ def test_uniform_numbers_between_two_ends_in_any_order():
     assert drawn.min() >= 0.5 and drawn.max() <= 2.0
 
 
+def test_a_seed_of_more_bits_than_torch_takes():
+    large, small = (initializers.RandomNormal(seed=seed)((3,)) for seed in (2 ** 64 + 5, 5))
+    assert torch.equal(large, small)
+
+
 @pytest.mark.parametrize("name", [*KERAS_NAMES, "uniform", "normal", "zero", "one"])
 def test_every_name_of_keras_is_here(name):
     try:
