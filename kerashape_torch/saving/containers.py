@@ -235,7 +235,8 @@ class Zip:
         return info
 
 
-_DAMAGE = (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, zipfile.LargeZipFile, zlib.error)
+_DAMAGE = (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, UnicodeError, zipfile.LargeZipFile,
+           zlib.error)
 
 
 def limited(path: Path) -> bytes:
