@@ -151,6 +151,16 @@ def test_a_module_in_another_dtype_has_the_numbers_of_the_file(tmp_path: Path) -
 # ---- .keras and its kin ----------------------------------------------------------------------------------------------
 
 
+def test_names_in_the_archive_that_are_no_text(tmp_path: Path) -> None:
+    """The archive says that they are UTF-8."""
+    path, _ = saved(tmp_path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("\u00e9\u00e9", b"")
+    path.write_bytes(path.read_bytes().replace("\u00e9\u00e9".encode(), b"\xad\xad\xad\xad"))
+    with pytest.raises(ConfigError, match="damaged archive"):
+        load_model(path)
+
+
 def test_compressed_members(tmp_path: Path) -> None:
     path, arrays = saved(tmp_path)
     again = repacked(path, tmp_path / "c.keras", lambda name, data: {name: data}, zipfile.ZIP_DEFLATED)

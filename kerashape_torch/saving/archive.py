@@ -65,7 +65,7 @@ def _nodes(value: Any, depth: int) -> int:
         for item in level:
             if isinstance(item, (list, tuple)):
                 below += [each for each in item if type(each) not in SCALARS]
-            elif isinstance(item, dict) or isinstance(item, Mapping):  # noqa: SIM101 - asking an ABC takes long
+            elif isinstance(item, (dict, Mapping)):
                 nodes += 1
                 calls = item.get("inbound_nodes")
                 if isinstance(calls, (list, tuple)) and len(calls) > 1:

@@ -101,8 +101,6 @@ class H5File:
         self.name, self._file = name, file
         self._allowed = max(_GROWTH_FLOOR, _GROWTH_LIMIT * len(file))
         self._lock, self._depth = threading.RLock(), 0
-        with self.reading():
-            pass
 
     @contextmanager
     def reading(self) -> Iterator[None]:

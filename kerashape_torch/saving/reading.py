@@ -129,7 +129,8 @@ def _weights_of_container(container: Directory | Zip) -> Weights | None:
 
 
 def _weights_of_h5(file: H5File) -> Weights:
-    return by_layer(file) if is_by_layer(file) else by_path(file.name, [file])
+    with file.reading():  # once for both
+        return by_layer(file) if is_by_layer(file) else by_path(file.name, [file])
 
 
 def _of_h5(where: Path, weights: bool) -> Contents:
@@ -138,10 +139,10 @@ def _of_h5(where: Path, weights: bool) -> Contents:
         text = file.text("model_config")
         training = file.text("training_config")
         version, backend = file.text("keras_version"), file.text("backend")
+        stored = by_layer(file, names_are_known=True) if weights and text is not None else None
     if text is None:
         raise ConfigError(f"{where.name} holds weights only, and no model. Make the model and use "
                           "kerashape_torch.saving.load_weights(model, path)")
-    stored = by_layer(file, names_are_known=True) if weights else None
     return Contents("a whole model in HDF5", parse_json(text, "model_config"), stored,
                     version, backend, None if training is None else parse_json(training, "training_config"))
 

@@ -54,8 +54,7 @@ def _activation(editor: Editor, node: fx.Node) -> Activation | None:
     """The activation that a node is, as long as it has no arguments of its own."""
     part = editor.part(node)
     kind = node.target if node.op == "call_function" else type(part)
-    inplace = {"inplace": node.kwargs.get("inplace", False)} if "inplace" in node.kwargs else {}
-    if len(node.args) != 1 or dict(node.kwargs) != inplace:
+    if len(node.args) != 1 or not node.kwargs.keys() <= {"inplace"}:
         return None
     return ACTIVATIONS.get(_SAME.get(kind, kind))
 

@@ -57,7 +57,7 @@ def nodes(config: Any) -> Iterator[Mapping[str, Any]]:
         value = stack.pop()
         if isinstance(value, (list, tuple)):
             stack += [item for item in value if type(item) not in SCALARS]
-        elif isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - asking an ABC takes long
+        elif isinstance(value, (dict, Mapping)):
             yield value
             stack += [item for item in value.values() if type(item) not in SCALARS]
 
@@ -86,7 +86,7 @@ def _old_forms(node: Mapping[str, Any]) -> list[str]:
         found.append(f"the calls of {node.get('name', 'a layer')!r} are written as lists")
     if name == "Sequential" and isinstance(inner, (list, tuple)):
         found.append("a Sequential model is written as a list")
-    if isinstance(inner, dict) or isinstance(inner, Mapping):  # noqa: SIM101
+    if isinstance(inner, (dict, Mapping)):
         found += [f"{inner.get('name', 'a layer')!r} has {field}" for field in _OLD_FIELDS
                   if field in inner and not _has_argument(name, field)]
     return found
