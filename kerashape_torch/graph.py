@@ -212,6 +212,8 @@ class Node:
 def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls a layer on symbolic tensors: infers the output shapes, and remembers the call."""
     bound = layer.bind(args, kwargs)
+    if "mask" in bound:
+        masks.require_symbolic(layer, bound["mask"])
     leaves = flatten(args) + flatten(kwargs)
     inputs = tensors = [x for x in leaves if isinstance(x, SymbolicTensor)]
     if any(x.mask is not None for x in tensors):

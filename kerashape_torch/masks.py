@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from kerashape_torch.errors import ConfigError
 from kerashape_torch.structure import flatten, map_structure
 
 MaskOf = Callable[[Any], Any]
@@ -38,6 +39,14 @@ def passed_on(layer: Any, bound: Mapping[str, Any], mask_of: MaskOf) -> list[Any
     if previous is None:
         previous = map_structure(mask_of, first)
     return flatten(layer.compute_mask(first, previous))
+
+
+def require_symbolic(layer: Any, mask: Any) -> None:
+    """Refuses numbers as the mask of a call that describes a layer; to one of the user's own they may mean anything."""
+    for x in flatten(mask) if layer.has_policy and not type(layer).is_users_own() else ():
+        if x is not None and not getattr(x, "is_symbolic", False):
+            raise ConfigError(f"{layer.describe()}: the mask of a call is a symbolic tensor, got {type(x).__name__}. "
+                              "Make it an input of the model: mask=Input((steps,), dtype='bool')")
 
 
 def _is_all_tensors(value: Any) -> bool:

@@ -309,6 +309,14 @@ def test_compute_mask_runs_on_real_tensors() -> None:
     assert kt.layers.Add().compute_mask([x, x], [left, right]).tolist() == [[True, False]]
 
 
+@pytest.mark.parametrize("mask", [np.ones((2, 4), bool), [[True] * 4], False, "tokens"], ids=lambda x: type(x).__name__)
+def test_numbers_are_no_mask(mask: Any) -> None:
+    model = kt.Sequential([kt.layers.LSTM(3, input_shape=(4, 5))])
+    for layer in (kt.layers.LSTM(3), kt.layers.Dense(3), model):
+        with pytest.raises(kt.errors.ConfigError, match="the mask of a call is a symbolic tensor, got .* mask=Input"):
+            layer(kt.Input((4, 5)), mask=mask)
+
+
 def test_lambdas_take_and_make_masks() -> None:
     x = kt.Input((4, 2))
     doubled = kt.layers.Lambda(lambda y, mask=None: y * 2 if mask is None else y * mask.unsqueeze(-1))
