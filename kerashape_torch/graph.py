@@ -212,9 +212,7 @@ class Node:
 def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls a layer on symbolic tensors: infers the output shapes, and remembers the call."""
     bound = layer.bind(args, kwargs)
-    if "mask" in bound:
-        masks.require_symbolic(layer, bound["mask"])
-    leaves = flatten(args) + flatten(kwargs)
+    leaves = [*flatten(args), *flatten(kwargs)] if kwargs else flatten(args)
     inputs = tensors = [x for x in leaves if isinstance(x, SymbolicTensor)]
     if any(x.mask is not None for x in tensors):
         brought = masks.brought_along(layer, bound, _mask_of)
@@ -227,6 +225,8 @@ def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         given = ", ".join(type(x).__name__ for x in leaves) or "nothing"
         raise KerashapeError(f"{layer.describe()} describes a layer and is called on symbolic tensors, got {given}. "
                              "To run it on real tensors: layer.to_torch()(x)")
+    if "mask" in bound:
+        masks.require_symbolic(layer, bound["mask"])
     try:
         specs = layer.output_spec(*args, **kwargs)
         layer.check_weights([shapes_of(spec) for spec in layer.input_specs(args, kwargs)])

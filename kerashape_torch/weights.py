@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -92,6 +93,10 @@ class WeightSpec(NamedTuple):
                              places=tuple(place.below(torch) for place in self.places))
 
 
+_place = functools.cache(Place)
+"""A model has thousands of weights, and few places."""
+
+
 def weight(name: str, shape: Sequence[int], initializer: Any = "zeros", *, at: str | None = None,
            pattern: str | None = None, trainable: bool = True, regularizer: Any = None, constraint: Any = None,
            axes: tuple[str, ...] = (), scales: Scales | None = None, **sizes: int) -> WeightSpec:
@@ -100,7 +105,7 @@ def weight(name: str, shape: Sequence[int], initializer: Any = "zeros", *, at: s
     >>> weight("kernel", (3, 4), "glorot_uniform", at="weight", pattern="i o -> o i").size
     12
     """
-    place = Place(at or name, pattern, sizes=sizes)
+    place = Place(at or name, pattern, sizes=sizes) if sizes else _place(at or name, pattern)
     return WeightSpec(name, tuple(shape), trainable, initializer, regularizer, constraint, axes, (place,),
                       scales=scales)
 
@@ -128,9 +133,9 @@ def kernel_and_bias(layer: Any, shape: Sequence[int], *, pattern: str, axes: tup
 
 def with_lora(specs: Sequence[WeightSpec], rank: int | None, alpha: float | None) -> list[WeightSpec]:
     """Keras' LoRA: with a rank, the first weight is frozen and the product of two narrow ones is added to it."""
-    kernel, *others = specs
     if not rank:
         return list(specs)
+    kernel, *others = specs
     if kernel.constraint is not None:
         raise ConfigError(f"lora_rank={rank} cannot be had together with {kernel.name}_constraint")
     narrow = weight(f"lora_{kernel.name}_a", (*kernel.shape[:-1], rank), "he_uniform", at="lora_a",

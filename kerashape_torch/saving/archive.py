@@ -63,15 +63,15 @@ def _nodes(value: Any, depth: int) -> int:
             raise ConfigError(f"the config is nested deeper than {DEPTH_LIMIT} levels")
         below: list[Any] = []
         for item in level:
-            if isinstance(item, (list, tuple)):
-                below += [each for each in item if type(each) not in SCALARS]
-            elif isinstance(item, (dict, Mapping)):
+            if isinstance(item, (dict, Mapping)):
                 nodes += 1
                 calls = item.get("inbound_nodes")
                 if isinstance(calls, (list, tuple)) and len(calls) > 1:
                     nodes += len(calls) * _nodes(item.get("config"), depth + 1)
                     item = {key: each for key, each in item.items() if key != "config"}
                 below += [each for each in item.values() if type(each) not in SCALARS]
+            elif isinstance(item, (list, tuple)):
+                below += [each for each in item if type(each) not in SCALARS]
         level, depth = below, depth + 1
     return nodes
 

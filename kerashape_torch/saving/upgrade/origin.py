@@ -55,38 +55,42 @@ def nodes(config: Any) -> Iterator[Mapping[str, Any]]:
     stack = [config]
     while stack:
         value = stack.pop()
-        if isinstance(value, (list, tuple)):
-            stack += [item for item in value if type(item) not in SCALARS]
-        elif isinstance(value, (dict, Mapping)):
+        if isinstance(value, (dict, Mapping)):
             yield value
             stack += [item for item in value.values() if type(item) not in SCALARS]
+        elif isinstance(value, (list, tuple)):
+            stack += [item for item in value if type(item) not in SCALARS]
 
 
 def old_forms(config: Any) -> Iterator[tuple[int, str]]:
     """What of a config is in an older form: the major version that wrote so, and in words."""
+    clean: set[tuple[Any, ...]] = set()  # classes, with names of arguments, that are in no older form
     for node in nodes(config):
-        if "class_name" in node or "module" in node:
-            for found in keras1.old_forms(node):
-                yield 1, found
-            for found in _old_forms(node):
-                yield 2, found
+        name, module = node.get("class_name"), node.get("module")
+        if name is None and module is None:
+            continue
+        calls, inner = node.get("inbound_nodes"), node.get("config")
+        if name is not None and isinstance(calls, (list, tuple)) and not all(map(is_call_of_keras3, calls)):
+            yield 2, f"the calls of {node.get('name', 'a layer')!r} are written as lists"
+        is_plain = type(inner) is dict and type(name) is str and isinstance(module, str | None)
+        words = (name, module, *inner) if is_plain else None
+        if words is None or words not in clean:
+            found = [*((1, each) for each in keras1.old_forms(node)), *((2, each) for each in _old_words(node))]
+            yield from found
+            if words is not None and not found:
+                clean.add(words)
 
 
-def _old_forms(node: Mapping[str, Any]) -> list[str]:
+def _old_words(node: Mapping[str, Any]) -> list[str]:
     found = []
-    module, name = node.get("module"), node.get("class_name")
+    name, module, inner = node.get("class_name"), node.get("module"), node.get("config")
     if isinstance(module, str) and module.startswith(_OLD_MODULES):
         found.append(f"a class comes from {module}")
-    if name is None:
-        return found
-    calls, inner = node.get("inbound_nodes"), node.get("config")
     if isinstance(name, str) and name in _OLD_CLASSES:
         found.append(f"there is a {name}")
-    if isinstance(calls, (list, tuple)) and not all(map(is_call_of_keras3, calls)):
-        found.append(f"the calls of {node.get('name', 'a layer')!r} are written as lists")
     if name == "Sequential" and isinstance(inner, (list, tuple)):
         found.append("a Sequential model is written as a list")
-    if isinstance(inner, (dict, Mapping)):
+    if name is not None and isinstance(inner, (dict, Mapping)):
         found += [f"{inner.get('name', 'a layer')!r} has {field}" for field in _OLD_FIELDS
                   if field in inner and not _has_argument(name, field)]
     return found
