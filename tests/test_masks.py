@@ -313,7 +313,7 @@ def test_compute_mask_runs_on_real_tensors() -> None:
 def test_numbers_are_no_mask(mask: Any) -> None:
     model = kt.Sequential([kt.layers.LSTM(3, input_shape=(4, 5))])
     for layer in (kt.layers.LSTM(3), kt.layers.Dense(3), model):
-        with pytest.raises(kt.errors.ConfigError, match="the mask of a call is a symbolic tensor, got .* mask=Input"):
+        with pytest.raises(kt.errors.ConfigError, match=r"the mask of a call is a symbolic tensor, got .* mask=Input"):
             layer(kt.Input((4, 5)), mask=mask)
 
 

@@ -72,8 +72,8 @@ def old_forms(config: Any) -> Iterator[tuple[int, str]]:
         calls, inner = node.get("inbound_nodes"), node.get("config")
         if name is not None and isinstance(calls, (list, tuple)) and not all(map(is_call_of_keras3, calls)):
             yield 2, f"the calls of {node.get('name', 'a layer')!r} are written as lists"
-        is_plain = type(inner) is dict and type(name) is str and isinstance(module, str | None)
-        words = (name, module, *inner) if is_plain else None
+        is_plain = isinstance(name, str) and isinstance(module, str | None)
+        words = (name, module, *inner) if is_plain and isinstance(inner, dict) else None
         if words is None or words not in clean:
             found = [*((1, each) for each in keras1.old_forms(node)), *((2, each) for each in _old_words(node))]
             yield from found
