@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
 from collections import Counter
 from pathlib import Path
@@ -122,7 +123,7 @@ def test_counts_before_and_after() -> None:
     before, after = (counts(model.to_torch(device="meta", optimize=how)) for how in (None, "inference"))
     assert before == {"permute": 1, "PaddedConv2d": 1, "BatchNorm2d": 52, "ReLU6": 35, "Conv2d": 51, "ZeroPad2d": 4,
                       "add": 10, "mean": 1, "Linear": 1, "softmax": 1}
-    assert after == {"permute": 1, "PaddedConv2d": 1, "ReLU6": 1, "FusedConv2d": 44, "Conv2d": 7, "mean": 1,
+    assert after == {"permute": 1, "PaddedConv2d": 1, "ReLU6": 1, "FusedConv2d": 51, "mean": 1,
                      "Linear": 1, "softmax": 1}
 
 
@@ -168,7 +169,7 @@ def test_into_the_one_after(layer: Any, left: int) -> None:
 
 def test_a_scale_goes_into_what_pads() -> None:
     module = filled(Model(X, layers.Conv2D(6, 3, padding="same")(layers.Rescaling(0.25)(X))).to_torch())
-    assert counts(agree(module, torch.randn(2, 8, 8, 4))) == {"permute": 2, "Conv2d": 1}
+    assert counts(agree(module, torch.randn(2, 8, 8, 4))) == {"permute": 2, "FusedConv2d": 1}
 
 
 def test_preprocessing() -> None:
@@ -176,9 +177,9 @@ def test_preprocessing() -> None:
     y = layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[1.0, 4.0, 0.5])(layers.Rescaling(1 / 127.5, -1.0)(x))
     images = torch.rand(2, 8, 8, 3) * 255
     valid = filled(Model(x, layers.Conv2D(4, 3)(y)).to_torch())
-    assert counts(agree(valid, images)) == {"permute": 2, "Conv2d": 1}
+    assert counts(agree(valid, images)) == {"permute": 2, "FusedConv2d": 1}
     padded = filled(Model(x, layers.Conv2D(4, 3, padding="same")(y)).to_torch())
-    assert counts(agree(padded, images)) == {"Affine": 1, "permute": 2, "Conv2d": 1}
+    assert counts(agree(padded, images)) == {"Affine": 1, "permute": 2, "FusedConv2d": 1}
 
 
 def test_integers_stay_for_what_makes_floats_of_them() -> None:
@@ -220,7 +221,7 @@ def test_nested_models_and_the_layer_of_time_distributed() -> None:
     optimized = agree(module, torch.randn(2, 3, 8, 8, 4))
     assert not any(isinstance(part, (nn.modules.batchnorm._BatchNorm, nn.Dropout)) for part in optimized.modules())
     nested = filled(Model(X, inner(X)).to_torch())
-    assert counts(agree(nested, torch.randn(2, 8, 8, 4))) == {"permute": 2, "Conv2d": 1}
+    assert counts(agree(nested, torch.randn(2, 8, 8, 4))) == {"permute": 2, "FusedConv2d": 1}
 
 
 def test_statistics_that_are_gathered_still_stay() -> None:
@@ -294,7 +295,7 @@ def test_sums_write_in_place_where_shapes_are_known_to_be_alike() -> None:
 
 # ---- fused convolutions ----------------------------------------------------------------------------------------------
 
-BIG = Input((64, 64, 4))  # in a batch of two: enough pixels for one operation of oneDNN
+BIG = Input((64, 64, 16))  # in a batch of two: enough for one operation of oneDNN
 
 
 def fused_calls(module: Any, x: torch.Tensor) -> int:
@@ -303,17 +304,25 @@ def fused_calls(module: Any, x: torch.Tensor) -> int:
     return sum("_convolution_pointwise" in event.name for event in profile.events())
 
 
+def gone_in(module: Any) -> list[str]:
+    """What went into the convolutions of a module."""
+    return [what for name, part in module.named_children() if type(part).__name__ == "FusedConv2d"
+            for node in module.graph.nodes if node.target == name
+            for what in (["sum"] if len(node.args) > 1 else []) + [part.activation.name] if what != "none"]
+
+
 @pytest.mark.parametrize("activation", ["relu", "relu6", "silu", "hard_silu", "hard_sigmoid"])
 @pytest.mark.parametrize("added", [False, True])
 def test_activations_and_sums_go_into_convolutions(activation: str, added: bool) -> None:
     def model(x: Any) -> Any:
-        y = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", use_bias=False)(x))
+        y = layers.BatchNormalization()(layers.Conv2D(x.shape[-1], 3, padding="same", use_bias=False)(x))
         y = layers.Add()([layers.MaxPooling2D(3, 1, padding="same")(x), y]) if added else y
         return filled(Model(x, layers.Activation(activation)(y)).to_torch())
 
-    for x, count in ((BIG, 1), (X, 0)):  # few pixels take the way of every other device
+    for x, count in ((BIG, 1), (X, 0)):  # what is small takes the way of every other device
         found = agree(model(x), sample := torch.randn(2, *x.shape[1:]))
         assert counts(found) == {"permute": 2, "FusedConv2d": 1, **({"MaxPool2d": 1} if added else {})}
+        assert len(gone_in(found)) == 1 + added
         assert fused_calls(found, sample) == count
         copied = pickle.loads(pickle.dumps(copy.deepcopy(found)))
         torch.testing.assert_close(copied(sample), found(sample))
@@ -326,23 +335,50 @@ def test_activations_and_sums_go_into_convolutions(activation: str, added: bool)
         assert watched.grad is not None
 
 
+def test_kernels_in_the_order_of_onednn_follow_the_kernel_and_the_shape() -> None:
+    x = Input((None, None, 16))
+    y = layers.DepthwiseConv2D(3, padding="same")(layers.Conv2D(16, 3, padding="same")(x))
+    plain = filled(Model(x, y).to_torch())
+    found = agree(plain, big := torch.randn(2, 64, 64, 16))
+    assert fused_calls(found, big) == 2
+    assert fused_calls(found, torch.randn(1, 5, 5, 16)) == 1  # in groups it pays always
+    for sample in (big, torch.randn(3, 80, 48, 16), big[:1]):
+        torch.testing.assert_close(found(sample), plain(sample), rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        for part in found.children():
+            part.weight.mul_(2)
+    doubled = found(big)
+    found.load_state_dict(copy.deepcopy(found.state_dict()))
+    torch.testing.assert_close(found(big), doubled)
+    with torch.no_grad():
+        for module in (plain, found):
+            for each in module.parameters():
+                each.fill_(0.5)
+    torch.testing.assert_close(found(big), plain(big), rtol=1e-4, atol=1e-4)
+    stored = io.BytesIO()
+    torch.save(found, stored)
+    numbers = 4 * sum(each.numel() for each in found.parameters())
+    assert stored.tell() < numbers + 20_000  # the kernels once
+
+
 def test_what_does_not_go_into_a_convolution() -> None:
-    y = layers.Conv2D(4, 1)(BIG)
+    y = layers.Conv2D(16, 1)(BIG)
     for outputs in ([layers.ReLU()(y), y], layers.ReLU(negative_slope=0.1)(y), layers.Add()([y, y]),
                     layers.Add()([y, layers.GlobalAveragePooling2D(keepdims=True)(BIG)])):
-        assert not counts(agree(filled(Model(BIG, outputs).to_torch()), torch.randn(2, 64, 64, 4)))["FusedConv2d"]
-    one, other = Input((64, 64, 4)), Input((64, 64, 4))  # which may have one sample
-    both = filled(Model([one, other], layers.Add()([layers.Conv2D(4, 1)(one), other])).to_torch())
-    assert not counts(agree(both, torch.randn(2, 64, 64, 4), torch.randn(2, 64, 64, 4)))["FusedConv2d"]
-    free = Input((None, None, 4))
-    wide = filled(Model(free, layers.Add()([layers.Conv2D(4, 1)(free), free])).to_torch())
-    assert not counts(agree(wide, torch.randn(2, 64, 64, 4)))["FusedConv2d"]
+        assert not gone_in(agree(filled(Model(BIG, outputs).to_torch()), torch.randn(2, 64, 64, 16)))
+    one, other = Input((64, 64, 16)), Input((64, 64, 16))  # which may have one sample
+    both = filled(Model([one, other], layers.Add()([layers.Conv2D(16, 1)(one), other])).to_torch())
+    assert not gone_in(agree(both, torch.randn(2, 64, 64, 16), torch.randn(2, 64, 64, 16)))
+    free = Input((None, None, 16))
+    wide = filled(Model(free, layers.Add()([layers.Conv2D(16, 1)(free), free])).to_torch())
+    assert not gone_in(agree(wide, torch.randn(2, 64, 64, 16)))
 
 
 def test_the_later_one_of_two_convolutions_takes_the_sum() -> None:
-    two = layers.ReLU()(layers.Add()([layers.Conv2D(4, 3, padding="same")(BIG), layers.Conv2D(4, 1)(BIG)]))
-    found = agree(filled(Model(BIG, two).to_torch()), torch.randn(2, 64, 64, 4))
-    assert counts(found) == {"permute": 2, "Conv2d": 1, "FusedConv2d": 1}
+    two = layers.ReLU()(layers.Add()([layers.Conv2D(16, 3, padding="same")(BIG), layers.Conv2D(16, 1)(BIG)]))
+    found = agree(filled(Model(BIG, two).to_torch()), torch.randn(2, 64, 64, 16))
+    assert counts(found) == {"permute": 2, "FusedConv2d": 2}
+    assert gone_in(found) == ["sum", "relu"]
 
 
 @pytest.mark.parametrize("size", [7, 8, 9])
@@ -353,7 +389,7 @@ def test_uneven_padding_of_depthwise_convolutions(size: int, window: int, explic
     padded = layers.ZeroPadding2D(((0, 1), (1, 2)))(x) if explicit else x
     y = layers.DepthwiseConv2D(window, strides=2, padding="valid" if explicit else "same")(padded)
     found = counts(agree(filled(Model(x, NORM()(y)).to_torch()), torch.randn(2, size, size, 4)))
-    assert found == {"permute": 2, "Conv2d": 1}
+    assert found == {"permute": 2, "FusedConv2d": 1}
 
 
 def test_causal_depthwise_convolution() -> None:

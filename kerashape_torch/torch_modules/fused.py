@@ -29,16 +29,25 @@ ACTIVATIONS: dict[Any, Activation] = {
     F.silu: Activation(F.silu, "swish"), F.hardswish: Activation(F.hardswish, "hardswish"),
     F.hardsigmoid: Activation(F.hardsigmoid, "hardsigmoid"),
 }
-_MANY = 2048
-"""Pixels of a batch from which on it is faster: oneDNN brings the kernel into an order of its own at each call."""
+_MUCH = 1 << 24
+"""Multiplications from which on it is faster. What is smaller torch computes itself, but for convolutions in groups."""
 _HAS_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-NONE = Activation(lambda x, inplace: x, "none")
+
+
+def _as_it_is(x: Tensor, inplace: bool) -> Tensor:
+    return x
+
+
+NONE = Activation(_as_it_is, "none")
 
 
 class FusedConv2d(nn.Conv2d):
     """``nn.Conv2d``, then the sum with another tensor if there is one, then an activation: at once on the CPU, where
-    oneDNN does so and the images are not small; one after the other elsewhere, when gradients are asked for, and for
+    oneDNN does so and there is much to do; one after the other elsewhere, when gradients are asked for, and for
     ``torch.compile`` and other tracers, which have their own ways.
+
+    oneDNN wants the kernel in an order of its own, which depends on the shape of the images. torch's convolution brings
+    it there at every call; here it stays so, beside the kernel, until the kernel or the shape changes.
 
     Args:
         convolution: whose weights and arguments it takes over.
@@ -51,7 +60,9 @@ class FusedConv2d(nn.Conv2d):
                          given.padding, given.dilation, given.groups, given.bias is not None,  # type: ignore[arg-type]
                          given.padding_mode, device="meta")
         self.weight, self.bias, self.activation = given.weight, given.bias, activation
-        self.many = _MANY * math.prod(self.stride) * self.in_channels
+        each = self.out_channels * math.prod(self.kernel_size) / math.prod(self.stride)  # for one number of the images
+        self.many = 0 if self.groups > 1 else math.ceil(_MUCH / each)
+        self._packed: tuple[Any, Any] = None, None  # what for, and the kernel
 
     def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
         activation = self.activation
@@ -60,13 +71,26 @@ class FusedConv2d(nn.Conv2d):
             if beside is not None:
                 made = made.add_(beside) if made.dtype == beside.dtype else made + beside  # autocast tells them apart
             return activation.function(made, inplace=True)  # type: ignore[no-any-return]
-        given = (self.weight, self.bias, self.padding, self.stride, self.dilation, self.groups)
+        given = (self._kernel_for(x), self.bias, self.padding, self.stride, self.dilation, self.groups)
         operation: Any = torch.ops.mkldnn._convolution_pointwise
         if beside is None:
             return operation(x, *given, activation.name, activation.numbers, "")  # type: ignore[no-any-return]
         name = "relu" if activation.name == "relu" else None  # oneDNN has no other one behind a sum
         made = operation.binary(x, beside, *given, "add", 1.0, name, [], "")
         return made if name else activation.function(made, inplace=True)  # type: ignore[no-any-return]
+
+    def _kernel_for(self, x: Tensor) -> Tensor:
+        """The kernel in oneDNN's order."""
+        weight = self.weight.detach()
+        what_for = x.shape, weight.data_ptr(), None if weight.is_inference() else weight._version
+        if self._packed[0] != what_for:
+            reorder: Any = torch.ops.mkldnn._reorder_convolution_weight
+            packed = reorder(weight, self.padding, self.stride, self.dilation, self.groups, x.shape)
+            self._packed = what_for, packed
+        return self._packed[1]  # type: ignore[no-any-return]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_packed": (None, None)}
 
     def _at_once(self, x: Tensor) -> bool:
         if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:

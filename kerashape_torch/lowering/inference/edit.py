@@ -63,14 +63,18 @@ class Editor:
         path = path.replace(".", "_")
         while hasattr(self.module, path):
             path += "_"
-        self.module.add_module(path, module.eval())
+        self.put(path, module)
         with self.graph.inserting_before(node):
             fresh = self.graph.call_module(path, (source,))
         fresh.meta.update(node.meta)
         node.replace_all_uses_with(fresh)
         self.graph.erase_node(node)
-        self.uses[id(module)] = 1
         return fresh
+
+    def put(self, path: str, module: nn.Module) -> None:
+        """A module of ours at a path that one node calls."""
+        self.module.set_submodule(path, module.eval())
+        self.uses[id(module)] = 1
 
     def buffer(self, name: str, value: Tensor) -> str:
         """A tensor as a buffer of the graph's module, which a state dict does not have; gives its name."""

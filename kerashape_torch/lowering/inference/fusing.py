@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,33 +20,31 @@ _SAME: dict[Any, Any] = {torch.relu: F.relu, nn.ReLU: F.relu, nn.ReLU6: F.relu6}
 def into_convolutions(editor: Editor) -> None:
     """An activation, a sum of two tensors, or a sum and an activation after it go into the convolution before them, if
     nobody else needs what it gives."""
+    for node in list(editor.graph.nodes):
+        if _is_convolution(editor, node):
+            editor.put(str(node.target), FusedConv2d(editor.part(node), NONE))  # type: ignore[arg-type]
     order = {node: i for i, node in enumerate(editor.graph.nodes)}
     for node in list(order) if has_one_input(editor) else ():
         if node.target in (torch.add, operator.add) and is_like_the_first(node):
-            order[_fuse_sum(editor, node, order)] = order[node]
+            _fuse_sum(editor, node, order)
     for node in list(editor.graph.nodes):
         activation = _activation(editor, node)
-        if activation is not None:
-            _fuse_activation(editor, node, activation)
+        source: Any = node.args[0] if activation is not None else None
+        if activation is not None and _is_open(editor, source):
+            editor.own_part(source).activation = activation  # type: ignore[union-attr]
+            editor.bypass(node, source)
 
 
-def _fuse_sum(editor: Editor, node: fx.Node, order: Mapping[Any, int]) -> fx.Node:
-    """What gives the sum from then on."""
+def _fuse_sum(editor: Editor, node: fx.Node, order: dict[fx.Node, int]) -> None:
     operands: Any = node.args
     last, other = sorted(operands, key=order.__getitem__, reverse=True)  # the other tensor must be there already
-    if last is other or not _is_convolution(editor, last) or shape_of_tensor(last) != shape_of_tensor(other):
-        return node
-    return _replace(editor, node, last, NONE, (last.args[0], other))
-
-
-def _fuse_activation(editor: Editor, node: fx.Node, activation: Activation) -> None:
-    source: Any = node.args[0]
-    part: Any = editor.own_part(source)
-    if type(part) is FusedConv2d and part.activation is NONE and len(source.users) == 1:
-        part.activation = activation
-        editor.bypass(node, source)
-    elif _is_convolution(editor, source):
-        _replace(editor, node, source, activation, source.args)
+    fits = last is not other and len(last.args) == 1 and shape_of_tensor(last) == shape_of_tensor(other)
+    if not fits or not _is_open(editor, last):
+        return
+    node.prepend(last)
+    last.args = (*last.args, other)
+    order[last] = order[node]
+    editor.bypass(node, last)
 
 
 def _activation(editor: Editor, node: fx.Node) -> Activation | None:
@@ -63,13 +60,11 @@ def _is_convolution(editor: Editor, node: Any) -> bool:
     part: Any = editor.own_part(node)
     if type(part) is not nn.Conv2d or editor.module.get_submodule(str(node.target)) is not part:  # in mixed precision
         return False
-    return len(node.users) == 1 and len(node.args) == 1 and not node.kwargs and part.padding_mode == "zeros" \
+    return len(node.args) == 1 and not node.kwargs and part.padding_mode == "zeros" \
         and not isinstance(part.padding, str)
 
 
-def _replace(editor: Editor, node: fx.Node, convolution: fx.Node, activation: Activation, arguments: Any) -> fx.Node:
-    made = FusedConv2d(editor.part(convolution), activation)  # type: ignore[arg-type]
-    fresh = editor.call_instead(node, made, arguments[0], f"{convolution.target}_fused")
-    fresh.args = tuple(arguments)
-    editor.graph.erase_node(convolution)
-    return fresh
+def _is_open(editor: Editor, node: Any) -> bool:
+    """Whether a node is a convolution that nothing has gone into yet but a sum, and that one other node needs."""
+    part = editor.own_part(node)
+    return type(part) is FusedConv2d and part.activation == NONE and len(node.users) == 1
