@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -64,6 +65,8 @@ class GraphReader:
         self.made: dict[str, Layer] = {}
         self.calls: dict[str, list[Any]] = {}
         self.progress: dict[str, int] = {}
+        self.ready: deque[str] = deque()  # layers to be called, the next one at the right end
+        self.waiting: dict[str, list[str]] = {}  # for a layer's next call: the layers that need it
         for written in config["layers"]:
             self.add(written)
 
@@ -75,6 +78,7 @@ class GraphReader:
         self.made[name] = self._layer(written)
         self.calls[name] = list(written.get("inbound_nodes", ()))
         self.progress[name] = 0
+        self.ready.appendleft(name)
 
     @staticmethod
     def _layer(written: Mapping[str, Any]) -> Layer:
@@ -85,7 +89,8 @@ class GraphReader:
 
     def model(self, cls: type[_L]) -> _L:
         config = self.config
-        stuck = self.call_all()
+        self.call_all()
+        stuck = [name for name in self.made if self.progress[name] < len(self.calls[name])]
         lacking = next((name for layer in stuck if (name := self._missing(self.calls[layer][self.progress[layer]]))
                         not in self.made), None)
         if lacking is not None:
@@ -98,28 +103,32 @@ class GraphReader:
             model.trainable = False
         return model
 
-    def call_all(self) -> list[str]:
-        """Calls all layers whose inputs exist, and says which are left.
+    def call_all(self) -> None:
+        """Calls all layers whose inputs exist.
 
         Each call waits for the layers that it needs, so the work is linear in the number of calls.
         """
-        waiting: dict[str, list[str]] = {}
-        progress = self.progress
-        ready = [name for name in reversed(self.made) if progress[name] < len(self.calls[name])]
-        while ready:
-            name = ready.pop()
-            calls = self.calls[name]
-            while progress[name] < len(calls):
-                missing = self._missing(calls[progress[name]])
-                if missing is not None:
-                    waiting.setdefault(missing, []).append(name)
-                    break
-                call = calls[progress[name]]
-                args, kwargs = self._arguments(call["args"]), self._arguments(call["kwargs"])
-                self.made[name](*args, **kwargs)
-                progress[name] += 1
-                ready.extend(waiting.pop(name, ()))
-        return [name for name in self.made if progress[name] < len(self.calls[name])]
+        while self.ready:
+            name = self.ready.pop()
+            try:
+                self._call(name)
+            except BaseException:
+                self.ready.append(name)  # whoever comes again is told again
+                raise
+
+    def _call(self, name: str) -> None:
+        """Makes the calls of a layer up to the first one whose inputs do not exist yet."""
+        calls = self.calls[name]
+        while self.progress[name] < len(calls):
+            call = calls[self.progress[name]]
+            missing = self._missing(call)
+            if missing is not None:
+                self.waiting.setdefault(missing, []).append(name)
+                break
+            args, kwargs = self._arguments(call["args"]), self._arguments(call["kwargs"])
+            self.made[name](*args, **kwargs)
+            self.progress[name] += 1
+            self.ready.extend(self.waiting.pop(name, ()))
 
     def shape(self, name: str, call: int, index: int) -> Shape | None:
         """The shape of an output of a call, None where the call has not been made."""

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from test_upgrade import graph, op
 
 import kerashape_torch as kt
 from kerashape_torch.layers import Add, Dense
 from kerashape_torch.models import model_from_json
+from kerashape_torch.saving import load_model
 from kerashape_torch.structure import without_collecting
 
 
@@ -88,6 +90,25 @@ def test_work_from_json_is_linear(make: Callable[[int], kt.Model]) -> None:
     once, twice, four_times = (calls_of(lambda n=n: model_from_json(texts[n])) for n in (100, 200, 400))
     assert four_times - twice == pytest.approx(2 * (twice - once), rel=0.05)
     assert (four_times - twice) / 200 < 900, "calls for each layer"
+
+
+def test_sizes_of_tensors_in_old_files_are_linear() -> None:
+    """Each asks for the shape of a tensor while the graph is being read."""
+
+    def old(steps: int) -> Any:
+        written, last = [], "x0"
+        for i in range(steps):
+            written += [op(f"size{i}", "compat.v1.shape", [last, 0, 0, {}]),
+                        {**op(f"steps{i}", "__operators__.getitem", [f"size{i}", 0, 0, {"slice_spec": 1}]),
+                         "class_name": "SlicingOpLambda"},
+                        op(f"x{i + 1}", "reshape", [last, 0, 0, {"shape": [-1, [f"steps{i}", 0, 0], 6]}])]
+            last = f"x{i + 1}"
+        return graph(*written, outputs=[[last, 0, 0]], features=(4, 6))
+
+    configs = {n: old(n) for n in (10, 50, 100, 200)}
+    assert load_model(configs[10]).output_shape == (None, 4, 6)
+    once, twice, four_times = (calls_of(lambda n=n: load_model(configs[n])) for n in (50, 100, 200))
+    assert four_times - twice == pytest.approx(2 * (twice - once), rel=0.05)
 
 
 def test_the_table_is_linear() -> None:
