@@ -18,6 +18,8 @@ from seeded import seeded
 from test_applications import read
 from test_contract import NOT_REPLAYABLE, NUMERIC
 from torch import fx, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import kerashape_torch as kt
 from kerashape_torch import Input, Model, Sequential, layers
@@ -359,6 +361,17 @@ def test_kernels_in_the_order_of_onednn_follow_the_kernel_and_the_shape() -> Non
     torch.save(found, stored)
     numbers = 4 * sum(each.numel() for each in found.parameters())
     assert stored.tell() < numbers + 20_000  # the kernels once
+
+
+def test_who_follows_operations_sees_those_that_every_device_has() -> None:
+    x = torch.randn(2, 64, 64, 16)
+    found = agree(filled(Model(BIG, layers.ReLU()(layers.Conv2D(16, 3)(BIG))).to_torch()), x)
+    assert fused_calls(found, x) == 1
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert found(torch.empty(2, 64, 64, 16)).shape == (2, 62, 62, 16)
+    torch.testing.assert_close(torch.vmap(found)(torch.stack([x, x]))[1], found(x))
+    called = {node.target for node in make_fx(found)(x).graph.nodes if node.op == "call_function"}
+    assert called == {torch.ops.aten.permute.default, torch.ops.aten.convolution.default, torch.ops.aten.relu_.default}
 
 
 def test_what_does_not_go_into_a_convolution() -> None:
