@@ -9,7 +9,7 @@ Keras can give sparse tensors under TensorFlow. Here ``sparse=True`` gives the s
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from kerashape_torch.dtypes import is_float
 from kerashape_torch.errors import ConfigError, ShapeError
@@ -17,6 +17,9 @@ from kerashape_torch.kinds import Choice, Kind
 from kerashape_torch.layer import Layer
 from kerashape_torch.shape import Shape, to_text
 from kerashape_torch.structure import flatten
+
+if TYPE_CHECKING:
+    from kerashape_torch.torch_modules.category import Dtypes
 
 
 def encoded_shape(shape: Shape, depth: int | None, mode: str) -> Shape:
@@ -65,12 +68,18 @@ class Encoder(Layer, catalog=False):
     def output_dtype(self, dtype: str) -> str:
         return self.compute_dtype
 
-    def _dtypes(self) -> dict[str, Any]:
-        """Of the vectors and of the indices, for the module."""
+    def _dtypes(self, vectors: str = "", weighted: str = "") -> "Dtypes":
+        """What the module gives. Vectors have the dtype of the layer's weights, if nothing else is said."""
         import torch
 
-        return {"dtype": getattr(torch, self.variable_dtype),
-                "int_dtype": getattr(torch, self.compute_dtype if not is_float(self.compute_dtype) else "int64")}
+        from kerashape_torch.torch_modules.category import Dtypes
+
+        def other(dtype: str) -> torch.dtype | None:
+            return getattr(torch, dtype) if dtype and dtype != self.variable_dtype else None
+
+        indices = "int64" if is_float(self.compute_dtype) else self.compute_dtype
+        return Dtypes(getattr(torch, self.variable_dtype), getattr(torch, indices),
+                      other(vectors or super().variable_dtype), other(weighted))
 
 
 # ---- bins of numbers -------------------------------------------------------------------------------------------------
@@ -129,7 +138,7 @@ class Discretization(Encoder):
 
         if self.bin_boundaries is None:
             raise ConfigError(f"{self.describe()} has no boundaries yet: adapt(data) finds them")
-        return Bucketize(self.bin_boundaries, self.output_mode, self._dtypes()["dtype"])
+        return Bucketize(self.bin_boundaries, self.output_mode, self._dtypes(vectors=self.compute_dtype))
 
     def get_config(self) -> dict[str, Any]:
         written = super().get_config()
@@ -257,7 +266,7 @@ class CategoryEncoding(Encoder):
     def module(self, shape: Shape) -> Any:
         from kerashape_torch.torch_modules.category import Encode
 
-        return Encode(self.num_tokens, self.output_mode, self._dtypes()["dtype"])
+        return Encode(self.num_tokens, self.output_mode, self._dtypes(weighted=self.compute_dtype))
 
 
 # ---- hashes ----------------------------------------------------------------------------------------------------------
@@ -325,7 +334,7 @@ class Hashing(Encoder):
     def module(self, shape: Shape) -> Any:
         from kerashape_torch.torch_modules.category import HashBins
 
-        return HashBins(self.num_bins, self.mask_value, self.salt, self.output_mode, **self._dtypes())
+        return HashBins(self.num_bins, self.mask_value, self.salt, self.output_mode, self._dtypes())
 
     def get_config(self) -> dict[str, Any]:
         field = self._fields["dtype"]
@@ -380,7 +389,7 @@ class HashedCrossing(Encoder):
     def module(self, shapes: Any) -> Any:
         from kerashape_torch.torch_modules.category import CrossBins
 
-        return CrossBins(self.num_bins, self.output_mode, **self._dtypes())
+        return CrossBins(self.num_bins, self.output_mode, self._dtypes())
 
     def get_config(self) -> dict[str, Any]:
         written = super().get_config()

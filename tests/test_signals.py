@@ -10,6 +10,7 @@ import pytest
 import torch
 from live import close, compiled, numbers, run_keras, same_layer
 
+import kerashape_torch as kt
 from kerashape_torch import Input, Model
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.layers import CategoryEncoding, Discretization, HashedCrossing, MelSpectrogram, STFTSpectrogram
@@ -43,6 +44,25 @@ def test_encoding_of_every_rank(shape: tuple[int, ...], mode: str) -> None:
     agree(keras.layers.Discretization([-0.5, 0.0, 0.7], output_mode=mode), numbers(*shape))
     if mode == "count" and len(shape) < 3:
         agree(keras.layers.CategoryEncoding(6, output_mode=mode), indices, count_weights=numbers(*shape))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "float16", "float64", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("mode", ["one_hot", "multi_hot", "count"])
+def test_dtypes_of_encodings(mode: str, dtype: str) -> None:
+    """Keras says the compute dtype, and gives the dtype of the weights for indices without weights."""
+    indices, values = torch.tensor([[0, 2, 1]]), torch.tensor([[0.1, 1.5, -1.0]])
+    for name, arguments, inputs in (
+            ("CategoryEncoding", {"num_tokens": 4}, [indices]),
+            ("Discretization", {"bin_boundaries": [0.0, 1.0]}, [values]),
+            *([("CategoryEncoding", {"num_tokens": 4}, [indices, values])] if mode == "count" else [])):
+        theirs, ours = (getattr(k.layers, name)(output_mode=mode, dtype=dtype, **arguments) for k in (keras, kt))
+        symbolic = [Input(batch_shape=x.shape, dtype=str(x.dtype)[6:]) for x in inputs]
+        output = ours(*symbolic)
+        named = {"count_weights": inputs[1]} if len(inputs) > 1 else {}
+        got, want = Model(symbolic, output).to_torch()(*inputs), theirs(inputs[0], **named)
+        assert got.dtype == want.dtype
+        assert output.dtype == theirs.compute_dtype
+        torch.testing.assert_close(got.double(), want.double(), rtol=1e-2 if dtype.endswith("16") else 1e-5, atol=1e-5)
 
 
 def test_an_index_that_is_no_category_counts_nowhere() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,20 +39,39 @@ def encode(indices: Tensor, depth: int, mode: str, dtype: torch.dtype, weights: 
     return counts.clamp(max=1) if mode == "multi_hot" else counts
 
 
-class Encode(Placed):
-    """:func:`encode`, in the float dtype that the module was cast to. ``int`` gives the indices in ``int_dtype``."""
+class Dtypes(NamedTuple):
+    """What comes out of an :class:`Encode`, by what it is.
 
-    def __init__(self, depth: int | None, mode: str, dtype: torch.dtype = torch.float32,
-                 int_dtype: torch.dtype = torch.int64) -> None:
-        super().__init__(dtype)
+    Attributes:
+        module: a float dtype that follows the module where it is cast to another one.
+        indices: of the mode ``int``.
+        vectors: of the other modes; None for that of the module.
+        weighted: of weighted counts; None for that of vectors.
+    """
+
+    module: torch.dtype = torch.float32
+    indices: torch.dtype = torch.int64
+    vectors: torch.dtype | None = None
+    weighted: torch.dtype | None = None
+
+
+FLOATS = Dtypes()
+
+
+class Encode(Placed):
+    """:func:`encode`, or the indices themselves in the mode ``int``."""
+
+    def __init__(self, depth: int | None, mode: str, dtypes: Dtypes = FLOATS) -> None:
+        super().__init__(dtypes.module)
         self.depth = depth
         self.mode = mode
-        self.int_dtype = int_dtype
+        self.dtypes = dtypes
 
     def encoded(self, indices: Tensor, weights: Tensor | None = None) -> Tensor:
         if self.mode == "int" or self.depth is None:
-            return indices.to(self.int_dtype)
-        return encode(indices, self.depth, self.mode, self.here.dtype, weights)
+            return indices.to(self.dtypes.indices)
+        dtype = (self.dtypes.weighted if weights is not None else None) or self.dtypes.vectors or self.here.dtype
+        return encode(indices, self.depth, self.mode, dtype, weights)
 
     def forward(self, x: Tensor, count_weights: Tensor | None = None) -> Tensor:
         return self.encoded(x, count_weights)
@@ -66,9 +85,9 @@ class Bucketize(Encode):
 
     boundaries: Tensor
 
-    def __init__(self, boundaries: Sequence[float], mode: str, dtype: torch.dtype = torch.float32) -> None:
-        super().__init__(len(boundaries) + 1, mode, dtype, torch.int32)
-        made = torch.tensor([float(each) for each in boundaries], dtype=dtype, device="cpu")
+    def __init__(self, boundaries: Sequence[float], mode: str, dtypes: Dtypes) -> None:
+        super().__init__(len(boundaries) + 1, mode, dtypes)
+        made = torch.tensor([float(each) for each in boundaries], dtype=dtypes.module, device="cpu")
         self.register_buffer("boundaries", made, persistent=False)
 
     def forward(self, x: Tensor, count_weights: Tensor | None = None) -> Tensor:
@@ -104,9 +123,9 @@ class HashBins(Encode):
         salt: two numbers, the key of SipHash; without it, it is FarmHash.
     """
 
-    def __init__(self, bins: int, mask_value: Any, salt: Sequence[int] | None, mode: str, dtype: torch.dtype,
-                 int_dtype: torch.dtype) -> None:
-        super().__init__(bins, mode, dtype, int_dtype)
+    def __init__(self, bins: int, mask_value: Any, salt: Sequence[int] | None, mode: str,
+                 dtypes: Dtypes) -> None:
+        super().__init__(bins, mode, dtypes)
         self.bins = bins
         self.mask_value = mask_value if bins > 1 else None
         self.free_bins = bins - (self.mask_value is not None)
@@ -147,8 +166,8 @@ class CrossBins(Encode):
 
     _START = np.uint64(0xDECAFCAFFE)
 
-    def __init__(self, bins: int, mode: str, dtype: torch.dtype, int_dtype: torch.dtype) -> None:
-        super().__init__(bins, mode, dtype, int_dtype)
+    def __init__(self, bins: int, mode: str, dtypes: Dtypes) -> None:
+        super().__init__(bins, mode, dtypes)
         self.bins = bins
 
     def forward(self, x: Any, count_weights: Tensor | None = None) -> Tensor:
