@@ -11,6 +11,7 @@ import pytest
 import torch
 from harness import own_generator, plain
 from live import close, gradients_agree, keras_gradients, numbers
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import kerashape_torch as kt
 from kerashape_torch import get_keras_weights, set_keras_weights
@@ -298,6 +299,19 @@ def test_no_loop_over_time_where_torch_has_a_kernel() -> None:
             module(torch.as_tensor(inputs[0]))
         counts = {event.key: event.count for event in profile.key_averages()}
         assert sum(counts.get(f"aten::{kernel}", 0) for kernel in ("lstm", "gru", "rnn_tanh")) == 1, name
+
+
+def test_what_a_tracer_records_holds_for_other_masks() -> None:
+    model = kt.Sequential([kt.Input((6, 3)), kt.layers.Masking(), kt.layers.LSTM(4, return_sequences=True),
+                           kt.layers.LSTM(2)])
+    module = model.to_torch()
+    seen, others = torch.randn(3, 6, 3), torch.randn(3, 6, 3)
+    seen[:, 2:] = 0  # padding follows, and no sample keeps more than two steps
+    others[0, 1], others[1, :4], others[2] = 0, 0, 0
+    with torch.no_grad():
+        traced = make_fx(module)(seen)
+        torch.testing.assert_close(traced(others), module(others))
+        torch.testing.assert_close(traced(seen), module(seen))
 
 
 def test_compute_mask_runs_on_real_tensors() -> None:

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kerashape_torch.torch_modules.watched import is_watched
+
 
 class Activation(NamedTuple):
     """An activation of torch that oneDNN can put behind a convolution.
@@ -93,7 +95,7 @@ class FusedConv2d(nn.Conv2d):
         return {**self.__dict__, "_packed": (None, None)}
 
     def _at_once(self, x: Tensor) -> bool:
-        if _is_watched(x) or x.numel() < self.many:
+        if is_watched(x) or x.numel() < self.many:
             return False
         return (x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
                 and _HAS_ONEDNN and torch._C._get_mkldnn_enabled()
@@ -101,10 +103,3 @@ class FusedConv2d(nn.Conv2d):
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, activation={self.activation.name}"  # type: ignore[no-untyped-call]
-
-
-def _is_watched(x: Tensor) -> bool:
-    """Whether a tracer or a mode follows the operations, or the tensor is no plain one: a fake one, or one of vmap."""
-    return (torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
-            or torch._C._len_torch_dispatch_stack() > 0 or type(x) not in (Tensor, nn.Parameter)
-            or torch._C._functorch.maybe_current_level() is not None)

@@ -13,6 +13,7 @@ from kerashape_torch.errors import KerashapeError
 from kerashape_torch.torch_modules.category import Encode, integer_bins
 from kerashape_torch.torch_modules.hashing import hash_bins
 from kerashape_torch.torch_modules.strings import Array, as_bytes, text_bytes, texts
+from kerashape_torch.torch_modules.watched import is_watched
 
 DROPPED = np.iinfo(np.int64).max
 """The index of what counts nowhere."""
@@ -109,7 +110,7 @@ class IntegerTable(Lookup):
 
     def _unknown(self, x: Tensor, known: Tensor) -> Tensor | int:
         if self.oov_indices == 0:
-            if not torch.compiler.is_compiling() and not x.is_meta and not bool(known.all()):
+            if not is_watched(x) and not bool(known.all()):
                 self.refuse_unknown(x[~known][:5].tolist())
             return -1
         if self.oov_indices == 1 or x.is_meta:

@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.torch_modules.activity import Listener
+from kerashape_torch.torch_modules.watched import is_watched
 
 States = list[Any]
 """One tensor (batch, units) for each state of a cell; for stacked cells a tensor or a list for each cell."""
@@ -145,7 +146,7 @@ class KeptSteps:
 
     def __init__(self, mask: Tensor) -> None:
         self.mask = mask
-        self.is_known = mask.device.type == "cpu" and not torch.compiler.is_compiling()  # without waiting for a device
+        self.is_known = mask.device.type == "cpu" and not is_watched(mask)  # without waiting for a device
         is_in_front = self.is_known and bool((mask[:, 1:] <= mask[:, :-1]).all())  # padding follows, as it mostly does
         self.order = None if is_in_front else mask.logical_not().to(torch.int8).argsort(dim=1, stable=True)
         self.latest = mask.cumsum(1) - 1  # for each step, the place of the last kept one up to it; -1 before the first
