@@ -70,6 +70,8 @@ def _compare(program: Json) -> str:
             raise Failure("refuses what Keras takes", error)
         return "refused early"
     classes = {each["object"] for each in objects_in(program["layers"])}
+    if failure is not None and len(ours.graph.flat_outputs) != len(theirs.outputs):
+        return "Keras cannot run it"  # Bidirectional says the states of its forward layer twice
     by_rule = failure is not None or classes & RULE_OF_TRAINING.keys()
     _same_shapes(ours, theirs, None if by_rule else flatten(want), [list(x.shape) for x in inputs],
                  follows_real(program))
@@ -90,6 +92,7 @@ def _fits(shape: Any, real: Any) -> bool:
 def _same_shapes(ours: Any, theirs: Any, real: list[Any] | None, sizes: list[list[int]],
                  follows_real: bool) -> None:
     """As Keras says, or as its numbers are where it says otherwise."""
+    same("outputs", len(ours.graph.flat_outputs), len(theirs.outputs))
     for i, (x, y) in enumerate(zip(ours.graph.flat_outputs, theirs.outputs, strict=True)):
         if follows_real and real is None:
             continue
