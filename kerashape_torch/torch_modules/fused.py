@@ -64,7 +64,7 @@ class FusedConv2d(nn.Conv2d):
         self.weight, self.bias, self.activation = given.weight, given.bias, activation
         each = self.out_channels * math.prod(self.kernel_size) / math.prod(self.stride)  # for one number of the images
         self.many = 0 if self.groups > 1 else math.ceil(_MUCH / each)
-        self._packed: tuple[Any, Any] = None, None  # what for, and the kernel
+        self._packed: tuple[Any, ...] = None, None
 
     def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
         activation = self.activation
@@ -88,7 +88,7 @@ class FusedConv2d(nn.Conv2d):
         if self._packed[0] != what_for:
             reorder: Any = torch.ops.mkldnn._reorder_convolution_weight
             packed = reorder(weight, self.padding, self.stride, self.dilation, self.groups, x.shape)
-            self._packed = what_for, packed
+            self._packed = what_for, packed, weight  # while it is kept, nothing else can lie where it lies
         return self._packed[1]  # type: ignore[no-any-return]
 
     def __getstate__(self) -> dict[str, Any]:
