@@ -97,6 +97,10 @@ _place = functools.cache(Place)
 """A model has thousands of weights, and few places."""
 
 
+def _at(path: str, pattern: str | None, sizes: Mapping[str, int]) -> Place:
+    return Place(path, pattern, sizes=sizes) if sizes else _place(path, pattern)
+
+
 def weight(name: str, shape: Sequence[int], initializer: Any = "zeros", *, at: str | None = None,
            pattern: str | None = None, trainable: bool = True, regularizer: Any = None, constraint: Any = None,
            axes: tuple[str, ...] = (), scales: Scales | None = None, **sizes: int) -> WeightSpec:
@@ -105,9 +109,8 @@ def weight(name: str, shape: Sequence[int], initializer: Any = "zeros", *, at: s
     >>> weight("kernel", (3, 4), "glorot_uniform", at="weight", pattern="i o -> o i").size
     12
     """
-    place = Place(at or name, pattern, sizes=sizes) if sizes else _place(at or name, pattern)
-    return WeightSpec(name, tuple(shape), trainable, initializer, regularizer, constraint, axes, (place,),
-                      scales=scales)
+    return WeightSpec(name, tuple(shape), trainable, initializer, regularizer, constraint, axes,
+                      (_at(at or name, pattern, sizes),), scales=scales)
 
 
 def kernel_and_bias(layer: Any, shape: Sequence[int], *, pattern: str, axes: tuple[str, ...], name: str = "kernel",
@@ -120,14 +123,15 @@ def kernel_and_bias(layer: Any, shape: Sequence[int], *, pattern: str, axes: tup
     kernel.
     """
     prefix = f"{at}." if at else ""
-    specs = [weight(name, shape, getattr(layer, f"{name}_initializer"), at=f"{prefix}weight", pattern=pattern,
-                    trainable=True, regularizer=getattr(layer, f"{name}_regularizer"),
-                    constraint=getattr(layer, f"{name}_constraint"), axes=axes, scales=scales, **sizes)]
+    shape = tuple(shape)
+    place = _at(f"{prefix}weight", pattern, sizes)
+    specs = [WeightSpec(name, shape, True, getattr(layer, f"{name}_initializer"), getattr(layer, f"{name}_regularizer"),
+                        getattr(layer, f"{name}_constraint"), axes, (place,), "", None, None, scales)]
     if layer.use_bias:
-        specs.append(weight("bias", bias_shape or tuple(shape)[-1:], layer.bias_initializer, at=f"{prefix}bias",
-                            pattern=bias_pattern, trainable=True, regularizer=layer.bias_regularizer,
-                            constraint=layer.bias_constraint, axes=axes[-len(bias_shape or (1,)):], scales=None,
-                            **(sizes if bias_pattern else {})))
+        place = _at(f"{prefix}bias", bias_pattern, sizes if bias_pattern else {})
+        bias = tuple(bias_shape or shape[-1:])
+        specs.append(WeightSpec("bias", bias, True, layer.bias_initializer, layer.bias_regularizer,
+                                layer.bias_constraint, axes[-len(bias):], (place,)))
     return specs
 
 

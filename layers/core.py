@@ -11,6 +11,8 @@ from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, fixed, require_min_rank
 from kerashape_torch.weights import Scales, WeightSpec, kernel_and_bias, with_lora
 
+_SCALES = Scales(over=(0,), order=(1,))
+
 
 class Dense(Layer):
     """Weighs the last axis: ``activation(inputs @ kernel + bias)``.
@@ -55,7 +57,7 @@ class Dense(Layer):
 
     def weight_specs(self, shape: Shape) -> list[WeightSpec]:
         specs = kernel_and_bias(self, (fixed(shape[-1], "features"), self.units), pattern="i o -> o i",
-                                axes=("input features", "units"), scales=Scales(over=(0,), order=(1,)))
+                                axes=("input features", "units"), scales=_SCALES)
         return with_lora(specs, self.lora_rank, self.lora_rank)
 
     def module(self, shape: Shape) -> Any:
