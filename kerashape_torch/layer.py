@@ -190,9 +190,11 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
     def layers_to_name(self) -> Sequence["Layer"]:
         """The layers inside this one and those that it has as activations: all that need names."""
         own = self.__dict__
-        held = [own[name] for name in ("activation", "recurrent_activation")
-                if isinstance(own.get(name), Layer) and name in self._fields]
-        return [*self.sublayers(), *held] if held else self.sublayers()
+        first, second = own.get("activation"), own.get("recurrent_activation")
+        if not isinstance(first, Layer) and not isinstance(second, Layer):
+            return self.sublayers()
+        held = {"activation": first, "recurrent_activation": second}
+        return [*self.sublayers(), *(x for name, x in held.items() if isinstance(x, Layer) and name in self._fields)]
 
     def leaves_masks_of(self) -> "Layer":
         """The layer whose masks are on the outputs once the model runs: one inside, where this one minds none."""
