@@ -149,7 +149,12 @@ class KeptSteps:
         self.is_known = mask.device.type == "cpu" and not is_watched(mask)  # without waiting for a device
         is_in_front = self.is_known and bool((mask[:, 1:] <= mask[:, :-1]).all())  # padding follows, as it mostly does
         self.order = None if is_in_front else mask.logical_not().to(torch.int8).argsort(dim=1, stable=True)
-        self.latest = mask.cumsum(1) - 1  # for each step, the place of the last kept one up to it; -1 before the first
+
+    def alike(self) -> int | None:
+        """How many steps each sample keeps, if those are the same for all, none after a masked one, and known."""
+        if self.order is not None or not self.mask.numel() or not bool((self.mask == self.mask[:1]).all()):
+            return None
+        return int(self.mask[0].sum()) or None
 
     def together(self, sequences: Tensor, steps: int | None = None) -> Tensor:
         """The kept steps first, in their order, then the others; no more of them than asked for."""
@@ -157,7 +162,7 @@ class KeptSteps:
 
     def longest(self) -> int | None:
         """How many steps any sample keeps, at least one, where that is known."""
-        return max(1, int(self.latest.max()) + 1) if self.is_known and self.mask.numel() else None
+        return max(1, int(self.mask.sum(1).max())) if self.is_known and self.mask.numel() else None
 
     def packed(self, together: Tensor) -> PackedSequence:
         """The kept steps alone; of a sample that keeps none, one step, since torch wants some."""
@@ -166,8 +171,14 @@ class KeptSteps:
 
     def apart(self, outputs: Tensor, zeros: bool) -> Tensor:
         """Each output at the step that made it; a masked step has zeros, or the output before it, if there is one."""
-        shown = _steps_of(outputs, self.latest.clamp(min=0))
-        return torch.where((self.mask if zeros else self.latest >= 0).unsqueeze(-1), shown, 0)
+        latest = self.mask.cumsum(1) - 1  # for each step, the place of the last kept one up to it; -1 before the first
+        shown = _steps_of(outputs, latest.clamp(min=0))
+        return torch.where((self.mask if zeros else latest >= 0).unsqueeze(-1), shown, 0)
+
+    def prolonged(self, outputs: Tensor, zeros: bool) -> Tensor:
+        """The same for outputs of the steps that are :meth:`alike`."""
+        after = outputs[:, -1:].expand(-1, self.mask.shape[1] - outputs.shape[1], -1)
+        return torch.cat([outputs, torch.zeros_like(after) if zeros else after], 1)
 
 
 def _steps_of(sequences: Tensor, places: Tensor) -> Tensor:
@@ -214,6 +225,10 @@ class _Stock(Recurrent):
     def _run_kept(self, sequences: Tensor, states: list[Tensor] | None, steps: KeptSteps
                   ) -> tuple[Tensor, Sequence[Tensor]]:
         """The steps that a mask keeps, side by side, through torch's fused kernel in one go."""
+        alike = steps.alike()
+        if alike is not None:
+            outputs, last = self._run_stock(sequences[:, :alike], states)
+            return steps.prolonged(outputs, self.options.zero_output_for_mask), last
         if steps.mask.is_meta or not self._state_is_seen():  # what follows the kept steps may run on
             outputs, last = self._run_stock(steps.together(sequences, steps.longest()), states)
         else:
