@@ -61,8 +61,8 @@ def broken(case: int, folder: Path) -> Path:
     source = random.Random(case)
     path = source.choice(corpus())
     data = path.read_bytes()
-    for _ in range(source.choice((1, 1, 2, 4))):
-        data = _broken(data, source)
+    for turn in range(source.choice((1, 1, 2, 4))):
+        data = _broken(data, source, is_sound=turn == 0)
     made = folder / f"case_{case}{path.suffix}"
     made.write_bytes(data)
     return made
@@ -110,17 +110,18 @@ def _at_most(seconds: int) -> Iterator[None]:
 # ---- ways to break bytes ---------------------------------------------------------------------------------------------
 
 
-def _broken(data: bytes, source: random.Random) -> bytes:
-    """Bytes broken as what they are, or as bytes."""
+def _broken(data: bytes, source: random.Random, is_sound: bool) -> bytes:
+    """Bytes broken as what they are, or as bytes. HDF5 writes into sound files alone: in a broken one it may not end."""
     if source.random() < 0.2:
         return source.choice(_BYTES)(data, source)
     with contextlib.suppress(OSError, RuntimeError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error,
                              NotImplementedError, EOFError, AttributeError, IndexError, OverflowError):
         if data.startswith(b"PK"):
-            return _broken_zip(data, source)
-        if data.startswith(b"\x89HDF"):
+            return _broken_zip(data, source, is_sound)
+        if not data.startswith(b"\x89HDF"):
+            return _broken_json(data, source)
+        if is_sound:
             return _broken_h5(data, source)
-        return _broken_json(data, source)
     return source.choice(_BYTES)(data, source)  # it was broken already
 
 
@@ -149,13 +150,13 @@ def _zeroed(data: bytes, source: random.Random) -> bytes:
 _BYTES = (_flipped, _cut, _doubled, _zeroed)
 
 
-def _broken_zip(data: bytes, source: random.Random) -> bytes:
+def _broken_zip(data: bytes, source: random.Random, is_sound: bool) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = [[info.filename, archive.read(info)] for info in archive.infolist()]
     what = source.random()
     chosen = source.choice(members)
     if what < 0.75:
-        chosen[1] = _broken(chosen[1], source)
+        chosen[1] = _broken(chosen[1], source, is_sound)
     elif what < 0.85:
         members.remove(chosen)
     elif what < 0.9:
