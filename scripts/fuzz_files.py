@@ -20,6 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 CHUNK = 100
+PATIENCE = 900
+"""Seconds for a chunk, which takes some ten."""
 
 
 def work(first: int, count: int) -> int:
@@ -41,12 +43,17 @@ def work(first: int, count: int) -> int:
 def share(first: int) -> list[tuple[int, str, str]]:
     """The outcomes of a chunk of cases, in a process of their own. If it dies, the rest of the chunk is not run."""
     command = [sys.executable, __file__, "--work", str(first)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = [line.split("\t", 2) for line in ran.stdout.splitlines() if line.count("\t") == 2]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            printed, errors = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            printed, errors = process.communicate()
+    lines = [line.split("\t", 2) for line in printed.splitlines() if line.count("\t") == 2]
     found = [(int(case), kind, text) for case, kind, text in lines if kind != "begun"]
-    if ran.returncode:
+    if process.returncode:
         case = int(lines[-1][0]) if lines else first
-        found.append((case, "crash", f"the process ended with {ran.returncode}: {ran.stderr[-300:]}"))
+        found.append((case, "crash", f"the process ended with {process.returncode}: {errors[-300:]}"))
     return found
 
 

@@ -111,7 +111,7 @@ def _at_most(seconds: int) -> Iterator[None]:
 
 
 def _broken(data: bytes, source: random.Random, is_sound: bool) -> bytes:
-    """Bytes broken as what they are, or as bytes. HDF5 writes into sound files alone: in a broken one it may not end."""
+    """Bytes broken as what they are, or as bytes. HDF5 writes into sound files alone: else it may not end."""
     if source.random() < 0.2:
         return source.choice(_BYTES)(data, source)
     with contextlib.suppress(OSError, RuntimeError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error,
