@@ -126,7 +126,7 @@ def kernel_and_bias(layer: Any, shape: Sequence[int], *, pattern: str, axes: tup
     shape = tuple(shape)
     place = _at(f"{prefix}weight", pattern, sizes)
     specs = [WeightSpec(name, shape, True, getattr(layer, f"{name}_initializer"), getattr(layer, f"{name}_regularizer"),
-                        getattr(layer, f"{name}_constraint"), axes, (place,), "", None, None, scales)]
+                        getattr(layer, f"{name}_constraint"), axes, (place,), scales=scales)]
     if layer.use_bias:
         place = _at(f"{prefix}bias", bias_pattern, sizes if bias_pattern else {})
         bias = tuple(bias_shape or shape[-1:])

@@ -29,10 +29,10 @@ def into_convolutions(editor: Editor) -> None:
             _fuse_sum(editor, node, order)
     for node in list(editor.graph.nodes):
         activation = _activation(editor, node)
-        source: Any = node.args[0] if activation is not None else None
-        if activation is not None and _is_open(editor, source):
-            editor.own_part(source).activation = activation  # type: ignore[union-attr]
-            editor.bypass(node, source)
+        if activation is not None and _is_open(editor, node.args[0]):
+            convolution: Any = editor.part(node.args[0])
+            convolution.activation = activation
+            editor.bypass(node, node.args[0])
 
 
 def _fuse_sum(editor: Editor, node: fx.Node, order: dict[fx.Node, int]) -> None:
