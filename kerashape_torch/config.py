@@ -199,7 +199,8 @@ class Record:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        return cls(**{name: from_config_value(value) for name, value in config.items()})
+        return cls(**{name: value if type(value) in SCALARS else from_config_value(value)
+                      for name, value in config.items()})
 
     def copy(self, **changes: Any) -> Self:
         """A shallow copy with some arguments changed."""
@@ -293,6 +294,8 @@ def get_registered_object(name: str, custom_objects: Mapping[str, Any] | None = 
 def custom_object(*names: str | None) -> Any:
     """What the caller passed or registered under one of these names, or None."""
     passed = _custom_objects.get()
+    if not passed and not _registered:
+        return None
     for name in names:
         if name:
             found = passed.get(name, _registered.get(name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 SCALARS = frozenset({str, int, float, bool, type(None)})
@@ -48,6 +48,22 @@ def map_structure(function: Callable[[Any], Any], structure: Any) -> Any:
         items = [map_structure(function, item) for item in structure]
         return items if isinstance(structure, list) else tuple(items)
     return function(structure)
+
+
+def levels(value: Any) -> Iterator[list[Mapping[str, Any]]]:
+    """Every dict inside a config, level by level: those that are equally deep together.
+
+    >>> list(levels({"a": [{"b": 1}], "c": {"d": ({},)}}))[1:3]
+    [[{'d': ({},)}], [{'b': 1}, {}]]
+    """
+    level = [value]
+    while level:
+        lists = [item for item in level if isinstance(item, (list, tuple))]
+        others = [item for item in level if not isinstance(item, (list, tuple))]
+        dicts = [item for item in others if isinstance(item, (dict, Mapping))]
+        yield dicts
+        level = [item for each in dicts for item in each.values() if type(item) not in SCALARS]
+        level += [item for each in lists for item in each if type(item) not in SCALARS]
 
 
 def is_shape(value: Any) -> bool:

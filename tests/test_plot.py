@@ -161,6 +161,17 @@ def test_what_is_written() -> None:
     assert "(None" not in plain and "Dense" in plain
 
 
+def test_ends_are_named_beside_the_shapes_that_leave() -> None:
+    x, state = Input((None, 4)), Input((6,))
+    outputs, *states = LSTM(6, return_sequences=True, return_state=True)(x, initial_state=[state, state])
+    drawn = diagram(Model([x, state], [Dense(7)(outputs), *states]), Options(show_shapes=True))
+    lstm, dense = drawn.boxes[-2:]
+    assert list(zip(lstm.rows, lstm.notes)) == [
+        (("in", "(None, None, 4)"), "264 params"), (("", "2 x (None, 6)"), ""),
+        (("out", "(None, None, 6)"), "output 1"), (("", "2 x (None, 6)"), "output 2")]
+    assert dense.notes == ["49 params", "output 0"]
+
+
 def test_a_name_is_text_and_nothing_else() -> None:
     x = Input((3,), name="<script>alert('x')&\"")
     text = model_to_svg(Model(x, Dense(1)(x)), show_layer_names=True)

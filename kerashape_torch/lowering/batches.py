@@ -189,8 +189,8 @@ class Replay:
     filled up, and what came of that is cut off.
 
     Raises:
-        KerashapeError: the module cannot be run so: it is not on CUDA, reads strings, remembers its states, or gives
-            something that is not one result for each sample.
+        KerashapeError: the module cannot be run so: it is not on CUDA, reads strings, remembers its states, looks at
+            numbers while it runs, or gives something that is not one result for each sample.
     """
 
     def __init__(self, module: nn.Module, size: int) -> None:
@@ -230,8 +230,15 @@ class Replay:
                 self.module(self.given)
         torch.cuda.current_stream().wait_stream(side)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self.result = self.module(self.given)
+        try:
+            with torch.cuda.graph(self.graph):
+                self.result = self.module(self.given)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise KerashapeError("cuda_graph=True is for modules that no number has to be waited for, and this one "
+                                 f"cannot be recorded: leave it out. CUDA says: {str(error).splitlines()[0]}"
+                                 ) from error
         for x in flatten(self.result):
             if not isinstance(x, Tensor) or not x.dim() or len(x) != self.size:
                 raise ShapeError("cuda_graph=True needs one result for each sample of a batch, got "

@@ -10,12 +10,12 @@ import secrets
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from kerashape_torch.errors import ConfigError, KerashapeError
-from kerashape_torch.structure import SCALARS
+from kerashape_torch.structure import levels
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
 DEPTH_LIMIT, NODE_LIMIT = 256, 2_000_000
@@ -45,34 +45,48 @@ def _has_surrogates(text: str | bytes) -> bool:
     return _SURROGATE.search(text if isinstance(text, str) else text.decode("utf8", "replace")) is not None
 
 
-def check_config(config: Any) -> None:
-    """Refuses a config that is nested too deep or that comes to too many nodes.
+def check_config(config: Any) -> list[Mapping[str, Any]]:
+    """Every dict inside a config that is not nested too deep and does not come to too many nodes.
 
     A model inside a model counts once for each of its calls, and so do the models inside that one: thirty small models,
     each calling the next one twice, would come to a billion calls.
+
+    Raises:
+        ConfigError: it is nested deeper, or comes to more nodes.
     """
-    if _nodes(config, 0) > NODE_LIMIT:
-        raise ConfigError(f"the config comes to more than {NODE_LIMIT} nodes once its models are written out")
-
-
-def _nodes(value: Any, depth: int) -> int:
-    """Level by level; no further than the limit."""
-    nodes, level = 0, [value]
-    while level and nodes <= NODE_LIMIT:
+    found: list[Mapping[str, Any]] = []
+    for depth, dicts in enumerate(levels(config)):
         if depth > DEPTH_LIMIT:
             raise ConfigError(f"the config is nested deeper than {DEPTH_LIMIT} levels")
+        found += dicts
+        if len(found) > NODE_LIMIT:
+            break
+    several = any(len(_calls(item)) > 1 for item in found if "inbound_nodes" in item)
+    if (_nodes_written_out(config) if several else len(found)) > NODE_LIMIT:
+        raise ConfigError(f"the config comes to more than {NODE_LIMIT} nodes once its models are written out")
+    return found
+
+
+def _calls(item: Mapping[str, Any]) -> Sequence[Any]:
+    calls = item.get("inbound_nodes")
+    return calls if isinstance(calls, (list, tuple)) else ()
+
+
+def _nodes_written_out(value: Any) -> int:
+    """Level by level, no further than the limit; what is called several times is left to a count of its own."""
+    nodes, level = 0, [value]
+    while level and nodes <= NODE_LIMIT:
         below: list[Any] = []
         for item in level:
             if isinstance(item, (dict, Mapping)):
                 nodes += 1
-                calls = item.get("inbound_nodes")
-                if isinstance(calls, (list, tuple)) and len(calls) > 1:
-                    nodes += len(calls) * _nodes(item.get("config"), depth + 1)
+                if len(_calls(item)) > 1:
+                    nodes += len(_calls(item)) * _nodes_written_out(item.get("config"))
                     item = {key: each for key, each in item.items() if key != "config"}
-                below += [each for each in item.values() if type(each) not in SCALARS]
+                below += item.values()
             elif isinstance(item, (list, tuple)):
-                below += [each for each in item if type(each) not in SCALARS]
-        level, depth = below, depth + 1
+                below += item
+        level = below
     return nodes
 
 

@@ -67,9 +67,9 @@ def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | No
 def object_of(config: Any, version: str | None = None, backend: str | None = None,
               custom_objects: Mapping[str, Any] | None = None) -> Any:
     """The same, where the version of Keras that wrote the config stands beside it."""
-    archive.check_config(config)
+    dicts = archive.check_config(config)
     with configs.custom_object_scope(custom_objects), archive.refusing_nonsense():
-        return configs.from_config_value(to_keras3(config, version, backend))
+        return configs.from_config_value(to_keras3(config, version, backend, dicts))
 
 
 # ---- models ----------------------------------------------------------------------------------------------------------

@@ -57,10 +57,10 @@ def findings(config: Any, custom_objects: Mapping[str, Any] | None = None, versi
     Raises:
         ConfigError: it is no config, or beyond reason in size.
     """
-    check_config(config)
+    dicts = check_config(config)
     with configs.custom_object_scope(custom_objects), refusing_nonsense():
         try:
-            found = upgrade(config, version, backend)
+            found = upgrade(config, version, backend, dicts)
             written, origin, notes, problem = found.config, found.version, found.notes, ""
         except KerashapeError as error:  # some layer cannot be upgraded: each is tried alone
             written, origin, notes, problem = config, (), (), str(error)

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 
 def is_watched(x: Tensor) -> bool:
-    """Whether a tracer or a mode follows a tensor, or it is no plain one: it has no numbers, or is one of vmap.
+    """Whether a tracer, a mode or a CUDA graph follows a tensor, or it is no plain one: it has no numbers, or is one of
+    vmap.
 
     Then what is done must not depend on its numbers, and consist of operations that every tracer knows.
 
@@ -16,4 +17,5 @@ def is_watched(x: Tensor) -> bool:
     """
     return (torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None or x.is_meta
             or torch._C._len_torch_dispatch_stack() > 0 or type(x) not in (Tensor, nn.Parameter)
-            or torch._C._functorch.maybe_current_level() is not None)
+            or torch._C._functorch.maybe_current_level() is not None
+            or (x.is_cuda and torch.cuda.is_current_stream_capturing()))

@@ -50,6 +50,11 @@ class Box:
     inside: Diagram | None = None
     port: str | None = None
 
+    def note(self, text: str, beside: str) -> None:
+        """One more note: beside the row of this label or below, if there is one and no note has gone further down."""
+        row = next((i for i, (label, _) in enumerate(self.rows) if label == beside), 0)
+        self.notes += [""] * (row - len(self.notes)) + [text]
+
 
 class Link(NamedTuple):
     """An arrow from the output number ``out`` of one box to the input number ``into`` of another."""
@@ -171,7 +176,7 @@ class _Drawer:
             keyed = isinstance(structure, dict)
             if (any(path != box.name for path, box in ends) if keyed else what == "output" and len(ends) > 1):
                 for path, box in ends:
-                    box.notes.append(f"{what} {path!r}" if keyed else f"{what} {path}")
+                    box.note(f"{what} {path!r}" if keyed else f"{what} {path}", beside=what.removesuffix("put"))
 
 
 def _paths(structure: Any) -> Iterator[tuple[str, SymbolicTensor]]:

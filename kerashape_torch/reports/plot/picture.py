@@ -332,7 +332,7 @@ def _box_group(placed: Placed, names: bool) -> Group:
     x, y, width, height = placed.x, placed.y, placed.width, placed.height
     heading = _HEADING if words.rows else height
     lines = [f"{placed.path} ({box.class_name})", *(f"{label} {value}".strip() for label, value in box.rows),
-             *box.notes]
+             *filter(None, box.notes)]
     group = Group(f"box {box.family}", "\n".join(lines), [Rect(x, y, width, height, "#FFFFFF", border, 5.0)])
     group.shapes.append(Rect(x, y, width, heading, fill, border, 5.0, round_bottom=not words.rows))
     baseline = y + heading / 2 + 4.5

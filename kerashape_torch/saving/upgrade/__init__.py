@@ -29,13 +29,15 @@ What weights must know, since their names or layouts follow the old layer:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kerashape_torch.saving.upgrade import keras1, layers
 from kerashape_torch.saving.upgrade.models import upgraded_value
 from kerashape_torch.saving.upgrade.origin import Origin, old_forms, origin_of
 from kerashape_torch.saving.upgrade.scope import Note, Scope
+from kerashape_torch.structure import levels
 
 __all__ = ["RENAMED_CLASSES", "Note", "Origin", "Upgraded", "to_keras3", "upgrade"]
 
@@ -61,13 +63,15 @@ class Upgraded(NamedTuple):
     renamed: Mapping[str, str]
 
 
-def upgrade(config: Any, version: str | None = None, backend: str | None = None) -> Upgraded:
+def upgrade(config: Any, version: str | None = None, backend: str | None = None,
+            dicts: Sequence[Mapping[str, Any]] | None = None) -> Upgraded:
     """Brings a config of any Keras up to Keras 3's form. What is in that form already comes back as it is.
 
     Args:
         config: the dict that ``to_json()`` wrote, a part of it, or that of a layer or object.
         version: ``keras_version`` where it stands beside the config, as in an HDF5 file; the config's own otherwise.
         backend: the same for ``backend``.
+        dicts: every dict inside the config, from whoever has walked over it already.
 
     Raises:
         ConfigError: it has what has no equivalent today; the error names the layer and the way out.
@@ -78,17 +82,19 @@ def upgrade(config: Any, version: str | None = None, backend: str | None = None)
     >>> print(found.notes[0])
     dense: activation 'hard_sigmoid' is that of Keras 1 and 2: 0.2 * x + 0.5 between 0 and 1, not x / 6 + 0.5
     """
-    origin = origin_of(config, version, backend)
+    dicts = list(itertools.chain.from_iterable(levels(config))) if dicts is None else dicts
+    origin = origin_of(config, dicts, version, backend)
     is_new = origin.major >= 3 and _has_modules(config) and (
-        _says_no_version(config, version) or next(old_forms(config), None) is None)
+        _says_no_version(config, version) or next(old_forms(dicts), None) is None)
     scope = Scope(origin)
     made = config if is_new else upgraded_value(config, scope)
     return Upgraded(made, origin.version, tuple(scope.notes), origin, dict(scope.renamed))
 
 
-def to_keras3(config: Any, version: str | None = None, backend: str | None = None) -> Any:
+def to_keras3(config: Any, version: str | None = None, backend: str | None = None,
+              dicts: Sequence[Mapping[str, Any]] | None = None) -> Any:
     """The config alone that :func:`upgrade` makes."""
-    return upgrade(config, version, backend).config
+    return upgrade(config, version, backend, dicts).config
 
 
 def _says_no_version(config: Any, version: str | None) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from kerashape_torch.layer import Layer
 from kerashape_torch.saving.upgrade import keras1
-from kerashape_torch.structure import SCALARS
 
 _OLD_MODULES = ("tf_keras", "tensorflow.python.keras", "keras.engine", "keras.src.engine", "keras.layers.core.",
                 "keras.src.layers.core.tf_op_layer", "keras.src.saving.legacy")
@@ -29,14 +28,15 @@ class Origin(NamedTuple):
         return self.version[0]
 
 
-def origin_of(config: Any, version: str | None = None, backend: str | None = None) -> Origin:
-    """What the caller or the config says of itself; what its forms tell, where neither says anything."""
+def origin_of(config: Any, dicts: Iterable[Mapping[str, Any]], version: str | None = None, backend: str | None = None
+              ) -> Origin:
+    """What the caller or the config says of itself; what the forms of its dicts tell, where neither says anything."""
     stated = config if isinstance(config, Mapping) else {}
     text = version or stated.get("keras_version")
     backend = backend or stated.get("backend")
     found = _parsed(str(text)) if text else None
-    found = found or (min((major for major, _ in old_forms(config)), default=3),)
-    of_tensorflow = found[0] < 3 and (str(text).endswith("-tf") or found >= (2, 4) or _names_tensorflow(config))
+    found = found or (min((major for major, _ in old_forms(dicts)), default=3),)
+    of_tensorflow = found[0] < 3 and (str(text).endswith("-tf") or found >= (2, 4) or _names_tensorflow(dicts))
     return Origin(found, str(backend) if backend else None, of_tensorflow)
 
 
@@ -45,27 +45,15 @@ def _parsed(text: str) -> tuple[int, ...] | None:
     return tuple(map(int, numbers.group().split("."))) if numbers else None
 
 
-def _names_tensorflow(config: Any) -> bool:
-    modules = (node.get("module") for node in nodes(config))
+def _names_tensorflow(dicts: Iterable[Mapping[str, Any]]) -> bool:
+    modules = (node.get("module") for node in dicts)
     return any(isinstance(module, str) and module.startswith(_OLD_MODULES) for module in modules)
 
 
-def nodes(config: Any) -> Iterator[Mapping[str, Any]]:
-    """Every dict inside a config."""
-    stack = [config]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, (dict, Mapping)):
-            yield value
-            stack += [item for item in value.values() if type(item) not in SCALARS]
-        elif isinstance(value, (list, tuple)):
-            stack += [item for item in value if type(item) not in SCALARS]
-
-
-def old_forms(config: Any) -> Iterator[tuple[int, str]]:
-    """What of a config is in an older form: the major version that wrote so, and in words."""
+def old_forms(dicts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
+    """Which of a config's dicts are in an older form: the major version that wrote so, and in words."""
     clean: set[tuple[Any, ...]] = set()  # classes, with names of arguments, that are in no older form
-    for node in nodes(config):
+    for node in dicts:
         name, module = node.get("class_name"), node.get("module")
         if name is None and module is None:
             continue
