@@ -253,7 +253,8 @@ def _described(model: Any) -> Any:
 
 
 def _of_model(model: Model, shape: Any = None) -> ShapeTable:
-    weights = [w if model.trainable else w._replace(trainable=False) for w in _unique_weights(model.layers, set())]
+    found = _WeightsOf()
+    weights = [w if model.trainable else w._replace(trainable=False) for w in found.in_all(model.layers)]
     if not model.built:
         return ShapeTable(model.name, _rows_without_shapes(model), weights)
     graph = model.graph
@@ -264,10 +265,10 @@ def _of_model(model: Model, shape: Any = None) -> ShapeTable:
         known = graph.known(specs)
     inputs, outputs = (bare([known.get(id(x), x).shape for x in tensors])
                        for tensors in (graph.flat_inputs, graph.flat_outputs))
-    return ShapeTable(model.name, _rows(model, known), weights, inputs, outputs, chain=_is_chain(graph))
+    return ShapeTable(model.name, _rows(model, known, found), weights, inputs, outputs, chain=_is_chain(graph))
 
 
-def _rows(model: Model, known: dict[int, TensorSpec], depth: int = 0) -> Iterator[Row]:
+def _rows(model: Model, known: dict[int, TensorSpec], found: _WeightsOf, depth: int = 0) -> Iterator[Row]:
     """A row for each layer. ``known`` holds other specs than the tensors' own, by the tensor's id."""
     for layer in model.operations:
         nodes = model.graph.nodes_of(layer)
@@ -275,12 +276,13 @@ def _rows(model: Model, known: dict[int, TensorSpec], depth: int = 0) -> Iterato
         inputs = [known.get(id(x), x) for x in node.inputs]
         output = map_structure(lambda x: known.get(id(x), x).shape, node.outputs)
         yield Row(layer.name, class_name(layer), bare([x.shape for x in inputs]) if inputs else output, output,
-                  [] if isinstance(layer, Model) else layer_weights(layer), _params([layer]), layer.trainable,
+                  [] if isinstance(layer, Model) else found[layer], sum(w.size for w in found.in_all([layer])),
+                  layer.trainable,
                   tuple(Connection(x.node.layer.name, x.node.position, x.index) for each in nodes for x in each.inputs),
                   depth)
         if isinstance(layer, Model):
             specs = [TensorSpec(x.shape, own.dtype) for x, own in zip(inputs, layer.graph.flat_inputs)]
-            yield from _rows(layer, layer.graph.known(specs) if known else {}, depth + 1)
+            yield from _rows(layer, layer.graph.known(specs) if known else {}, found, depth + 1)
 
 
 def _rows_without_shapes(model: Model, depth: int = 0) -> Iterator[Row]:
@@ -316,13 +318,24 @@ def layer_weights(layer: Layer) -> list[Weight]:
                    spec.dtype or layer.computes_like().variable_dtype) for spec in specs]
 
 
-def _unique_weights(layers: Iterable[Layer], seen: set[Layer]) -> Iterator[Weight]:
-    """The weights of layers and of all that is nested in them, each layer once."""
-    for layer in layers:
-        if layer not in seen:
-            seen.add(layer)
-            yield from _unique_weights(layer.layers, seen) if isinstance(layer, Model) else layer_weights(layer)
+class _WeightsOf(dict[Layer, list[Weight]]):
+    """The weights of layers, each found once."""
 
+    def __missing__(self, layer: Layer) -> list[Weight]:
+        found = self[layer] = layer_weights(layer)
+        return found
 
-def _params(layers: Iterable[Layer]) -> int:
-    return sum(weight.size for weight in _unique_weights(layers, set()))
+    def in_all(self, layers: Iterable[Layer]) -> list[Weight]:
+        """Those of layers and of all that is nested in them, each layer once."""
+        found: list[Weight] = []
+        seen: set[Layer] = set()
+        waiting = list(layers)[::-1]
+        while waiting:
+            layer = waiting.pop()
+            if layer not in seen:
+                seen.add(layer)
+                if isinstance(layer, Model):
+                    waiting += reversed(layer.layers)
+                else:
+                    found += self[layer]
+        return found

@@ -69,7 +69,7 @@ def test_numbers(name: str, tmp_path: Path) -> None:
     make, arguments = FAMILIES[name]
     if arguments.get("include_top", True):
         arguments = {**arguments, "classifier_activation": None}
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     theirs = make(weights=None, input_shape=(SIZE, SIZE, 3), **arguments)
     theirs.set_weights([seeded(w.path, tuple(w.shape)) for w in theirs.weights])
     for layer in theirs.layers:

@@ -124,7 +124,7 @@ each_case = pytest.mark.parametrize(("name", "args", "shape", "dtype"), CASES)
 
 def models(name: str, args: Any, shape: Any, dtype: str) -> tuple[Any, Any, np.ndarray[Any, Any]]:
     """The same model in Keras and here, with the same weights, which Keras drew, and an input."""
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(1)
     made = []
     for k, classes in ((keras, KERAS), (kt, OURS)):

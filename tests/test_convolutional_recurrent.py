@@ -46,7 +46,7 @@ LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
 
 def pair(make: Any, shape: tuple[int, ...]) -> tuple[Any, Any, Any]:
     """A layer of Keras and one of ours, compiled for any number of steps, with the same random weights."""
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     theirs, ours = make(keras.layers), make(layers)
     assert harness.plain(ours.get_config()) == harness.plain(theirs.get_config())
     again = type(ours).from_config(harness.plain(theirs.get_config()))

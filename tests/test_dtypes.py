@@ -49,7 +49,7 @@ def mixture(k: K, **dtype: Any) -> Any:
 
 
 def both(build: Callable[..., Any], dtype: str) -> tuple[Any, Any, Any]:
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     theirs, ours = build(keras, dtype=dtype), build(kt, dtype=dtype)
     module = ours.to_torch()
     arrays = [np.abs(numbers(*w.shape, seed=i)) * 0.5 for i, w in enumerate(theirs.get_weights())]

@@ -215,7 +215,7 @@ def images(k: K) -> Any:
 
 def both(name: str, seed: int = 0) -> tuple[Any, Any, list[np.ndarray]]:
     """The model in Keras and compiled, with the same weights, and inputs with holes; one sample has nothing at all."""
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     theirs = BUILDERS[name](keras)
     with own_generator(seed):
         module = BUILDERS[name](kt).to_torch()
@@ -258,7 +258,7 @@ def test_numbers(name: str, seed: int) -> None:
 @pytest.mark.parametrize("name", BUILDERS)
 def test_the_graph_is_keras_graph(name: str) -> None:
     """With the layers that Keras makes for masks, their names, and configs that go both ways."""
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     theirs, ours = BUILDERS[name](keras), BUILDERS[name](kt)
     assert [layer.name for layer in ours.layers] == [layer.name for layer in theirs.layers]
     if hasattr(theirs, "operations") and not isinstance(theirs, keras.Sequential):

@@ -121,7 +121,7 @@ def unused_input(k: K) -> Any:
 
 
 def build_both(name: str) -> tuple[Any, Model]:
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     return BUILDERS[name](keras), BUILDERS[name](kerashape_torch)
 
 

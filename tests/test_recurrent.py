@@ -100,7 +100,7 @@ def _gradient(module: Any, spec: Any) -> Any:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_shapes_weights_and_configs(name: str) -> None:
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     theirs, ours = LAYERS[name](keras.layers), LAYERS[name](layers)
     assert harness.plain(ours.get_config()) == harness.plain(theirs.get_config())
     again = type(ours).from_config(ours.get_config())

@@ -112,7 +112,7 @@ def one_layer(lib: Any) -> Any:
 
 @pytest.mark.parametrize("make", [chain, unbuilt, empty, branches, nested, frozen, all_frozen, reused, one_layer])
 def test_live(make: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     ours, theirs = make(kerashape_torch), make(keras)
     for columns in ("200", "90"):
         monkeypatch.setenv("COLUMNS", columns)
@@ -128,7 +128,7 @@ def test_live(make: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> No
 def test_live_positions_and_ranges(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     make = chain if len(options.get("positions", ())) == 3 else branches
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     assert text_of(make(kerashape_torch), **options) == text_of(make(keras), **options)
 
 

@@ -20,7 +20,7 @@ def both(k):  # type: ignore[no-untyped-def]
 
 
 def pair() -> tuple[keras.Sequential, torch.nn.Module]:
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     theirs, module = both(keras), both(kt).to_torch()
     rng = np.random.default_rng(0)
     weights = [rng.normal(size=w.shape).astype("float32") for w in theirs.weights]

@@ -121,7 +121,7 @@ def net(k: Any, dtype: str = "float32") -> Any:
 def trained(theirs_spec: Any, ours_spec: Any, steps: int,
             dtype: str = "float32") -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The weights after some steps along the same gradients."""
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     theirs, module = net(keras, dtype), net(kt, dtype).to_torch()
     weights = [(numbers(*w.shape, seed=i) * 0.5).astype(dtype) for i, w in enumerate(theirs.get_weights())]
     theirs.set_weights(weights)
@@ -201,7 +201,7 @@ def test_variables_that_do_not_decay() -> None:
 
 @pytest.mark.parametrize(("name", "arguments"), OPTIMIZERS)
 def test_configs_are_those_of_keras(name: str, arguments: dict[str, Any]) -> None:
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     ours, theirs = getattr(optimizers, name)(**arguments), getattr(keras.optimizers, name)(**arguments)
     written = optimizers.serialize(ours)
     assert written["module"] == "keras.optimizers" and written["registered_name"] is None

@@ -51,7 +51,7 @@ def assert_same(theirs: Any, module: Any, within: float = 1e-5) -> None:
 
 
 def in_keras(optimizer: Any, steps: int = 3) -> Any:
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     theirs = net(keras)
     theirs.set_weights([numbers(*w.shape, seed=i) * 0.5 if "variance" not in v.path else np.ones(w.shape, "float32")
                         for i, (w, v) in enumerate(zip(theirs.get_weights(), theirs.weights))])

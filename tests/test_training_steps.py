@@ -23,7 +23,7 @@ Build = Callable[[Any], Any]
 
 def pair(build: Build, **said: Any) -> tuple[Any, Any, kt.training.Training]:
     """A compiled Keras model, ours, and its training, with the same weights. ``said`` are functions of the package."""
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     theirs, ours = build(keras), build(kt)
     weights = [numbers(*w.shape, seed=i) * 0.5 for i, w in enumerate(theirs.get_weights())]
     weights = [np.abs(w) if "variance" in v.path else w for w, v in zip(weights, theirs.weights, strict=True)]
@@ -328,7 +328,7 @@ def test_keras_reads_how_our_file_says_to_train(tmp_path: Path, suffix: str) -> 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 def test_our_model_trains_as_a_file_of_keras_says(tmp_path: Path, suffix: str) -> None:
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     theirs = forked(keras)
     theirs.compile(**full(keras))
     theirs.save(tmp_path / f"model.{suffix}")
@@ -342,7 +342,7 @@ def test_our_model_trains_as_a_file_of_keras_says(tmp_path: Path, suffix: str) -
 
 
 def test_configs_are_those_of_keras() -> None:
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     theirs, ours = forked(keras), forked(kt)
     theirs.compile(**full(keras))
     ours.compile(**full(kt))

@@ -46,7 +46,7 @@ import json, os
 os.environ["KERAS_BACKEND"] = "torch"
 import keras
 from test_wrappers import many_layers
-keras.backend.clear_session()
+keras.backend.clear_session(free_memory=False)
 model = many_layers(keras)
 print(json.dumps([[layer.name for layer in model.layers], [w.path for w in model.weights]]))
 """
@@ -99,7 +99,7 @@ INSIDE: dict[str, tuple[Any, tuple[int, ...]]] = {
 @pytest.mark.parametrize("length", [5, None])
 def test_what_is_inside_runs_on_each_step(name: str, length: int | None) -> None:
     make, shape = INSIDE[name]
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     theirs, ours = keras.layers.TimeDistributed(make(keras)), layers.TimeDistributed(make(kt))
     inputs = kt.Input((length, *shape[2:]))
     model = kt.Model(inputs, ours(inputs))
