@@ -31,9 +31,8 @@ ACTIVATIONS: dict[Any, Activation] = {
     F.silu: Activation(F.silu, "swish"), F.hardswish: Activation(F.hardswish, "hardswish"),
     F.hardsigmoid: Activation(F.hardsigmoid, "hardsigmoid"),
 }
-_MUCH, _MUCH_OF_POINTS = 1 << 21, 1 << 24
-"""Multiplications from which on it is faster. For a kernel of one point torch has a plain product; for a larger one it
-copies what is under the kernel out of the images first. In groups oneDNN is always faster."""
+_MUCH = 1 << 24
+"""Multiplications from which on it is faster. What is smaller torch computes itself, but for convolutions in groups."""
 _HAS_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
 
@@ -64,8 +63,7 @@ class FusedConv2d(nn.Conv2d):
                          given.padding_mode, device="meta")
         self.weight, self.bias, self.activation = given.weight, given.bias, activation
         each = self.out_channels * math.prod(self.kernel_size) / math.prod(self.stride)  # for one number of the images
-        much = _MUCH_OF_POINTS if math.prod(self.kernel_size) == 1 else _MUCH
-        self.many = 0 if self.groups > 1 else math.ceil(much / each)
+        self.many = 0 if self.groups > 1 else math.ceil(_MUCH / each)
         self._packed: tuple[Any, ...] = None, None
 
     def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
