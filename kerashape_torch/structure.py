@@ -53,8 +53,8 @@ def map_structure(function: Callable[[Any], Any], structure: Any) -> Any:
 def levels(value: Any) -> Iterator[list[Mapping[str, Any]]]:
     """Every dict inside a config, level by level: those that are equally deep together.
 
-    >>> list(levels({"a": [{"b": 1}], "c": {"d": ({},)}}))[1:3]
-    [[{'d': ({},)}], [{'b': 1}, {}]]
+    >>> list(levels({"a": {"b": 1}, "c": {"d": 2}, "e": [{"f": {}}]}))[1:3]
+    [[{'b': 1}, {'d': 2}], [{'f': {}}]]
     """
     level = [value]
     while level:
