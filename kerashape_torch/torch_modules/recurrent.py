@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -146,15 +147,19 @@ class KeptSteps:
 
     def __init__(self, mask: Tensor) -> None:
         self.mask = mask
-        self.is_known = mask.device.type == "cpu" and not is_watched(mask)  # without waiting for a device
-        is_in_front = self.is_known and bool((mask[:, 1:] <= mask[:, :-1]).all())  # padding follows, as it mostly does
+        self.lengths: np.ndarray[Any, Any] | None = None  # where they are known without waiting for a device
+        is_in_front = False
+        if mask.device.type == "cpu" and not is_watched(mask):
+            kept = mask.detach().numpy()  # NumPy does so little in a fraction of torch's time
+            self.lengths = kept.sum(1)
+            is_in_front = bool((kept[:, 1:] <= kept[:, :-1]).all())  # padding follows, as it mostly does
         self.order = None if is_in_front else mask.logical_not().to(torch.int8).argsort(dim=1, stable=True)
 
     def alike(self) -> int | None:
         """How many steps each sample keeps, if those are the same for all, none after a masked one, and known."""
-        if self.order is not None or not self.mask.numel() or not bool((self.mask == self.mask[:1]).all()):
+        if self.order is not None or self.lengths is None or not self.mask.numel():
             return None
-        return int(self.mask[0].sum()) or None
+        return int(self.lengths[0]) or None if self.lengths.min() == self.lengths.max() else None
 
     def together(self, sequences: Tensor, steps: int | None = None) -> Tensor:
         """The kept steps first, in their order, then the others; no more of them than asked for."""
@@ -162,12 +167,12 @@ class KeptSteps:
 
     def longest(self) -> int | None:
         """How many steps any sample keeps, at least one, where that is known."""
-        return max(1, int(self.mask.sum(1).max())) if self.is_known and self.mask.numel() else None
+        return max(1, int(self.lengths.max())) if self.lengths is not None and self.mask.numel() else None
 
     def packed(self, together: Tensor) -> PackedSequence:
         """The kept steps alone; of a sample that keeps none, one step, since torch wants some."""
-        lengths = self.mask.sum(1).clamp(min=1).cpu()
-        return pack_padded_sequence(together, lengths, batch_first=True, enforce_sorted=False)
+        lengths = self.mask.sum(1).cpu() if self.lengths is None else torch.from_numpy(self.lengths)
+        return pack_padded_sequence(together, lengths.clamp(min=1), batch_first=True, enforce_sorted=False)
 
     def apart(self, outputs: Tensor, zeros: bool) -> Tensor:
         """Each output at the step that made it; a masked step has zeros, or the output before it, if there is one."""
@@ -175,10 +180,14 @@ class KeptSteps:
         shown = _steps_of(outputs, latest.clamp(min=0))
         return torch.where((self.mask if zeros else latest >= 0).unsqueeze(-1), shown, 0)
 
-    def prolonged(self, outputs: Tensor, zeros: bool) -> Tensor:
-        """The same for outputs of the steps that are :meth:`alike`."""
-        after = outputs[:, -1:].expand(-1, self.mask.shape[1] - outputs.shape[1], -1)
-        return torch.cat([outputs, torch.zeros_like(after) if zeros else after], 1)
+    def prolonged(self, outputs: Tensor, zeros: bool, whole: bool) -> Tensor:
+        """The same for outputs of the steps that are :meth:`alike`; the last one alone, unless the ``whole`` counts."""
+        missing = self.mask.shape[1] - outputs.shape[1]
+        last = outputs[:, -1:]
+        after = torch.zeros_like(last) if zeros and missing else last
+        if not whole:
+            return after
+        return torch.cat([outputs, after.expand(-1, missing, -1)], 1) if missing else outputs
 
 
 def _steps_of(sequences: Tensor, places: Tensor) -> Tensor:
@@ -231,7 +240,8 @@ class _Stock(Recurrent):
         alike = steps.alike()
         if alike is not None:
             outputs, last = self._run_stock(sequences[:, :alike], states)
-            return steps.prolonged(outputs, self.options.zero_output_for_mask), last
+            whole = self.bidirectional or self.options.return_sequences
+            return steps.prolonged(outputs, self.options.zero_output_for_mask, whole), last
         if steps.mask.is_meta or not self._state_is_seen():  # what follows the kept steps may run on
             outputs, last = self._run_stock(steps.together(sequences, steps.longest()), states)
         else:
