@@ -174,6 +174,13 @@ def test_a_scale_goes_into_what_pads() -> None:
     assert counts(agree(module, torch.randn(2, 8, 8, 4))) == {"permute": 2, "FusedConv2d": 1}
 
 
+def test_two_rescalings_are_one_that_is_on_no_device() -> None:
+    x = Input((6, 6, 3))
+    y = layers.Rescaling(0.5, 1.0)(layers.Rescaling(3.0, 4.0)(x))
+    found = agree(Model(x, layers.Conv2D(2, 3, padding="same")(y)).to_torch(), torch.randn(2, 6, 6, 3))
+    assert counts(found)["rescale"] == 1 and not dict(found.named_buffers())
+
+
 def test_preprocessing() -> None:
     x = Input((8, 8, 3))
     y = layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[1.0, 4.0, 0.5])(layers.Rescaling(1 / 127.5, -1.0)(x))

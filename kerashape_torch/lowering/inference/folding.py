@@ -11,7 +11,7 @@ from kerashape_torch.lowering.fusion import CONVOLUTIONS
 from kerashape_torch.lowering.inference.affine import Steps, steps_of, wide
 from kerashape_torch.lowering.inference.edit import Editor, before_permutes, rank_of
 from kerashape_torch.torch_modules import convolution as convolutions
-from kerashape_torch.torch_modules.preprocessing import Affine
+from kerashape_torch.torch_modules.preprocessing import Affine, rescale
 
 _CONVOLUTIONS: tuple[Any, ...] = (
     *CONVOLUTIONS, convolutions.PaddedConv1d, convolutions.PaddedConv2d, convolutions.PaddedConv3d,
@@ -63,6 +63,11 @@ def _together(editor: Editor) -> None:
         both = earlier.then(later)
         dtype = getattr(torch, str(node.meta.get("keras_dtype")), None)
         if dtype is None or not _is_near(both):
+            continue
+        if node.target is rescale and before.target is rescale:  # type: ignore[union-attr]
+            node.args = before.args  # type: ignore[union-attr]  # numbers stay numbers: they are on no device
+            node.kwargs = {"scale": float(both.scale), "offset": float(both.shift)}
+            editor.graph.erase_node(before)  # type: ignore[arg-type]
             continue
         shape = [1] * (rank_of(node) or 1)
         shape[both.axis] = both.size or 1
