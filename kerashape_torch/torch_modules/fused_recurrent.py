@@ -26,18 +26,33 @@ class Fused(recurrent._Stock):
 
     def __init__(self, module: Any) -> None:
         nn.Module.__init__(self)
-        self.names = list(module._flat_weights_names)
+        self._flat_weights_names = list(module._flat_weights_names)
         self.bidirectional, self.hidden_size, self.bias = module.bidirectional, module.hidden_size, module.bias
+        self.input_size, self.mode = module.input_size, module.mode
         self.states_each = module.states_each  # type: ignore[misc]
         self.kernel: Callable[..., Any] = _KERNELS[module.mode]
         self.configure(module.options, module.state_sizes)
-        for name in self.names:
+        for name in self._flat_weights_names:
             self.register_parameter(name, module.get_parameter(name))
         for name, buffer in module.named_buffers():
             self.register_buffer(name, buffer, persistent=False)
+        self.flatten_parameters()
+
+    flatten_parameters: Any = nn.RNNBase.flatten_parameters
+    """Puts the weights into one piece of memory, as cuDNN wants them: it would copy them there at every call. What is
+    copied or moved has it to be done again."""
+    num_layers, proj_size, batch_first = 1, 0, True
+
+    @property
+    def _flat_weights(self) -> list[Tensor]:
+        return [getattr(self, name) for name in self._flat_weights_names]
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Fused:
+        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self.flatten_parameters()
+        return self
 
     def _run_stock(self, sequences: Any, states: list[Tensor] | None) -> tuple[Any, Sequence[Tensor]]:
-        weights = [getattr(self, name) for name in self.names]
         packed = sequences if isinstance(sequences, PackedSequence) else None
         data = sequences if packed is None else packed.data
         batch = len(sequences) if packed is None else int(packed.batch_sizes[0])
@@ -49,12 +64,22 @@ class Fused(recurrent._Stock):
         given: Any = tuple(states) if self.states_each == 2 else states[0]
         options = (self.bias, 1, 0.0, False, self.bidirectional)
         if packed is None:
-            outputs, *last = self.kernel(data, given, weights, *options, True)
+            outputs, *last = self._steps(data, given, *options)
             return outputs, last
-        outputs, *last = self.kernel(data, packed.batch_sizes, given, weights, *options)
+        outputs, *last = self.kernel(data, packed.batch_sizes, given, self._flat_weights, *options)
         if packed.unsorted_indices is not None:
             last = [state.index_select(1, packed.unsorted_indices) for state in last]
         return PackedSequence(outputs, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices), last
+
+    def _steps(self, x: Tensor, given: Any, *options: Any) -> Sequence[Tensor]:
+        """All steps in one call. On CUDA ``torch.compile`` would write out each of them, so it gets cuDNN's kernel."""
+        if not torch.compiler.is_compiling() or not _takes_cudnn(x):
+            return self.kernel(x, given, self._flat_weights, *options, True)  # type: ignore[no-any-return]
+        hidden, cell = given if self.states_each == 2 else (given, None)
+        found = torch._cudnn_rnn(
+            x, self._flat_weights, 4 if self.bias else 2, None, hidden, cell, _CUDNN_MODES[self.mode], self.hidden_size,
+            0, 1, True, 0.0, False, self.bidirectional, [], None)
+        return found[:1 + self.states_each]
 
     def _run_kept(self, sequences: Tensor, states: list[Tensor] | None, steps: KeptSteps
                   ) -> tuple[Tensor, Sequence[Tensor]]:
@@ -73,8 +98,8 @@ class Fused(recurrent._Stock):
     def _one_way(self, way: int, together: Tensor, states: list[Tensor] | None, places: Tensor, backwards: Tensor,
                  lengths: Tensor) -> tuple[Tensor, list[Tensor]]:
         """One direction over all steps, of which those behind the kept ones leave the cell's state as it is."""
-        size = len(self.names) // (1 + self.bidirectional)
-        weights = [getattr(self, name) for name in self.names[way * size:(way + 1) * size]]
+        size = len(self._flat_weights_names) // (1 + self.bidirectional)
+        weights = self._flat_weights[way * size:(way + 1) * size]
         first = [together.new_zeros(len(together), self.hidden_size)] * self.states_each if states is None else [
             state[way] for state in states]
         x = _picked(together, backwards) if way else together
@@ -101,6 +126,9 @@ class FusedBothWays(Fused, recurrent._BothWays):
 
 _KERNELS: dict[str, Callable[..., Any]] = {"LSTM": torch.lstm, "GRU": torch.gru, "RNN_TANH": torch.rnn_tanh,
                                            "RNN_RELU": torch.rnn_relu}
+_CUDNN_MODES = {"RNN_RELU": 0, "RNN_TANH": 1, "LSTM": 2, "GRU": 3}
+_HAS_CUDNN = torch.version.cuda is not None and torch.backends.cudnn.is_available()  # type: ignore[no-untyped-call]
+_OF_CUDNN = (torch.float32, torch.float16, torch.float64)
 _ONE_WAY = (recurrent.LSTM, recurrent.GRU, recurrent.RNN)
 _BOTH_WAYS = (recurrent.BidirectionalLSTM, recurrent.BidirectionalGRU, recurrent.BidirectionalRNN)
 
@@ -117,6 +145,10 @@ def fused(module: nn.Module) -> Fused | None:
     if type(module) in _ONE_WAY:
         return Fused(module).eval()
     return FusedBothWays(module).eval() if type(module) in _BOTH_WAYS else None
+
+
+def _takes_cudnn(x: Tensor) -> bool:
+    return _HAS_CUDNN and x.is_cuda and x.dtype in _OF_CUDNN
 
 
 def _picked(x: Tensor, places: Tensor) -> Tensor:
