@@ -83,7 +83,7 @@ class Carrier:
     def there(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches on the device, each sent off while the one before it is worked on."""
         if self.side is None:
-            yield from (self._moved(each) for each in batches)
+            yield from (self._cast(self._moved(each)) for each in batches)
             return
         ahead = self._sent(batches)
         while ahead is not None:
@@ -94,7 +94,7 @@ class Carrier:
             for x in flatten(batch):
                 if isinstance(x, Tensor):
                     x.record_stream(current)
-            yield batch
+            yield self._cast(batch)  # here, since what was on the device already is being made on this stream
 
     def _sent(self, batches: Iterator[Batch]) -> tuple[Batch, Any] | None:
         batch = next(batches, None)
@@ -108,10 +108,13 @@ class Carrier:
             if is_text(x):
                 return x
             x = x.pin_memory() if pinned and x.device.type == "cpu" else x
-            x = x.to(self.device, non_blocking=pinned)
-            return x.to(self.dtype) if self.dtype is not None and x.is_floating_point() else x
+            return x.to(self.device, non_blocking=pinned)
 
         return map_structure(move, batch)
+
+    def _cast(self, batch: Batch) -> Batch:
+        return batch if self.dtype is None else map_structure(
+            lambda x: x.to(self.dtype) if isinstance(x, Tensor) and x.is_floating_point() else x, batch)
 
     def home(self, result: Any) -> Callable[[], list[Any]]:
         """Sends a result off; what comes back waits for it, and gives its leaves as arrays."""
@@ -236,8 +239,9 @@ class Replay:
         except torch.cuda.OutOfMemoryError:
             raise
         except RuntimeError as error:
+            said = error.__context__ or error  # the end of the recording fails as well, and says less
             raise KerashapeError("cuda_graph=True is for modules that no number has to be waited for, and this one "
-                                 f"cannot be recorded: leave it out. CUDA says: {str(error).splitlines()[0]}"
+                                 f"cannot be recorded: leave it out. CUDA says: {str(said).splitlines()[0]}"
                                  ) from error
         for x in flatten(self.result):
             if not isinstance(x, Tensor) or not x.dim() or len(x) != self.size:
