@@ -24,6 +24,7 @@ def main() -> int:
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.backends.cudnn.allow_tf32 = False  # it keeps ten bits of the numbers, and those compared have more
     PICTURES.mkdir(exist_ok=True)
     lines = [show(path, device) for path in sorted(EXAMPLES.glob("*.keras"))]
     print(f"{'model':24} {'device':7} {'same numbers':14} {'largest difference':20} {'forward, median':17} picture")
