@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 from harness import Case
-from live import is_half
-from test_contract import NOT_REPLAYABLE, NUMERIC
 
 import kerashape_torch as kt
 from kerashape_torch import layers
@@ -20,6 +18,12 @@ from kerashape_torch.structure import flatten
 FILES = ["unet", "text_cnn", "seq2seq_lstm_states", "func_inception_branches", "conv3d_net", "bidirectional_modes",
          "wide_and_deep", "autoencoder_conv", "td_cnn_lstm", "wavenet"]
 
+pytestmark = [  # what torch says of speed where exact numbers are asked for
+    pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Please use the new API settings to control TF32:UserWarning"),
+    pytest.mark.filterwarnings("ignore:\\s*Online softmax is disabled:UserWarning"),
+]
+
 
 @pytest.fixture(autouse=True)
 def exact_float32() -> None:
@@ -28,7 +32,7 @@ def exact_float32() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-@pytest.mark.parametrize("case", [c for c in NUMERIC if c["id"] not in NOT_REPLAYABLE], ids=lambda c: c["id"])
+@pytest.mark.parametrize("case", harness.replayable_cases(), ids=lambda c: c["id"])
 def test_numbers_on_cuda(case: Case) -> None:
     got = harness.run_numeric(case, harness.make(case), device="cuda")
     for array, accepted in zip(got, harness.recorded_outputs(case), strict=True):
@@ -43,7 +47,7 @@ def test_model_files_on_cuda(name: str, compiled: bool) -> None:
     with np.load(harness.DATA / "functional" / f"{name}.npz") as stored:
         inputs = [torch.as_tensor(stored[k]).cuda() for k in sorted(stored.files) if k.startswith("input_")]
         want = [stored[k] for k in sorted(stored.files) if k.startswith("output_")]
-    run = torch.compile(module, fullgraph=True) if compiled else module
+    run = torch.compile(module) if compiled else module  # in parts: it takes no nn.LSTM into a graph
     with torch.inference_mode():
         got = flatten(run(*inputs))
     for a, b in zip(got, want, strict=True):
@@ -70,7 +74,8 @@ def test_predict_moves_arrays_to_the_device() -> None:
 def test_images_in_training_are_those_of_the_cpu(layer: Layer) -> None:
     x = torch.rand(4, 16, 16, 3) * 255
     module = layer.to_torch((16, 16, 3)).train()
-    torch.testing.assert_close(module(x.cuda()).cpu(), module(x), rtol=1e-4, atol=1e-2)
+    want = module(x)
+    torch.testing.assert_close(module.cuda()(x.cuda()).cpu(), want, rtol=1e-4, atol=1e-2)
 
 
 @pytest.mark.parametrize("layer", [
@@ -108,22 +113,28 @@ def test_training_steps_are_those_on_the_cpu(optimizer: str) -> None:
 # ---- inference -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", [c for c in NUMERIC if c["id"] not in NOT_REPLAYABLE], ids=lambda c: c["id"])
+@pytest.mark.parametrize("case", harness.replayable_cases(), ids=lambda c: c["id"])
+@pytest.mark.filterwarnings("ignore:RNN module weights are not part of single contiguous chunk:UserWarning")
 def test_layers_in_bfloat16_are_near(case: Case) -> None:
-    """A layer of weights and numbers of 16 bits beside itself in 32; what torch has no such kernel for says so."""
+    """A layer of weights and numbers of 16 bits beside itself in 32; what torch has no such kernel for says so. Its own
+    recurrent modules lay only weights of other dtypes side by side, and warn."""
     stored = harness.arrays(case)
     inputs = [*(stored[f"input_{i}"] for i in range(case["n_inputs"])),
               *(stored[f"kwarg_{i}"] for i in range(case["n_kwargs"]))]
-    if any(x.dtype.kind in "US" for x in inputs) or is_half(case):
+    if any(x.dtype.kind in "US" for x in inputs) or harness.is_half(case):
         pytest.skip("strings, or half precision already")
     module = harness.compiled(case, harness.make(case), inputs, "cuda")
     kt.set_keras_weights(module, [stored[f"weight_{i}"] for i in range(sum(n.startswith("weight_") for n in stored))])
     given = [torch.as_tensor(x, device="cuda") for x in inputs]
     with torch.inference_mode():
         want = flatten(module(*given))
+        kt.reset_states(module)
         try:
             got = flatten(module.to(torch.bfloat16)(*[x.bfloat16() if x.is_floating_point() else x for x in given]))
-        except (RuntimeError, NotImplementedError) as error:
+        except RuntimeError as error:
+            reasons = ("not implemented for", "only supports", "unable to find an engine")
+            if not any(reason in str(error) for reason in reasons):
+                raise
             pytest.skip(f"torch: {str(error).splitlines()[0]}")
     for a, b in zip(got, want, strict=True):
         if b.is_floating_point() and bool(b.isfinite().all()):
@@ -184,8 +195,9 @@ def test_memory_that_runs_out() -> None:
             return x * 2
 
     x = np.ones((32, 3), "float32")
-    with pytest.warns(UserWarning, match="there is no memory for batches of 16 samples"):
+    with pytest.warns(UserWarning) as warned:
         np.testing.assert_array_equal(kt.predict(Hungry(), x, 16), x * 2)
+    assert str(warned[0].message).startswith("there is no memory for batches of 16 samples")
 
 
 def test_a_module_is_moved_and_stays() -> None:

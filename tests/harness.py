@@ -29,6 +29,13 @@ NO_CASES = {*LEGACY, "applications"}  # families that have no recorded cases of 
 
 Case = dict[str, Any]
 
+# Recorded cases that cannot be replayed from their config, or that Keras itself gets wrong: case id -> why.
+NOT_REPLAYABLE: dict[str, str] = {
+    "IntegerLookup_012": "its vocabulary came from adapt() and is not in its config",
+    "StringLookup_012": "its vocabulary came from adapt() and is not in its config",
+    "TextVectorization_013": "its vocabulary came from adapt() and is not in its config",
+}
+
 
 @functools.cache
 def layer_cases() -> list[Case]:
@@ -44,6 +51,17 @@ def numeric_cases() -> list[Case]:
     for path in sorted((DATA / "layer_numeric").glob("*.json")):
         found += json.loads(path.read_text())["cases"]
     return found
+
+
+@functools.cache
+def replayable_cases() -> list[Case]:
+    """The number cases that tell all that is needed to run them again."""
+    return [case for case in numeric_cases() if known(case) and case["id"] not in NOT_REPLAYABLE]
+
+
+def is_half(case: Case) -> bool:
+    """Whether the case's layer computes in 16 bits."""
+    return any(name in str(case["config"]["config"].get("dtype")) for name in ("float16", "bfloat16"))
 
 
 def is_stateful(case: Case) -> bool:

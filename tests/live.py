@@ -81,11 +81,6 @@ def pair(case: Case) -> Pair:
     return Pair(ours, theirs, inputs, call)
 
 
-def is_half(case: Case) -> bool:
-    """Whether the case's layer computes in 16 bits."""
-    return any(name in str(case["config"]["config"].get("dtype")) for name in ("float16", "bfloat16"))
-
-
 # ---- gradients -------------------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ import live
 import numpy as np
 import pytest
 import torch
-from harness import Case
+from harness import NOT_REPLAYABLE, Case
 
 import kerashape_torch.layers  # fills the catalog
 from kerashape_torch.errors import KerashapeError
@@ -50,13 +50,6 @@ REAL_SHAPE_INSTEAD: dict[str, str] = {
 
 # Accepted by Keras' symbolic rule, refused by its computation; we refuse early. Case id -> why it can never run.
 REFUSED_EARLY: dict[str, str] = {}
-
-# Recorded cases that cannot be replayed from their config, or that Keras itself gets wrong: case id -> why.
-NOT_REPLAYABLE: dict[str, str] = {
-    "IntegerLookup_012": "its vocabulary came from adapt() and is not in its config",
-    "StringLookup_012": "its vocabulary came from adapt() and is not in its config",
-    "TextVectorization_013": "its vocabulary came from adapt() and is not in its config",
-}
 
 
 def test_every_layer_has_cases() -> None:
@@ -177,7 +170,7 @@ def test_numbers(case: Case) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning")  # Keras' own
-@by_id([case for case in LIVE if "float32" in case["input_dtypes"] and not live.is_half(case)
+@by_id([case for case in LIVE if "float32" in case["input_dtypes"] and not harness.is_half(case)
         and not harness.is_stateful(case)])  # Keras overwrites the states that its own gradient needs
 def test_gradients_are_those_of_keras(case: Case) -> None:
     """Of a weighed sum of the outputs, by every input of floats and every weight."""
@@ -208,7 +201,7 @@ def test_numbers_of_keras_itself(case: Case) -> None:
     tensors = [torch.as_tensor(x) for x in pair.inputs]
     with torch.inference_mode():
         got, want = pair.ours(*tensors), pair.call(tensors)
-    rtol, atol = (2e-2, 2e-2) if live.is_half(case) else (1e-4, 1e-5)  # 8 or 11 bits, rounded at other places
+    rtol, atol = (2e-2, 2e-2) if harness.is_half(case) else (1e-4, 1e-5)  # 8 or 11 bits, rounded at other places
     for x, y in zip(flatten(got), flatten(want), strict=True):
         torch.testing.assert_close(x, y, rtol=rtol, atol=atol, equal_nan=True)
 

@@ -16,7 +16,6 @@ import torch
 from harness import DATA, Case, own_generator
 from seeded import seeded
 from test_applications import read
-from test_contract import NOT_REPLAYABLE, NUMERIC
 from torch import fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -77,7 +76,7 @@ def test_model_files(path: Path) -> None:
     agree(module, *inputs, **({"rtol": 2e-2, "atol": 2e-2} if half else {}))
 
 
-@pytest.mark.parametrize("case", [c for c in NUMERIC if c["id"] not in NOT_REPLAYABLE], ids=lambda c: c["id"])
+@pytest.mark.parametrize("case", harness.replayable_cases(), ids=lambda c: c["id"])
 def test_recorded_layers(case: Case) -> None:
     """Keras' own numbers come out of every recorded layer as before."""
     stored = harness.arrays(case)
