@@ -348,7 +348,7 @@ class _Activations(Identifiers):
             if found is None:
                 raise self.unknown(identifier)
             identifier = found
-        if inspect.isclass(identifier):
+        if isinstance(identifier, type):
             raise ConfigError(f"an activation is a function or an object, got the class {identifier.__name__}. "
                               f"Did you mean {identifier.__name__}()?")
         is_other = isinstance(identifier, config.Record) and not hasattr(identifier, "compute_output_shape")

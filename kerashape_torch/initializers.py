@@ -103,7 +103,7 @@ class Initializer(Record, family=True):
         """
         import torch
 
-        target = torch.get_default_device() if device is None else torch.device(device)
+        target = torch.empty(0, device=device).device  # get_default_device() sees no `with` in torch 2.6
         made = _dtype(dtype)
         shape = tuple(shape)
         self._check(shape)

@@ -32,7 +32,7 @@ def _backwards(x: Tensor, axis: int, key: slice) -> tuple[Tensor, slice]:
     if key.start is None and key.stop is None:
         return x.flip(axis), slice(None, None, -key.step)
     size = x.shape[axis]
-    places = range(*key.indices(size))
+    places = range(size)[key]
     if not places:
         return x, slice(0, 0)
     return x.flip(axis), slice(size - 1 - places[0], size - places[-1], -key.step)
