@@ -169,7 +169,8 @@ class Record:
             if name not in kwargs:
                 raise ConfigError(f"{cls.__name__} needs the argument {name!r}")
         own = self.__dict__
-        own.update(cls._defaults)
+        for attribute, default in cls._defaults.items():
+            own[attribute] = default  # torch 2.11 does not compile own.update
         for name, value in kwargs.items():
             _, attribute, kind, default, _ = cls._fields[name]
             if kind is not None and value is not default:

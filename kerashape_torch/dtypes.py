@@ -47,7 +47,7 @@ def result_type(*kinds: Any) -> str:
     >>> result_type("int32", float), result_type("float16", "bfloat16"), result_type("uint8", "int8", int)
     ('float32', 'float32', 'int16')
     """
-    names = frozenset(kind if isinstance(kind, str) else kind.__name__ for kind in kinds)
+    names = frozenset(kind if isinstance(kind, str) else f"{kind.__name__}" for kind in kinds)
     if names not in _known:  # no functools.cache, of which torch.compile warns
         _known[names] = _result_type(names)
     return _known[names]

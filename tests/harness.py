@@ -25,6 +25,8 @@ from kerashape_torch.weights import WeightSpec
 DATA = Path(__file__).parent / "data"
 NOT_LAYERS = {"Model", "Functional", "Sequential"}
 LEGACY = {"legacy", "locally_connected", "cudnn_recurrent"}  # families that no Keras 3 has: see test_legacy_layers
+TORCH = tuple(int(part) for part in torch.__version__.split(".")[:2])
+"""The version of torch. Where a test asks for 2.11 or 2.13, 2.6 or 2.11 falls short; none in between was tried."""
 NO_CASES = {*LEGACY, "applications"}  # families that have no recorded cases of keras.layers
 
 Case = dict[str, Any]
@@ -269,6 +271,6 @@ def own_generator(seed: int = 0) -> Any:
         yield
 
 
-__all__ = ["DATA", "LAMBDAS", "NOT_LAYERS", "agrees", "arrays", "as_model", "call", "flat_shapes", "known",
+__all__ = ["DATA", "LAMBDAS", "NOT_LAYERS", "TORCH", "agrees", "arrays", "as_model", "call", "flat_shapes", "known",
            "layer_cases", "make", "numeric_cases", "own_generator", "plain", "recorded_outputs",
            "run_numeric", "shapes_as_recorded"]

@@ -85,8 +85,9 @@ def extract_patches_3d(volumes: Any, size: Any, strides: Any = None, dilation_ra
                        data_format: Any = None) -> Any:
     """``extract_patches`` for volumes."""
     sizes = (size,) * 3 if isinstance(size, int) else size
-    made = Operation.catalog()["ExtractPatches"](sizes, strides, dilation_rate, padding, data_format)
-    return applied(made, (volumes,), {})
+    given = {"size": sizes, "strides": strides, "dilation_rate": dilation_rate, "padding": padding,
+             "data_format": data_format}
+    return applied(Operation.catalog()["ExtractPatches"], given, (volumes,), {})
 
 
 enter("image", "extract_patches_3d", extract_patches_3d)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, NamedTuple, cast
 
-from kerashape_torch.config import argument, register_family
+from kerashape_torch.config import Record, argument, register_family
 from kerashape_torch.dtypes import DTypeKind, narrow
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, did_you_mean
 from kerashape_torch.graph import Constant, SymbolicTensor, TensorSpec, connect
@@ -343,7 +343,7 @@ def _public(cls: type[Operation], name: str) -> Callable[..., Any]:
         free: dict[str, Any] = next((given.pop(p.name) for p in parameters if p.kind is p.VAR_KEYWORD), {})
         positional = [given.pop(operand) for operand in operands.positional]
         named = {operand: given.pop(operand) for operand in operands.named}
-        return applied(cls(**given), (*positional, *rest), named | free)
+        return applied(cls, given, (*positional, *rest), named | free)
 
     public.__name__ = public.__qualname__ = name
     public.__doc__, public.__module__ = cls.__doc__, "kerashape_torch.ops"
@@ -351,10 +351,12 @@ def _public(cls: type[Operation], name: str) -> Callable[..., Any]:
     return public
 
 
-def applied(operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def applied(cls: type[Operation], given: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """The op on symbolic tensors as a call of the graph, on real ones as a result. Here, and only here, they part."""
     if any(isinstance(x, SymbolicTensor) for x in flatten((tuple(args), dict(kwargs)))):
-        return operation(*args, **kwargs)
+        return cls(**given)(*args, **kwargs)
+    operation = object.__new__(cls)  # no layer of a graph, only the arguments: torch before 2.13 compiles no more
+    Record.__init__(operation, **given)
     return operation.run(args, kwargs)
 
 

@@ -43,6 +43,8 @@ class UserLayer(nn.Module):
         parts = {inner: self._part(path, inner, calls) for path, (inner, calls) in trial.calls.items()}
         self._parts = attributes(trial.layer, lambda inner: parts.get(inner, inner))
         own = {*vars(layer), *self._parts, *(spec.places[0].path for spec in trial.specs)}
+        self._properties = {name for name in dir(type(layer)) if isinstance(getattr(type(layer), name), property)}
+        self._attributes = [name for name in vars(trial.layer) if name not in self._properties]
         self._built = {name: value for name, value in sorted(vars(trial.layer).items()) if name not in own}
 
     def _part(self, path: str, layer: Any, calls: list[Call]) -> Part:
@@ -54,12 +56,21 @@ class UserLayer(nn.Module):
         return Part(layer, calls, modules, inner_specs(layer, calls))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        tensors = self._parts[INHERITED].weights() if INHERITED in self._parts else {}
-        tensors |= {**self._parameters, **self._buffers}
-        layer = self._layer.copy(training=self.training, **tensors, **self._parts)
+        weights = self._parts[INHERITED].weights() if INHERITED in self._parts else {}
+        given = {"_tried": {}, "training": self.training, **weights, **self._parameters, **self._buffers, **self._parts}
+        layer = self._copy({name: value for name, value in given.items() if name not in self._properties})
         if self._takes_training:
             kwargs["training"] = self.training
         return self._function(layer, *args, **kwargs)
+
+    def _copy(self, changes: dict[str, Any]) -> Any:
+        """:meth:`Layer.copy`, written so that torch 2.6 compiles it, which follows no ``__dict__``."""
+        made = object.__new__(type(self._layer))
+        for name in self._attributes:
+            setattr(made, name, getattr(self._layer, name))
+        for name, value in changes.items():
+            setattr(made, name, value)
+        return made
 
     def _get_name(self) -> str:
         return type(self._layer).__name__
