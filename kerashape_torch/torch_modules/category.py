@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kerashape_torch.torch_modules.hashing import Words, concatenated, fingerprints, hash_bins
-from kerashape_torch.torch_modules.strings import Array, Placed, is_text, text_array, text_bytes
+from kerashape_torch.torch_modules.strings import Array, Placed, is_text, on_host, text_array, text_bytes
 
 
 def encode(indices: Tensor, depth: int, mode: str, dtype: torch.dtype, weights: Tensor | None = None) -> Tensor:
@@ -134,7 +134,7 @@ class HashBins(Encode):
     def forward(self, x: Any, count_weights: Tensor | None = None) -> Tensor:
         return self.encoded(self.hashed(x))
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch has no types for it
+    @on_host
     def hashed(self, x: Any) -> Tensor:
         """The bins, before they are encoded."""
         if isinstance(x, Tensor):
@@ -173,7 +173,7 @@ class CrossBins(Encode):
     def forward(self, x: Any, count_weights: Tensor | None = None) -> Tensor:
         return self.encoded(self.crossed(x))
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch has no types for it
+    @on_host
     def crossed(self, features: Sequence[Any]) -> Tensor:
         """The bins, before they are encoded."""
         meta = next((x for x in features if isinstance(x, Tensor) and x.is_meta), None)

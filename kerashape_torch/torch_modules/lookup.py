@@ -12,7 +12,7 @@ from torch import Tensor
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.torch_modules.category import Encode, integer_bins
 from kerashape_torch.torch_modules.hashing import hash_bins
-from kerashape_torch.torch_modules.strings import Array, as_bytes, text_bytes, texts
+from kerashape_torch.torch_modules.strings import Array, as_bytes, on_host, text_bytes, texts
 from kerashape_torch.torch_modules.watched import is_watched
 
 DROPPED = np.iinfo(np.int64).max
@@ -67,7 +67,7 @@ class StringTable(Lookup):
         mask = None if mask_token is None else as_bytes(mask_token)
         super().__init__([as_bytes(token) for token in tokens], mask_token=mask, **table)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch has no types for it
+    @on_host
     def forward(self, x: Any, count_weights: Tensor | None = None) -> Tensor:
         array = texts(x, "StringLookup")
         return self.encoded(self.placed(self.indices(text_bytes(array)).reshape(array.shape)))
@@ -117,7 +117,7 @@ class IntegerTable(Lookup):
             return self.oov_start
         return self.oov_start + (self._bins(x) if self.hashed else x.remainder(self.oov_indices))
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch has no types for it
+    @on_host
     def _bins(self, x: Tensor) -> Tensor:
         return self.placed(integer_bins(x, self.oov_indices, self.salt))
 
@@ -150,7 +150,7 @@ class StringFromIndex(Encode):
         super().__init__(None, "int")
         self.tokens = np.array([*vocabulary, oov_token], dtype=object)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch has no types for it
+    @on_host
     def forward(self, x: Tensor, count_weights: Tensor | None = None) -> Any:
         if x.is_meta:
             return np.full(x.shape, self.tokens[-1], dtype=object)

@@ -5,8 +5,8 @@ A module that reads strings turns them into a tensor on its own device; everythi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,13 @@ from torch import Tensor, nn
 from kerashape_torch.errors import ShapeError
 
 Array = np.ndarray[Any, Any]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def on_host(function: F) -> F:
+    """A function that ``torch.compile`` leaves to Python."""
+    with torch.device("cpu"):  # loads torch's compiler, which in torch 2.6 computes with tensors as it is loaded
+        return torch.compiler.disable(function)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def is_text(x: Any) -> bool:

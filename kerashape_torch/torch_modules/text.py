@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.torch_modules.lookup import DROPPED, StringTable
-from kerashape_torch.torch_modules.strings import Array, as_bytes, text_array, text_bytes, texts
+from kerashape_torch.torch_modules.strings import Array, as_bytes, on_host, text_array, text_bytes, texts
 
 _PUNCTUATION = string.punctuation.encode()
 
@@ -83,7 +82,7 @@ class Vectorize(nn.Module):
         self.length = length
         self.how = how
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch has no types for it
+    @on_host
     def forward(self, x: Any) -> Tensor:
         outer, rows = tokenize(texts(x, "TextVectorization"), **self.how)
         found = iter(self.table.indices([word for row in rows for word in row]).tolist())
