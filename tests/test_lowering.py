@@ -190,7 +190,7 @@ def test_compiles_and_exports_with_a_dynamic_batch(name: str) -> None:
     names = [node.name for node in module.graph.nodes if node.op == "placeholder"]
     dynamic = {name: {0: batch} for name in names}
     with own_generator():
-        exported = torch.export.export(module, inputs, dynamic_shapes=dynamic).module()
+        exported = torch.export.export(module, inputs, dynamic_shapes=dynamic, strict=False).module()
     larger = tuple(torch.cat([x, x, x[:1]]) for x in inputs)
     torch.testing.assert_close(exported(*larger), module(*larger))
 

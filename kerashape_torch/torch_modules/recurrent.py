@@ -232,6 +232,7 @@ class _Stock(Recurrent):
             outputs, last = self._run_stock(sequences, given)
         else:
             outputs, last = self._run_kept(sequences, given, KeptSteps(mask))
+        last = [state.flatten(0, -3) for state in last]  # torch before 2.13 exports them with an axis too many
         return outputs, [state[i] for i in range(1 + self.bidirectional) for state in last]
 
     def _run_kept(self, sequences: Tensor, states: list[Tensor] | None, steps: KeptSteps
