@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from harness import agrees, plain
+from harness import TORCH, agrees, plain
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -204,11 +204,12 @@ def test_causal_sees_nothing_later() -> None:
 # ---- graphs that other tools take ------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(TORCH < (2, 11), reason="torch 2.6 exports no padding that is computed from a free size")
 @pytest.mark.parametrize(("window", "stride"), [(3, 2), (2, 3), (5, 3)])
 def test_free_sizes_export(window: int, stride: int) -> None:
     module = Conv2D(4, window, stride, "same").to_torch((None, None, None, 3))
     free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("height", min=4), 2: torch.export.Dim("width", min=4)}
-    exported = torch.export.export(module, (torch.rand(2, 16, 17, 3),), dynamic_shapes=(free,)).module()
+    exported = torch.export.export(module, (torch.rand(2, 16, 17, 3),), dynamic_shapes=(free,), strict=False).module()
     for height, width in itertools.product((15, 16, 18), (7, 20)):
         x = torch.rand(3, height, width, 3)
         torch.testing.assert_close(exported(x), module(x))

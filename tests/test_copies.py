@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from harness import TORCH
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 import kerashape_torch as kt
+from kerashape_torch.torch_modules.fused import FusedConv2d
 
 _FILE = Path(__file__).resolve().parent.parent / "scripts" / "workloads.py"
 _SPEC = importlib.util.spec_from_file_location("workloads", _FILE)
@@ -59,7 +61,12 @@ def test_no_more_copies_than_by_hand(name: str) -> None:
     x, ready = work.inputs(2, "cpu")
     workloads.alike(ours, hand, x, ready)
     by_hand = copies(hand.to(memory_format=torch.channels_last), ready)
-    plain, optimized = copies(ours, x), copies(kt.optimize_for_inference(ours), x)
+    fast = kt.optimize_for_inference(ours)
+    plain, optimized = copies(ours, x), copies(fast, x)
+    if TORCH < (2, 13):  # torch 2.11 copies what it hands to oneDNN to be added to
+        sums = sum(isinstance(fast.get_submodule(node.target), FusedConv2d) and len(node.args) == 2
+                   for node in fast.graph.find_nodes(op="call_module"))
+        optimized -= Counter(clone=sums, copy_=sums)
     allowed = Counter(MORE_THAN_BY_HAND.get(name, {}))
     for kind in by_hand | plain | optimized:
         assert plain[kind] <= by_hand[kind] + allowed[kind], kind

@@ -124,12 +124,13 @@ def test_mixed_precision_is_trained_in_the_dtype_of_its_weights() -> None:
     assert not mixed.eval().get_submodule("batch_normalization").training
 
 
+@pytest.mark.filterwarnings("ignore:Unable to find the path of the module:UserWarning")  # torch 2.6's, in export
 def test_mixed_precision_moves_and_compiles() -> None:
     module = cnn(kt, dtype="mixed_bfloat16").to_torch()
     x = torch.as_tensor(numbers(2, 8, 8, 3))
     want = module(x)
     torch.testing.assert_close(torch.compile(module, backend="eager", fullgraph=True)(x), want)
-    torch.testing.assert_close(torch.export.export(module, (x,)).module()(x), want)
+    torch.testing.assert_close(torch.export.export(module, (x,), strict=False).module()(x), want)
     twin = pickle.loads(pickle.dumps(copy.deepcopy(module)))
     twin.load_state_dict({name: torch.zeros_like(value) for name, value in module.state_dict().items()})
     assert twin(x).dtype == torch.bfloat16 and not torch.equal(twin(x), want) and torch.equal(module(x), want)

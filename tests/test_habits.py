@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from harness import TORCH
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "kerashape_torch").rglob("*.py")) + sorted((ROOT / "layers").glob("*.py"))
@@ -36,6 +37,7 @@ def test_ruff() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.skipif(TORCH < (2, 13), reason="torch has said its types in another way in each version")
 def test_types(tmp_path: Path) -> None:
     """On a copy laid out as it is installed, where the layers are inside the package."""
     shutil.copytree(ROOT / "kerashape_torch", tmp_path / "kerashape_torch")

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from harness import own_generator, plain
+from harness import TORCH, own_generator, plain
 from live import close, gradients_agree, keras_gradients, numbers
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -270,8 +270,12 @@ def test_the_graph_is_keras_graph(name: str) -> None:
     assert [layer.name for layer in again.layers] == [layer.name for layer in theirs.layers]
 
 
+# Where a query sees no key, torch's two kernels disagree on gradients, and torch 2.6 takes the other one for groups.
+one_kernel = pytest.mark.skipif(TORCH < (2, 11), reason="torch 2.6 has no fused attention of grouped heads on the CPU")
+
+
 @masks_may_end
-@pytest.mark.parametrize("name", [*BUILDERS])
+@pytest.mark.parametrize("name", [pytest.param("groups", marks=one_kernel), *(n for n in BUILDERS if n != "groups")])
 def test_gradients(name: str) -> None:
     theirs, module, inputs = both(name)
     given = [torch.as_tensor(x) for x in inputs]

@@ -325,10 +325,11 @@ def test_shape_rules_load_no_torch() -> None:
 def test_export_and_compile() -> None:
     inputs, outputs = ours(CASES["get_item_backwards_range"])
     module = Model(inputs, [outputs, *ours(CASES["softmax_axes"])[1:]][0]).to_torch()
-    batch = torch.export.Dim("batch")
+    batch = torch.export.Dim("batch", max=64)  # torch 2.6 asks for a bound where a batch is sliced
     names = [node.name for node in module.graph.nodes if node.op == "placeholder"]
     tensors = tuple(torch.as_tensor(np.concatenate([a, a])) for a in arrays())
-    program = torch.export.export(module, tensors, dynamic_shapes={name: {0: batch} for name in names})
+    program = torch.export.export(module, tensors, dynamic_shapes={name: {0: batch} for name in names},
+                                  strict=False)
     small = tuple(torch.as_tensor(a) for a in arrays())
     assert torch.equal(program.module()(*small), module(*small))
 

