@@ -18,6 +18,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, NoReturn
 from kerashape_torch.dtype_policies import POLICIES, policy_name
 from kerashape_torch.errors import ConfigError, UnknownLayerError, UnsafeConfigError, did_you_mean
 from kerashape_torch.kinds import Kind, Plain
+from kerashape_torch.settings import backend as backend  # these are keras.config
+from kerashape_torch.settings import dtype_policy as dtype_policy
+from kerashape_torch.settings import epsilon as epsilon
+from kerashape_torch.settings import floatx as floatx
+from kerashape_torch.settings import image_data_format as image_data_format
+from kerashape_torch.settings import set_dtype_policy as set_dtype_policy
+from kerashape_torch.settings import set_epsilon as set_epsilon
+from kerashape_torch.settings import set_floatx as set_floatx
+from kerashape_torch.settings import set_image_data_format as set_image_data_format
 from kerashape_torch.structure import SCALARS
 
 if TYPE_CHECKING:

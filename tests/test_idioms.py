@@ -1,0 +1,200 @@
+"""Programs in the idioms in which people write Keras: each is run with Keras and with this package in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import torch
+
+import kerashape_torch as kt
+from kerashape_torch.errors import ConfigError, ShapeError
+
+Program = Callable[[Any], Any]
+
+
+@pytest.fixture(autouse=True)
+def _policies() -> Iterator[None]:
+    yield
+    keras.config.set_dtype_policy("float32")
+    kt.config.set_dtype_policy("float32")
+
+
+def both(program: Program) -> tuple[Any, Any]:
+    """The model of a program here and in Keras, where its weights are random numbers."""
+    keras.backend.clear_session()
+    theirs = program(keras)
+    rng = np.random.default_rng(0)
+    theirs.set_weights([rng.normal(size=w.shape).astype(w.dtype) * 0.3 for w in theirs.get_weights()])
+    return theirs, program(kt)
+
+
+def data(model: Any) -> list[np.ndarray]:
+    rng = np.random.default_rng(1)
+    return [rng.normal(size=(3, *(7 if n is None else n for n in x.shape[1:]))).astype("float32") for x in model.inputs]
+
+
+def same(found: Any, expected: Any) -> None:
+    for ours, theirs in zip(found, expected, strict=True) if isinstance(found, (list, tuple)) else [(found, expected)]:
+        np.testing.assert_allclose(ours.detach().float(), theirs.detach().float(), rtol=1e-4, atol=1e-5)
+
+
+def check(program: Program) -> tuple[Any, Any]:
+    """Names, weights and numbers are Keras', also those of a copy of the model, and of one from its own config."""
+    theirs, ours = both(program)
+    assert [layer.name for layer in ours.layers] == [layer.name for layer in theirs.layers]
+    assert [(w.shape, w.trainable) for w in ours.weights] == [(w.shape, w.trainable) for w in theirs.weights]
+    inputs = data(theirs)
+    expected = theirs(inputs if len(inputs) > 1 else inputs[0], training=False)
+    for model in (ours, kt.models.clone_model(ours)):
+        module = model.to_torch()
+        kt.set_keras_weights(module, theirs.get_weights())
+        same(module(*map(torch.from_numpy, inputs)), expected)
+    return theirs, ours
+
+
+# ---- models of other models ------------------------------------------------------------------------------------------
+
+
+def features_of_a_base(k: Any) -> Any:
+    inputs = k.Input((8, 8, 3))
+    x = inputs
+    for i, filters in enumerate((4, 5)):
+        x = k.layers.Conv2D(filters, 3, padding="same", name=f"block{i}_conv")(x)
+        x = k.layers.Activation("relu", name=f"block{i}_act")(x)
+    base = k.Model(inputs, x, name="base")
+    base.trainable = False
+    features = k.Model(base.input, [base.get_layer("block0_act").output, base.output], name="features")
+    image = k.Input((8, 8, 3))
+    low, high = features(image, training=False)
+    pooled = [k.layers.GlobalAveragePooling2D()(x) for x in (low, high)]
+    return k.Model(image, k.layers.Dense(2)(k.layers.Concatenate()(pooled)))
+
+
+def new_head_on_a_sequential(k: Any) -> Any:
+    base = k.Sequential([k.layers.Input((6,)), k.layers.Dense(5, "relu"), k.layers.Dense(4), k.layers.Dense(9)])
+    base.pop()
+    return k.Model(base.inputs, k.layers.Dense(2, name="head")(base.layers[-1].output))
+
+
+def slices_and_tuples(k: Any) -> Any:
+    x = k.Input((6, 4))
+    last = x[:, -3:, :]
+    return k.Model(x, k.ops.concatenate((last, x[:, ::2]), axis=-1))
+
+
+def layer_of_ones_own(k: Any) -> Any:
+    class Scaled(k.layers.Layer):
+        def __init__(self, factor: float = 2.0, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.factor = factor
+            self.dense = k.layers.Dense(3)
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x) * self.factor
+
+        def get_config(self) -> Any:
+            return {**super().get_config(), "factor": self.factor}
+
+    x = k.Input((4,))
+    return k.Model(x, Scaled(0.5)(x))
+
+
+@pytest.mark.parametrize("program", [features_of_a_base, new_head_on_a_sequential, slices_and_tuples,
+                                     layer_of_ones_own])
+def test_models_of_parts_of_models(program: Program) -> None:
+    check(program)
+
+
+def test_what_was_not_called_has_no_output() -> None:
+    with pytest.raises(ShapeError, match=r"Dense\(units=3\) has no input and no output yet\n.*call it on"):
+        _ = kt.layers.Dense(3).output
+
+
+# ---- settings and random numbers -------------------------------------------------------------------------------------
+
+
+def mixed_precision(k: Any) -> Any:
+    k.mixed_precision.set_global_policy("mixed_bfloat16")
+    x = k.Input((4,))
+    y = k.layers.Dense(3, activation="relu")(x)
+    assert x.dtype == "float32"
+    return k.Model(x, k.layers.Activation("softmax", dtype="float32")(y))
+
+
+def test_policies_hold_for_all_layers_made_after_them() -> None:
+    theirs, ours = both(mixed_precision)
+    assert [x.compute_dtype for x in ours.layers[1:]] == [x.compute_dtype for x in theirs.layers[1:]]
+    assert kt.mixed_precision.global_policy().variable_dtype == keras.mixed_precision.global_policy().variable_dtype
+    inputs = data(theirs)[0]
+    module = ours.to_torch()
+    kt.set_keras_weights(module, theirs.get_weights())
+    found, expected = module(torch.from_numpy(inputs)), theirs(inputs)
+    assert found.dtype == expected.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-2)  # bfloat16 has eight bits
+
+
+def test_settings_are_keras_own() -> None:
+    for name in ("backend", "epsilon", "floatx", "image_data_format"):
+        assert getattr(kt.backend, name)() == getattr(kt.config, name)() == getattr(keras.config, name)()
+    kt.backend.clear_session()
+    with pytest.raises(ConfigError, match="is 'channels_last' here, got 'channels_first'; give layers data_format"):
+        kt.backend.set_image_data_format("channels_first")
+    with pytest.raises(ConfigError, match="'float31' is no dtype policy"):
+        kt.config.set_dtype_policy("float31")
+
+
+def variational(k: Any) -> Any:
+    class Sampling(k.layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.seed_generator = k.random.SeedGenerator(1337)
+
+        def call(self, inputs: Any) -> Any:
+            mean, log_var = inputs
+            shape = (k.ops.shape(mean)[0], k.ops.shape(mean)[1])
+            noise = k.random.normal(shape=shape, seed=self.seed_generator)
+            return mean + k.ops.exp(0.5 * log_var) * noise
+
+    x = k.Input((6,))
+    mean, log_var = k.layers.Dense(2)(x), k.layers.Dense(2)(x)
+    return k.Model(x, [mean, Sampling()([mean, log_var])])
+
+
+def test_a_layer_that_draws_numbers() -> None:
+    theirs, ours = both(variational)
+    assert ours.output_shape == list(theirs.output_shape)
+    module = ours.to_torch()
+    kt.set_keras_weights(module, theirs.get_weights())
+    inputs = torch.ones(2000, 6)
+    mean, drawn = module(inputs)
+    assert not torch.equal(drawn, module(inputs)[1])
+    expected_mean, expected = theirs(inputs)
+    same(mean, expected_mean)
+    torch.testing.assert_close(drawn.mean(0), expected.mean(0), rtol=0.1, atol=0.1)  # they draw other numbers
+    torch.testing.assert_close(drawn.std(0), expected.std(0), rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize(("name", "arguments"), [
+    ("normal", {"mean": 1.0, "stddev": 2.0}), ("truncated_normal", {"stddev": 3.0}),
+    ("uniform", {"minval": -1.0, "maxval": 3.0}), ("randint", {"minval": 2, "maxval": 5})])
+def test_distributions_are_keras(name: str, arguments: dict[str, Any]) -> None:
+    ours, theirs = (getattr(k.random, name)((100, 200), seed=1, **arguments) for k in (kt, keras))
+    assert ours.dtype == theirs.dtype and torch.equal(ours, getattr(kt.random, name)((100, 200), seed=1, **arguments))
+    for statistic in (torch.mean, torch.std, torch.amin, torch.amax):
+        torch.testing.assert_close(statistic(ours.float()), statistic(theirs.float()), rtol=0.15, atol=0.05)
+
+
+def test_choices_and_drops() -> None:
+    x = torch.arange(1.0, 5.0).repeat(1000, 1)
+    dropped = kt.random.dropout(x, 0.25, seed=3)
+    assert (dropped / x).unique().tolist() == pytest.approx([0.0, 1 / 0.75])
+    assert kt.random.dropout(x, 0.25, noise_shape=(None, 1))[:, 0].eq(0).logical_or(x[:, 0].ne(0)).all()
+    drawn = kt.random.categorical(torch.tensor([[0.0, -torch.inf, 0.0]]), 500)
+    assert drawn.dtype == torch.int32 and set(drawn.unique().tolist()) == {0, 2}
+    assert sorted(kt.random.shuffle(torch.arange(20)).tolist()) == list(range(20))
+    with pytest.raises(ConfigError, match="must be a whole number, got 'seed'"):
+        kt.random.SeedGenerator("seed")
