@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -14,15 +13,19 @@ _BLOCK = r"(?:-1|[1-9][0-9]{0,8})"
 _QUANTIZED = re.compile(f"(int8|int4(?:/{_BLOCK})?|float8|(?:gptq/[2348]|awq/4)/{_BLOCK})_from_([a-z0-9_]+)")
 
 
-@functools.cache
+_known: dict[str, tuple[str | None, str]] = {}  # no functools.cache, of which torch.compile warns
+
+
 def quantization(policy: str) -> tuple[str | None, str]:
     """The mode in which a dtype policy stores weights, None for floats, and the policy of the floats.
 
     >>> quantization("int4/128_from_mixed_bfloat16"), quantization("float32")
     (('int4/128', 'mixed_bfloat16'), (None, 'float32'))
     """
-    found = _QUANTIZED.fullmatch(policy)
-    return (found[1], found[2]) if found else (None, policy)
+    if policy not in _known:
+        found = _QUANTIZED.fullmatch(policy)
+        _known[policy] = (found[1], found[2]) if found else (None, policy)
+    return _known[policy]
 
 
 POLICIES = ("DTypePolicy", "FloatDTypePolicy", "DTypePolicyMap", "QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy",

@@ -238,6 +238,8 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
             own = cls.__dict__.get(rule)
             if own is not None and not hasattr(own, "states_its_layer"):
                 setattr(cls, rule, _stating_its_layer(own if rule != "compute_output_shape" else _activated(own)))
+        if "compute_mask" in cls.__dict__ and cls.is_users_own() and "supports_masking" not in cls.__dict__:
+            cls.supports_masking = True  # as in Keras
         cls._torch_function = function = function_of(cls)
         if function is not None:
             cls._put_rules_aside()

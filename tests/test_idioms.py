@@ -114,6 +114,16 @@ def test_what_was_not_called_has_no_output() -> None:
         _ = kt.layers.Dense(3).output
 
 
+def arguments_by_name(k: Any) -> Any:
+    x = k.Input((5, 8))
+    y = k.layers.MultiHeadAttention(2, 4)(query=x, value=x)
+    return k.Model(x, [k.layers.Dense(3)(inputs=y), k.layers.Attention()(inputs=[y, x])])
+
+
+def test_calls_may_name_their_tensors() -> None:
+    check(arguments_by_name)
+
+
 # ---- settings and random numbers -------------------------------------------------------------------------------------
 
 
@@ -198,3 +208,214 @@ def test_choices_and_drops() -> None:
     assert sorted(kt.random.shuffle(torch.arange(20)).tolist()) == list(range(20))
     with pytest.raises(ConfigError, match="must be a whole number, got 'seed'"):
         kt.random.SeedGenerator("seed")
+
+
+# ---- masks inside layers of one's own --------------------------------------------------------------------------------
+
+
+def masking_layers(k: Any) -> dict[str, Any]:
+    """Layers that people write, around layers that mind masks."""
+    own = k.layers
+
+    class Recurrent(own.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.dense, self.lstm = own.Dense(5), own.LSTM(4)
+
+        def call(self, x: Any) -> Any:
+            return self.lstm(self.dense(x))
+
+    class Outside(own.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.inner, self.norm = Recurrent(), own.LayerNormalization()
+
+        def call(self, x: Any) -> Any:
+            return self.inner(self.norm(x))
+
+    class Lost(own.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.lstm = own.LSTM(4)
+
+        def call(self, x: Any) -> Any:
+            return self.lstm(x * 2.0)
+
+    class Attending(own.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.attention = own.MultiHeadAttention(2, 4)
+            self.supports_masking = True
+
+        def call(self, x: Any, mask: Any = None) -> Any:
+            wanted = None if mask is None else k.ops.cast(mask[:, None, :], "int32")
+            return self.attention(query=x, value=x, key=x, attention_mask=wanted)
+
+    class TakenOff(own.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.attention, self.lstm, self.add = own.MultiHeadAttention(2, 4), own.LSTM(4), own.Add()
+
+        def call(self, x: Any) -> Any:
+            y = self.attention(x, x)
+            return self.lstm(x) + self.lstm(self.add([x, y]))
+
+    class InModel(own.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.model = k.Sequential([own.Dense(5), own.Bidirectional(own.GRU(3, return_sequences=True))])
+            self.pool = own.GlobalAveragePooling1D()
+
+        def call(self, x: Any) -> Any:
+            return self.pool(self.model(x))
+
+    return {each.__name__: each for each in (Recurrent, Outside, Lost, Attending, TakenOff, InModel)}
+
+
+def mask_making_layers(k: Any) -> dict[str, Any]:
+    """Layers that people write, whose outputs carry masks."""
+    own = k.layers
+
+    class Embedded(own.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.embedding = own.Embedding(9, 6, mask_zero=True)
+
+        def call(self, x: Any) -> Any:
+            return self.embedding(x)
+
+    class Positions(own.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.tokens, self.places = own.Embedding(9, 6), own.Embedding(6, 6)
+
+        def call(self, x: Any) -> Any:
+            return self.tokens(x) + self.places(k.ops.arange(k.ops.shape(x)[-1]))
+
+        def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+            return k.ops.not_equal(inputs, 0)
+
+    class ModelOfTokens(own.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            tokens = k.Input((6,))
+            self.model = k.Model(tokens, own.Dense(4)(own.Embedding(9, 6, mask_zero=True)(tokens)))
+
+        def call(self, x: Any) -> Any:
+            return self.model(x)
+
+    return {each.__name__: each for each in (Embedded, Positions, ModelOfTokens)}
+
+
+TOKENS = np.array([[1, 2, 3, 0, 0, 0], [4, 0, 5, 6, 7, 8]], "float32")
+
+
+def same_on_tokens(program: Program) -> torch.nn.Module:
+    theirs, ours = both(program)
+    module = ours.to_torch()
+    kt.set_keras_weights(module, theirs.get_weights())
+    tokens = torch.from_numpy(TOKENS)
+    same(module(tokens), theirs(tokens))
+    return module
+
+
+@pytest.mark.parametrize("name", masking_layers(kt))
+@pytest.mark.filterwarnings("ignore:Layer .* does not support masking")
+def test_masks_reach_layers_inside(name: str) -> None:
+    def program(k: Any) -> Any:
+        x = k.Input((6,))
+        return k.Model(x, masking_layers(k)[name]()(k.layers.Embedding(9, 6, mask_zero=True)(x)))
+
+    module = same_on_tokens(program)
+    if name == "Attending":  # torch.compile takes no recurrent layers
+        tokens = torch.from_numpy(TOKENS)
+        compiled = torch.compile(module, backend="eager", fullgraph=True)
+        torch.testing.assert_close(compiled(tokens), module(tokens))
+
+
+@pytest.mark.parametrize("name", mask_making_layers(kt))
+def test_masks_come_out_of_layers_inside(name: str) -> None:
+    def program(k: Any) -> Any:
+        x = k.Input((6,))
+        return k.Model(x, k.layers.LSTM(3)(mask_making_layers(k)[name]()(x)))
+
+    same_on_tokens(program)
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not support masking")
+def test_masks_come_from_around_a_model_and_in_one_call_of_two() -> None:
+    def program(k: Any) -> Any:
+        x, tensor = k.Input((6,)), k.Input((6, 6))
+        layer = masking_layers(k)["Recurrent"]()
+        model = k.Model(tensor, masking_layers(k)["Outside"]()(tensor))
+        embedded = k.layers.Embedding(9, 6, mask_zero=True)(x)
+        return k.Model(x, [model(embedded), layer(embedded), layer(embedded * 1.0)])
+
+    same_on_tokens(program)
+
+
+def test_a_decoder_that_computes_its_mask_from_sizes() -> None:
+    def program(k: Any) -> Any:
+        ops = k.ops
+
+        class Decoder(k.layers.Layer):
+            def __init__(self, **kwargs: Any) -> None:
+                super().__init__(**kwargs)
+                self.own, self.other = k.layers.MultiHeadAttention(2, 4), k.layers.MultiHeadAttention(2, 4)
+                self.supports_masking = True
+
+            def call(self, inputs: Any, mask: Any = None) -> Any:
+                x, encoded = inputs
+                of_x, of_encoded = (None, None) if mask is None else mask
+                x = self.own(query=x, value=x, key=x, attention_mask=self.causal(x), query_mask=of_x)
+                return self.other(query=x, value=encoded, key=encoded, query_mask=of_x, key_mask=of_encoded)
+
+            def causal(self, x: Any) -> Any:
+                batch, steps = ops.shape(x)[0], ops.shape(x)[1]
+                mask = ops.cast(ops.arange(steps)[:, None] >= ops.arange(steps), "int32")
+                often = ops.concatenate([ops.expand_dims(batch, -1), ops.convert_to_tensor([1, 1])], axis=0)
+                return ops.tile(ops.reshape(mask, (1, steps, steps)), often)
+
+        x = k.Input((None,))
+        embedded = k.layers.Embedding(9, 6, mask_zero=True)(x)
+        return k.Model(x, Decoder()([embedded, k.layers.Dense(6)(embedded)]))
+
+    same_on_tokens(program)
+
+
+# ---- loops -----------------------------------------------------------------------------------------------------------
+
+
+def looping(k: Any) -> Any:
+    ops = k.ops
+
+    class Loops(k.layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.dense = k.layers.Dense(4)
+
+        def call(self, x: Any) -> Any:
+            state = ops.zeros_like(x[:, 0])
+            state = ops.fori_loop(0, x.shape[1], lambda i, h: ops.tanh(self.dense(h) + x[:, i]), state)
+            _, state = ops.while_loop(lambda n, _: n < 3, lambda n, h: (n + 1, 0.5 * h + ops.sin(h)), (0, state))
+            halved = ops.while_loop(lambda h: ops.max(ops.abs(h)) > 0.5, lambda h: h / 2, x * 4)
+            last, steps = ops.scan(lambda c, t: (0.9 * c + t, c * 2.0), state, ops.moveaxis(x, 1, 0))
+            back = ops.scan(lambda c, t: (c + t, c), state, ops.moveaxis(x, 1, 0), reverse=True)[1]
+            sums = ops.associative_scan(lambda a, b: a + b, x, axis=1)
+            sums = sums + ops.associative_scan(lambda a, b: a * b, x, reverse=True, axis=1)
+            parts = ops.vectorized_map(lambda row: ops.sum(row * row), x) + ops.map(lambda row: ops.max(row), x)
+            chosen = ops.cond(ops.sum(parts) > 1e9, lambda: -last, lambda: last)
+            chosen = chosen + ops.switch(5, [lambda a: a, lambda a: a * 3], state)
+            return halved + sums + ops.moveaxis(steps + back, 0, 1) + (chosen + ops.reshape(parts, (-1, 1)))[:, None]
+
+    x = k.Input((5, 4))
+    return k.Model(x, Loops()(x))
+
+
+def test_loops_inside_a_layer() -> None:
+    check(looping)
+
+
+def test_loops_take_no_symbolic_tensors() -> None:
+    with pytest.raises(kt.errors.KerashapeError, match=r"ops.while_loop: it takes Python functions.*Way out: a Lambda"):
+        kt.ops.while_loop(lambda x: True, lambda x: x, kt.Input((3,)))

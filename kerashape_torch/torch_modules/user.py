@@ -7,8 +7,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kerashape_torch.composed import INHERITED, Call, Trial, attributes, inner_specs, part_modules
+from kerashape_torch import masks
+from kerashape_torch.composed import (
+    INHERITED,
+    MASK_ARGUMENTS,
+    Call,
+    Trial,
+    attributes,
+    inner_specs,
+    is_plain,
+    mask_argument,
+    part_modules,
+    with_masks,
+)
 from kerashape_torch.errors import KerashapeError
+from kerashape_torch.graph import TensorSpec
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.torch_modules import place, set_at
 from kerashape_torch.torch_modules.places import empty, keras_value
@@ -43,6 +56,8 @@ class UserLayer(nn.Module):
         parts = {inner: self._part(path, inner, calls) for path, (inner, calls) in trial.calls.items()}
         self._parts = attributes(trial.layer, lambda inner: parts.get(inner, inner))
         own = {*vars(layer), *self._parts, *(spec.places[0].path for spec in trial.specs)}
+        is_masked = any(call.is_masked for _, calls in trial.calls.values() for call in calls)
+        self._masked = {"masked": True} if is_masked else {}
         self._built = {name: value for name, value in sorted(vars(trial.layer).items()) if name not in own}
 
     def _part(self, path: str, layer: Any, calls: list[Call]) -> Part:
@@ -53,7 +68,16 @@ class UserLayer(nn.Module):
                 set_at(module, name, tensor)
         return Part(layer, calls, modules, inner_specs(layer, calls))
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: Any, carried: Any = None, **kwargs: Any) -> Any:
+        """The function on tensors; ``carried`` has a mask or None for each of them that is no mask itself."""
+        if carried is not None:
+            found = iter(carried)
+            said = {name: x for name, x in kwargs.items() if name in MASK_ARGUMENTS}
+            args, kwargs = map_structure(
+                lambda x: masks.carrying(x, next(found)) if isinstance(x, Tensor) else x,
+                (args, {name: x for name, x in kwargs.items() if name not in said}))
+            kwargs |= said
+            kwargs |= masks.brought_along(self._layer, self._layer.bind(args, kwargs), masks.carried)
         tensors = self._parts[INHERITED].weights() if INHERITED in self._parts else {}
         tensors |= {**self._parameters, **self._buffers}
         layer = self._layer.copy(training=self.training, **tensors, **self._parts)
@@ -65,7 +89,7 @@ class UserLayer(nn.Module):
         return type(self._layer).__name__
 
     def extra_repr(self) -> str:
-        given = {**self._layer.given(), **self._built}
+        given = {**self._layer.given(), **self._built, **self._masked}
         return ", ".join(f"{name}={value!r}" for name, value in given.items() if name != "name")
 
 
@@ -86,9 +110,17 @@ class Part:
         given = Call.of(args, kwargs, lambda x: x)
         for call, module in zip(self._calls, self._modules):
             if call.fits(given):
-                tensors = [_as(spec, x) for spec, x in zip(flatten(tuple(call)), flatten(tuple(given)))
-                           if isinstance(x, Tensor)]
-                return _in_mode(module, kwargs.get("training"), tensors)
+                found = [x for x in flatten(tuple(given)) if isinstance(x, Tensor)]
+                specs = [spec for spec in flatten(tuple(call)) if isinstance(spec, TensorSpec)]
+                carried = [mask for mask in map(masks.carried, found) if mask is not None]
+                tensors = [*map(_as, specs, found)]
+                if is_plain(self._layer, self._calls):
+                    name = mask_argument(self._layer, call)
+                    masked = {} if name is None else {name: carried if name == "carried" else carried[0]}
+                    outputs = _in_mode(module, kwargs.get("training"), tensors, masked)
+                else:
+                    outputs = _in_mode(module, kwargs.get("training"), [*tensors, *carried], {})
+                return with_masks(self._layer, call, args, kwargs, outputs)
         raise KerashapeError(f"{self._layer.describe()} is called in another way than on shapes alone, where the layer "
                              "around it was tried in inference and in training: with "
                              f"{map_structure(lambda x: tuple(x.shape) if isinstance(x, Tensor) else x, tuple(given))}")
@@ -101,13 +133,13 @@ class Part:
         return getattr(self._layer, name)
 
 
-def _in_mode(module: nn.Module, training: bool | None, tensors: list[Tensor]) -> Any:
+def _in_mode(module: nn.Module, training: bool | None, tensors: list[Tensor], masked: dict[str, Any]) -> Any:
     """Runs a module, in the mode that the call says if it is another than the module's."""
     mode = module.training
     if training is None or training == mode:
-        return module(*tensors)
+        return module(*tensors, **masked)
     try:
-        return module.train(training)(*tensors)
+        return module.train(training)(*tensors, **masked)
     finally:
         module.train(mode)
 
