@@ -25,6 +25,7 @@ from kerashape_torch import (
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Input, Model, Sequential
 from kerashape_torch.shape_table import shape_table
+from kerashape_torch.user_layers import Variable
 
 if TYPE_CHECKING:
     from kerashape_torch import (
@@ -70,7 +71,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["Input", "Layer", "Model", "Sequential", "activations", "backend", "config", "constraint_hook",
+__all__ = ["Input", "Layer", "Model", "Sequential", "Variable", "activations", "backend", "config", "constraint_hook",
            "constraints", "diff", "errors", "get_keras_weights", "initializers", "layers", "load_model", "losses",
            "metrics", "mixed_precision", "models", "ops", "optimize_for_inference", "optimizers", "plan", "planning",
            "predict", "random", "regularization_loss", "regularizers", "reset_states", "saving", "set_keras_weights",

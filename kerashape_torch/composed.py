@@ -19,7 +19,7 @@ from kerashape_torch.layer import Layer, owner
 from kerashape_torch.models import Input, Model
 from kerashape_torch.parts import is_one_module, listened_to, part_module, specs_at, torch_name
 from kerashape_torch.structure import flatten, map_shapes, map_structure
-from kerashape_torch.user_layers import UserDefined, argument_names, built, torch_function
+from kerashape_torch.user_layers import argument_names, built, makes_weights, torch_function
 from kerashape_torch.weights import WeightSpec
 
 _NOT_HELD = ("_namer", "nodes", "_tried")
@@ -390,7 +390,7 @@ def _noting(layer: Layer, specs: Sequence[WeightSpec], args: Any, kwargs: Any,
 
 def own_specs(layer: Layer, shapes: Sequence[Any]) -> tuple[Layer, list[WeightSpec]]:
     """A copy of a layer that is ready to run, and the weights that it has besides those of layers inside."""
-    if type(layer).build is not UserDefined.build:
+    if makes_weights(layer):
         ready, specs = built(layer, shapes)
     else:
         cls = type(layer)

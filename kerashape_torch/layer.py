@@ -21,7 +21,15 @@ from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.settings import dtype_policy
 from kerashape_torch.shape import Shape, axis_index, is_standard, standardize, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, map_shapes
-from kerashape_torch.user_layers import UserDefined, argument_names, built, function_of, given_to_init, torch_function
+from kerashape_torch.user_layers import (
+    CONSTRUCTION_ONLY,
+    UserDefined,
+    argument_names,
+    built,
+    function_of,
+    given_to_init,
+    torch_function,
+)
 from kerashape_torch.weights import WeightSpec
 
 if TYPE_CHECKING:
@@ -56,7 +64,6 @@ class _Arguments(Record, family=True, kw_only=True):
 
 _RULES = ("compute_output_shape", "weight_specs", "module", "masked_module", "layout", "output_spec", "bind",
           "sublayers", "makes_floats", "computes_like", "in_channels_first", "leaves_masks_of", "takes_masks_off")
-_CONSTRUCTION_ONLY = ("input_shape", "input_dim", "batch_input_shape", "batch_shape", "batch_size")
 
 
 def _stating_its_layer(rule: Callable[..., Any]) -> Callable[..., Any]:
@@ -467,7 +474,7 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
         return {**self._given_to_init, **super().given()}
 
     def _is_written(self, field: Field) -> bool:
-        if field.keyword_only and field.name in _CONSTRUCTION_ONLY:
+        if field.keyword_only and field.name in CONSTRUCTION_ONLY:
             return False
         if field.keyword_only and field.name == "activity_regularizer":
             return getattr(self, field.attribute) is not None

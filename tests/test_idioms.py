@@ -419,3 +419,102 @@ def test_loops_inside_a_layer() -> None:
 def test_loops_take_no_symbolic_tensors() -> None:
     with pytest.raises(kt.errors.KerashapeError, match=r"ops.while_loop: it takes Python functions.*Way out: a Lambda"):
         kt.ops.while_loop(lambda x: True, lambda x: x, kt.Input((3,)))
+
+
+# ---- weights, losses and cells ---------------------------------------------------------------------------------------
+
+
+def weights_in_every_spelling(k: Any) -> Any:
+    ops = k.ops
+
+    class Linear(k.layers.Layer):
+        def __init__(self, units: int = 3, input_dim: int = 2, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.w = self.add_weight(shape=(input_dim, units), initializer="random_normal", trainable=True)
+            self.total = self.add_weight(shape=(units,), trainable=False, name="total")
+            self.scale = k.Variable(ops.ones((units,)), name="scale")
+
+        def build(self, input_shape: Any) -> None:
+            self.b = self.add_weight(shape=(self.w.shape[-1],), initializer="zeros", name="bias")
+
+        def call(self, x: Any) -> Any:
+            return ops.matmul(x, self.w) * self.scale + self.b + self.total
+
+    x = k.Input((4,))
+    return k.Model(x, Linear(3, 4)(x))
+
+
+def test_weights_in_every_spelling() -> None:
+    theirs, ours = check(weights_in_every_spelling)
+    assert ours.layers[1].get_config()["input_dim"] == theirs.layers[1].get_config()["input_dim"] == 4
+
+
+def test_weights_are_declared_before_the_layer_runs() -> None:
+    class Late(kt.Layer):
+        def call(self, x: Any) -> Any:
+            return x * self.add_weight((3,))
+
+    with pytest.raises(ShapeError, match=r"late = Late\(\).*\n.*add_weight is called in __init__ or build"):
+        Late()(kt.Input((3,)))
+
+
+def losses_of_layers(k: Any) -> Any:
+    class Divergence(k.layers.Layer):
+        def __init__(self, beta: float = 0.5, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.beta = beta
+            self.dense = k.layers.Dense(2, activity_regularizer="l2")
+
+        def call(self, x: Any) -> Any:
+            y = self.dense(x)
+            self.add_loss(self.beta * k.ops.mean(k.ops.square(y)))
+            self.add_loss(k.ops.sum(k.ops.abs(y), axis=1))
+            return y
+
+    x = k.Input((4,))
+    model = k.Model(x, k.layers.Dense(1)(Divergence(0.3)(x)))
+    model.compile(k.optimizers.SGD(0.1), loss="mse")
+    return model
+
+
+def test_losses_of_layers_count_in_training() -> None:
+    theirs, ours = both(losses_of_layers)
+    module = ours.to_torch()
+    kt.set_keras_weights(module, theirs.get_weights())
+    training = kt.training.of(ours, module)
+    x, y = data(theirs)[0], np.ones((3, 1), "float32")
+    assert float(training.step(x, y)) == pytest.approx(float(theirs.train_on_batch(x, y)), rel=1e-4)
+    theirs.train_on_batch(x, y)
+    training.step(x, y)
+    for found, wanted in zip(kt.get_keras_weights(module), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def cells_of_ones_own(k: Any) -> Any:
+    ops = k.ops
+
+    @k.saving.register_keras_serializable("idioms")
+    class MinimalCell(k.layers.Layer):
+        def __init__(self, units: int, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.units = self.state_size = units
+
+        def build(self, input_shape: Any) -> None:
+            self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
+            self.recurrent_kernel = self.add_weight(shape=(self.units, self.units), name="recurrent_kernel")
+
+        def call(self, inputs: Any, states: Any) -> Any:
+            output = ops.tanh(ops.matmul(inputs, self.kernel) + ops.matmul(states[0], self.recurrent_kernel))
+            return output, [output]
+
+        def get_config(self) -> Any:
+            return {**super().get_config(), "units": self.units}
+
+    x = k.Input((None, 5))
+    y = k.layers.RNN(MinimalCell(6), return_sequences=True)(x)
+    stacked = k.layers.RNN([MinimalCell(4), k.layers.GRUCell(3)])(y)
+    return k.Model(x, [stacked, k.layers.Bidirectional(k.layers.RNN(MinimalCell(3)))(y)])
+
+
+def test_cells_that_are_layers() -> None:
+    check(cells_of_ones_own)

@@ -24,9 +24,10 @@ from kerashape_torch.errors import KerashapeError
 from kerashape_torch.graph import TensorSpec
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.torch_modules import place, set_at
+from kerashape_torch.torch_modules.activity import listener
 from kerashape_torch.torch_modules.places import empty, keras_value
 from kerashape_torch.torch_modules.recurrent import Options, Recurrent, States
-from kerashape_torch.user_layers import argument_names, torch_function
+from kerashape_torch.user_layers import adds_losses, argument_names, torch_function
 from kerashape_torch.weights import WeightSpec
 
 
@@ -53,6 +54,7 @@ class UserLayer(nn.Module):
                 self.register_parameter(name, nn.Parameter(tensor, requires_grad=spec.trainable))
             else:
                 self.register_buffer(name, tensor)
+        self._losses = listener(_as_it_is) if adds_losses(layer) else None
         parts = {inner: self._part(path, inner, calls) for path, (inner, calls) in trial.calls.items()}
         self._parts = attributes(trial.layer, lambda inner: parts.get(inner, inner))
         own = {*vars(layer), *self._parts, *(spec.places[0].path for spec in trial.specs)}
@@ -80,7 +82,7 @@ class UserLayer(nn.Module):
             kwargs |= masks.brought_along(self._layer, self._layer.bind(args, kwargs), masks.carried)
         tensors = self._parts[INHERITED].weights() if INHERITED in self._parts else {}
         tensors |= {**self._parameters, **self._buffers}
-        layer = self._layer.copy(training=self.training, **tensors, **self._parts)
+        layer = self._layer.copy(training=self.training, _losses=self._losses, **tensors, **self._parts)
         if self._takes_training:
             kwargs["training"] = self.training
         return self._function(layer, *args, **kwargs)
@@ -91,6 +93,10 @@ class UserLayer(nn.Module):
     def extra_repr(self) -> str:
         given = {**self._layer.given(), **self._built, **self._masked}
         return ", ".join(f"{name}={value!r}" for name, value in given.items() if name != "name")
+
+
+def _as_it_is(loss: Tensor) -> Tensor:
+    return loss
 
 
 class Part:
