@@ -437,6 +437,7 @@ class _Follower:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         call, layer = Call.of(args, kwargs, _spec), self._layer
         self._calls.append((layer, call))
+        layer.about_to_be_called()
         if gives_masks(layer, call):
             return with_masks(layer, call, args, kwargs, self._run(call, args, kwargs))
         if isinstance(layer, Model) and not layer.built:

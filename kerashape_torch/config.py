@@ -388,7 +388,7 @@ def deserialize(config: Mapping[str, Any]) -> Any:
     if special is not None and (custom is None or name not in _FOREIGN):
         return special(inner)
     if custom is not None:
-        return custom.from_config(dict(inner)) if hasattr(custom, "from_config") else custom
+        return _made_by(custom, inner) if hasattr(custom, "from_config") else custom
     found = _family_of(config).catalog().get(name)
     if found is None:
         family = _family_of(config)
@@ -397,6 +397,14 @@ def deserialize(config: Mapping[str, Any]) -> Any:
     if not isinstance(inner, Mapping):
         raise ConfigError(f"{name}: its config must be a dict, got {inner!r}")
     return found.from_config(inner)
+
+
+def _made_by(custom: Any, config: Any) -> Any:
+    try:
+        return custom.from_config(dict(config))
+    except TypeError as error:
+        raise ConfigError(f"{custom.__name__} does not take what its config has: {error}; its __init__ needs all of "
+                          f"{', '.join(config)}, with **kwargs for super().__init__(**kwargs)") from error
 
 
 def _family_of(config: Mapping[str, Any]) -> type[Record]:

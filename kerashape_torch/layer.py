@@ -374,8 +374,12 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Connects the layer to symbolic tensors; returns symbolic tensors of the inferred shapes."""
+        self.about_to_be_called()
         told = self.training_unless_told
         return connect(self, args, kwargs if told is None else {"training": told, **kwargs})
+
+    def about_to_be_called(self) -> None:
+        """What Keras does beside, when it builds the layer at its first call."""
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by name."""

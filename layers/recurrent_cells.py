@@ -61,7 +61,8 @@ def inside(layer: Layer, models_too: bool = False) -> list[Layer]:
 def require_cell(cell: Any, argument: str) -> None:
     """Refuses what is no cell, or does not say its states. A user's layer with states becomes one, as in Keras."""
     if isinstance(cell, Layer) and hasattr(cell, "state_size") and type(cell).is_users_own():
-        cell.__class__ = _as_cell(type(cell))
+        own: Any = type(cell)
+        cell.__class__ = _as_cell(own)
     if not isinstance(cell, Cell):
         raise ConfigError(f"{argument} takes a cell such as LSTMCell(4), got {cell!r}. One of your own is a layer with "
                           "a state_size and a call(self, inputs, states)")
@@ -71,7 +72,7 @@ def require_cell(cell: Any, argument: str) -> None:
 
 
 @cache
-def _as_cell(cls: type[Layer]) -> type[Layer]:
+def _as_cell(cls: Any) -> Any:
     """The same class as a heir of :class:`Cell` too, under the same name."""
     same = {name: value for name, value in vars(cls).items() if name in ("__module__", "__doc__", "registered_name")}
     return cls if issubclass(cls, Cell) else type(cls.__name__, (cls, Cell), same)

@@ -518,3 +518,57 @@ def cells_of_ones_own(k: Any) -> Any:
 
 def test_cells_that_are_layers() -> None:
     check(cells_of_ones_own)
+
+
+# ---- names, and what is refused --------------------------------------------------------------------------------------
+
+
+def attention_inside(k: Any) -> Any:
+    class Block(k.layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.attention, self.dropout = k.layers.MultiHeadAttention(2, 4), k.layers.Dropout(0.1)
+
+        def call(self, x: Any) -> Any:
+            return x + self.dropout(self.attention(x, x))
+
+    x = k.Input((5, 8))
+    y = Block()(x)
+    y = k.layers.Dropout(0.1)(y)
+    return k.Model(x, k.layers.Softmax()(y))
+
+
+def lambda_as_activation(k: Any) -> Any:
+    x = k.Input((5,))
+    return k.Model(x, k.layers.Dense(3, activation=lambda t: t * t)(x))
+
+
+def test_attention_inside_a_layer_counts_in_names_of_others() -> None:
+    _, ours = check(attention_inside)
+    assert [layer.name for layer in ours.layers[2:]] == ["dropout_2", "softmax_1"]
+
+
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+def test_an_activation_without_a_name() -> None:
+    theirs, ours = both(lambda_as_activation)
+    module = ours.to_torch()
+    kt.set_keras_weights(module, theirs.get_weights())
+    inputs = data(theirs)[0]
+    same(module(torch.from_numpy(inputs)), theirs(inputs))
+    with pytest.raises(ConfigError, match=r"Dense.activation=.*bytecode of a Python lambda, which is never run"):
+        kt.models.model_from_json(theirs.to_json())
+
+
+def test_a_class_that_does_not_take_its_config() -> None:
+    class Strict(kt.Layer):
+        def __init__(self, size: int) -> None:
+            super().__init__()
+            self.size = size
+
+        def call(self, x: Any) -> Any:
+            return x * self.size
+
+    x = kt.Input((3,))
+    model = kt.Model(x, Strict(2)(x))
+    with pytest.raises(ConfigError, match=r"Strict does not take .*'name'; its __init__ needs all of name"):
+        kt.models.model_from_json(model.to_json(), {"Strict": Strict})

@@ -390,7 +390,7 @@ class _Lowering:
             return result
         if isinstance(function, functools.partial):
             return self.fx.call_function(function.func, (result, *function.args), function.keywords)
-        if not hasattr(function, "__name__"):  # an object that is called: fx wants a function or a module
+        if getattr(function, "__name__", "<lambda>") == "<lambda>":  # fx wants a function with a name, or a module
             module = function if isinstance(function, nn.Module) else Function(function)
             path = self._register(function, module, f"{self._path(prefix, layer)}_activation")
             return self.fx.call_module(path, (result,))
