@@ -188,6 +188,23 @@ def test_a_layer_that_draws_numbers() -> None:
     torch.testing.assert_close(drawn.std(0), expected.std(0), rtol=0.1, atol=0.1)
 
 
+def test_tensors_made_in_a_call_are_where_its_inputs_are() -> None:
+    """Here on torch's meta device; on CUDA alike."""
+    class Placed(kt.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.places = kt.layers.Embedding(10, 4)
+
+        def call(self, x: Any) -> Any:
+            noise = kt.random.normal(x.shape, seed=3)
+            return x + self.places(kt.ops.arange(x.shape[1])) + kt.ops.ones((4,)) * noise
+
+    x = kt.Input((5, 4))
+    y = kt.layers.Lambda(lambda t: t + kt.ops.ones((4,)))(Placed()(x))
+    module = kt.Model(x, y).to_torch(device="meta")
+    assert module(torch.empty(2, 5, 4, device="meta")).device.type == "meta"
+
+
 @pytest.mark.parametrize(("name", "arguments"), [
     ("normal", {"mean": 1.0, "stddev": 2.0}), ("truncated_normal", {"stddev": 3.0}),
     ("uniform", {"minval": -1.0, "maxval": 3.0}), ("randint", {"minval": 2, "maxval": 5})])

@@ -25,6 +25,7 @@ from kerashape_torch.graph import TensorSpec
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.torch_modules import place, set_at
 from kerashape_torch.torch_modules.activity import listener
+from kerashape_torch.torch_modules.lambdas import on_device_of
 from kerashape_torch.torch_modules.places import empty, keras_value
 from kerashape_torch.torch_modules.recurrent import Options, Recurrent, States
 from kerashape_torch.user_layers import adds_losses, argument_names, torch_function
@@ -85,7 +86,8 @@ class UserLayer(nn.Module):
         layer = self._layer.copy(training=self.training, _losses=self._losses, **tensors, **self._parts)
         if self._takes_training:
             kwargs["training"] = self.training
-        return self._function(layer, *args, **kwargs)
+        with on_device_of(args, kwargs):
+            return self._function(layer, *args, **kwargs)
 
     def _get_name(self) -> str:
         return type(self._layer).__name__
