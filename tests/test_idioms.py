@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -589,3 +591,32 @@ def test_a_class_that_does_not_take_its_config() -> None:
     model = kt.Model(x, Strict(2)(x))
     with pytest.raises(ConfigError, match=r"Strict does not take .*'name'; its __init__ needs all of name"):
         kt.models.model_from_json(model.to_json(), {"Strict": Strict})
+
+
+def initializer_of_ones_own(k: Any) -> Any:
+    class Half(k.initializers.Initializer):
+        def __init__(self, scale: float = 1.0) -> None:
+            self.scale = scale
+
+        def __call__(self, shape: Any, dtype: Any = None) -> Any:
+            return k.ops.abs(k.random.normal(shape, dtype=dtype)) * self.scale
+
+        def get_config(self) -> Any:
+            return {"scale": self.scale}
+
+    x = k.Input((5,))
+    return k.Model(x, k.layers.Dense(3, kernel_initializer=Half(0.5))(x))
+
+
+def test_an_initializer_written_for_keras() -> None:
+    kernel = next(initializer_of_ones_own(kt).to_torch().parameters())
+    assert kernel.shape == (3, 5) and bool((kernel >= 0).all()) and bool(kernel.any())
+    both(initializer_of_ones_own)
+
+
+def test_recurrent_layers_with_masks_are_ported(tmp_path: Any) -> None:
+    x = kt.Input((6,))
+    kt.saving.port(kt.Model(x, kt.layers.LSTM(3)(kt.layers.Embedding(9, 4, mask_zero=True)(x))), tmp_path / "out")
+    done = subprocess.run([sys.executable, tmp_path / "out" / "model.py", "--check"], capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0, done.stderr
