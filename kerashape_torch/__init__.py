@@ -10,13 +10,35 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from kerashape_torch import activations, constraints, errors, initializers, layers, models, ops, regularizers, utils
+from kerashape_torch import (
+    activations,
+    config,
+    constraints,
+    errors,
+    initializers,
+    layers,
+    models,
+    ops,
+    regularizers,
+    utils,
+)
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Input, Model, Sequential
 from kerashape_torch.shape_table import shape_table
+from kerashape_torch.user_layers import Variable
 
 if TYPE_CHECKING:
-    from kerashape_torch import losses, metrics, optimizers, planning, saving, training
+    from kerashape_torch import (
+        backend,
+        losses,
+        metrics,
+        mixed_precision,
+        optimizers,
+        planning,
+        random,
+        saving,
+        training,
+    )
     from kerashape_torch.differences import diff
     from kerashape_torch.lowering import (
         constraint_hook,
@@ -36,7 +58,8 @@ _ON_FIRST_USE = {"differences": ("diff",),
                  "saving": ("saving", "load_model"), "planning": ("planning", "plan"),
                  "lowering": ("constraint_hook", "get_keras_weights", "optimize_for_inference", "predict",
                               "regularization_loss", "reset_states", "set_keras_weights"),
-                 **{name: (name,) for name in ("losses", "metrics", "optimizers", "training")}}
+                 **{name: (name,) for name in ("backend", "losses", "metrics", "mixed_precision", "optimizers",
+                                               "random", "training")}}
 """Rooms that describing a model does without, two of which need torch, and the names that come from them."""
 
 
@@ -48,7 +71,8 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["Input", "Layer", "Model", "Sequential", "activations", "constraint_hook", "constraints", "diff", "errors",
-           "get_keras_weights", "initializers", "layers", "load_model", "losses", "metrics", "models", "ops",
-           "optimize_for_inference", "optimizers", "plan", "planning", "predict", "regularization_loss", "regularizers",
-           "reset_states", "saving", "set_keras_weights", "shape_table", "training", "utils"]
+__all__ = ["Input", "Layer", "Model", "Sequential", "Variable", "activations", "backend", "config", "constraint_hook",
+           "constraints", "diff", "errors", "get_keras_weights", "initializers", "layers", "load_model", "losses",
+           "metrics", "mixed_precision", "models", "ops", "optimize_for_inference", "optimizers", "plan", "planning",
+           "predict", "random", "regularization_loss", "regularizers", "reset_states", "saving", "set_keras_weights",
+           "shape_table", "training", "utils"]

@@ -6,18 +6,20 @@ follow the weights of all that is inside, and a module for each way in which a l
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from kerashape_torch import meta_rule
+from kerashape_torch import masks, meta_rule
 from kerashape_torch.dtypes import is_float
 from kerashape_torch.errors import ConfigError
-from kerashape_torch.graph import TensorSpec, number, shapes_of
+from kerashape_torch.graph import MaskedSpec, TensorSpec, number, shapes_of
 from kerashape_torch.layer import Layer, owner
 from kerashape_torch.models import Input, Model
 from kerashape_torch.parts import is_one_module, listened_to, part_module, specs_at, torch_name
 from kerashape_torch.structure import flatten, map_shapes, map_structure
-from kerashape_torch.user_layers import UserDefined, argument_names, built, torch_function
+from kerashape_torch.user_layers import argument_names, built, makes_weights, torch_function
 from kerashape_torch.weights import WeightSpec
 
 _NOT_HELD = ("_namer", "nodes", "_tried")
@@ -133,21 +135,25 @@ class Call(NamedTuple):
         return cls(*map_structure(leaf, (args, given)))
 
     def model(self, layer: Layer) -> Model:
-        """A model of this call alone; its inputs are the tensors in order."""
+        """A model of this call alone; its inputs are the tensors in order, and then the masks that they carry."""
         inputs: list[Any] = []
 
         def made(x: Any) -> Any:
-            if isinstance(x, TensorSpec):
-                inputs.append(Input(batch_shape=x.shape, dtype=x.dtype))
-                return inputs[-1]
-            return x
+            if not isinstance(x, TensorSpec):
+                return x
+            inputs.append(Input(batch_shape=x.shape, dtype=x.dtype))
+            if x.mask is not None:
+                inputs[-1].mask = Input(batch_shape=x.mask.shape, dtype=x.mask.dtype)
+            return inputs[-1]
 
         args, kwargs = map_structure(made, tuple(self))
         outputs = layer.copy(nodes=[], _namer=None, name=layer.name)(*args, **kwargs)
-        if any(x.mask is not None for x in flatten(outputs)):
-            raise ConfigError(f"{layer.describe()} makes a mask, and lies inside a layer of your own, where tensors "
-                              "carry none. Compute the mask there, and pass it on as mask=...")
-        return Model(inputs, outputs, name=layer.name)
+        return Model([*inputs, *(x.mask for x in inputs if x.mask is not None)], outputs, name=layer.name)
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether a tensor carries a mask."""
+        return any(isinstance(x, TensorSpec) and x.mask is not None for x in flatten(tuple(self)))
 
     def shapes(self, layer: Layer) -> list[Any]:
         """The shapes that the layer's rules take."""
@@ -174,7 +180,8 @@ def _agree(spec: Any, given: Any) -> bool:
     if not isinstance(spec, TensorSpec):
         return type(spec) is type(given) and bool(spec == given)
     shape = getattr(given, "shape", None)
-    return shape is not None and len(shape) == len(spec.shape) and all(
+    mask = given.mask if isinstance(given, TensorSpec) else masks.carried(given)
+    return shape is not None and len(shape) == len(spec.shape) and (mask is None) == (spec.mask is None) and all(
         size is None or size == got for size, got in zip(spec.shape, shape))
 
 
@@ -211,6 +218,33 @@ def is_plain(layer: Layer, calls: Sequence[Call]) -> bool:
                for args, kwargs in calls)
 
 
+def mask_argument(layer: Layer, call: Call) -> str | None:
+    """The argument by which the layer's own module takes the mask that its tensor carries, if it minds it."""
+    if not call.is_masked:
+        return None
+    return "carried" if torch_function(layer) is not None else "mask" if layer.uses_mask else None
+
+
+def gives_masks(layer: Layer, call: Call) -> bool:
+    """Whether the module of a call gives masks beside its outputs: that of a model, which alone knows them."""
+    return isinstance(layer, Model) and (call.is_masked or any(
+        each.supports_masking and type(each).compute_mask is not Layer.compute_mask
+        for each in walked(layer, lambda x: x.sublayers())))
+
+
+def with_masks(layer: Layer, call: Call, args: Any, kwargs: Any, outputs: Any) -> Any:
+    """What the module of a call gave for torch tensors, carrying the masks that they have in Keras."""
+    if gives_masks(layer, call):
+        outputs, made = outputs
+        found = iter(made)
+        outputs = map_structure(lambda x: masks.carrying(x, next(found)), outputs)
+    elif not isinstance(layer, Model):
+        outputs = masks.handed_on(layer, layer.bind(args, kwargs), outputs)
+    if layer.takes_masks_off:
+        masks.take_off((args, kwargs))
+    return outputs
+
+
 def inner_specs(layer: Layer, calls: Sequence[Call]) -> list[WeightSpec]:
     """The weights of a layer, as they lie in the module of its first call; none of a model, which has no own."""
     if isinstance(layer, Model):
@@ -225,9 +259,14 @@ def part_modules(layer: Layer, calls: Sequence[Call], heard: bool = True) -> lis
 
     models = [call.model(layer) for call in calls]
     if is_plain(layer, calls):
-        return [part_module(layer, call.args[0].shape, heard=heard) for call in calls]
-    modules = list(map(part_of_model, models))
+        return [_plain_module(layer, call, heard) for call in calls]
+    modules = [part_of_model(model, gives_masks(layer, call)) for model, call in zip(models, calls)]
     return [listened_to(layer, module) for module in modules] if heard else modules
+
+
+def _plain_module(layer: Layer, call: Call, heard: bool) -> Any:
+    with masks_arriving([call.args[0].mask]):
+        return part_module(layer, call.args[0].shape, masked=mask_argument(layer, call) == "mask", heard=heard)
 
 
 def arrange(layer: Layer, shapes: Sequence[Any]) -> Trial:
@@ -248,16 +287,42 @@ def try_shapes(layer: Layer, shapes: Sequence[Any]) -> Trial:
 def follow(layer: Layer, args: Any, kwargs: Any) -> Trial:
     """Runs a layer's function on specs, and notes how the layers inside are called, in inference and in training."""
 
+    known = _arriving.get()
+    arriving = None if known is None else iter(known)
+
     def cast(x: Any) -> Any:
         if not isinstance(x, TensorSpec):
             return x
-        return TensorSpec(x.shape, layer.compute_dtype if is_float(x.dtype) else x.dtype)
+        dtype = layer.compute_dtype if is_float(x.dtype) else x.dtype
+        mask = x.mask if arriving is None else next(arriving, None)
+        return TensorSpec(x.shape, dtype) if mask is None else MaskedSpec(
+            x.shape, dtype, TensorSpec(mask.shape, mask.dtype))
 
-    args, kwargs = map_structure(cast, (args, kwargs))
+    said = {name: x for name, x in kwargs.items() if name in MASK_ARGUMENTS}
+    args, kwargs = map_structure(cast, (args, {name: x for name, x in kwargs.items() if name not in said}))
+    arriving = iter(())
+    kwargs |= map_structure(cast, said)
     key = repr((args, kwargs))
     if key not in layer._tried:
-        layer._tried[key] = _followed(layer, args, kwargs)
+        with masks_arriving(None):
+            layer._tried[key] = _followed(layer, args, kwargs)
     return layer._tried[key]  # type: ignore[no-any-return]
+
+
+MASK_ARGUMENTS = ("mask", "query_mask", "value_mask", "key_mask")
+"""Arguments of calls that are masks of others."""
+
+_arriving: ContextVar[Sequence[TensorSpec | None] | None] = ContextVar("arriving", default=None)
+
+
+@contextlib.contextmanager
+def masks_arriving(found: Sequence[TensorSpec | None] | None) -> Iterator[None]:
+    """Says which tensors of a call carry masks when the model runs, as far as another one than where it was written."""
+    token = _arriving.set(found)
+    try:
+        yield
+    finally:
+        _arriving.reset(token)
 
 
 def _followed(layer: Layer, args: Any, kwargs: Any) -> Trial:
@@ -325,7 +390,7 @@ def _noting(layer: Layer, specs: Sequence[WeightSpec], args: Any, kwargs: Any,
 
 def own_specs(layer: Layer, shapes: Sequence[Any]) -> tuple[Layer, list[WeightSpec]]:
     """A copy of a layer that is ready to run, and the weights that it has besides those of layers inside."""
-    if type(layer).build is not UserDefined.build:
+    if makes_weights(layer):
         ready, specs = built(layer, shapes)
     else:
         cls = type(layer)
@@ -353,6 +418,7 @@ def _run(layer: Layer, weights: Sequence[WeightSpec], args: Any, kwargs: Any, tr
     def run(*args: Any, **kwargs: Any) -> Any:
         from kerashape_torch.torch_modules.places import empty
 
+        kwargs |= masks.brought_along(layer, layer.bind(args, kwargs), masks.carried)
         tensors = {spec.places[0].path: empty(spec, layer.compute_dtype) for spec in weights}
         tensors |= {spec.name: _tensor(TensorSpec(spec.shape, layer.compute_dtype)) for spec in inherited}
         return function(layer.copy(**tensors, **attributes(), training=training), *args, **kwargs)
@@ -371,10 +437,22 @@ class _Follower:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         call, layer = Call.of(args, kwargs, _spec), self._layer
         self._calls.append((layer, call))
+        layer.about_to_be_called()
+        if gives_masks(layer, call):
+            return with_masks(layer, call, args, kwargs, self._run(call, args, kwargs))
         if isinstance(layer, Model) and not layer.built:
             x = call.args[0]
             return _tensor(TensorSpec(layer.compute_output_shape(x.shape), layer.layers[-1].output_dtype(x.dtype)))
-        return map_structure(_tensor, layer.output_spec(*call.args, **call.kwargs))
+        outputs = map_structure(_tensor, layer.output_spec(*call.args, **call.kwargs))
+        return with_masks(layer, call, args, kwargs, outputs)
+
+    def _run(self, call: Call, args: Any, kwargs: Any) -> Any:
+        """What a model gives on tensors without values, with masks."""
+        import torch
+
+        given = [x for x in flatten(tuple(Call.of(args, kwargs, lambda x: x))) if isinstance(x, torch.Tensor)]
+        carried = [mask for mask in map(masks.carried, given) if mask is not None]
+        return part_modules(self._layer, [call], heard=False)[0](*given, *carried)
 
     def __getattr__(self, name: str) -> Any:
         """A weight of the layer, once it has been called; else what the layer has under this name."""
@@ -389,7 +467,10 @@ class _Follower:
 def _spec(x: Any) -> Any:
     import torch
 
-    return TensorSpec(tuple(x.shape), str(x.dtype).removeprefix("torch.")) if isinstance(x, torch.Tensor) else x
+    if not isinstance(x, torch.Tensor):
+        return x
+    shape, dtype, mask = tuple(x.shape), str(x.dtype).removeprefix("torch."), masks.carried(x)
+    return TensorSpec(shape, dtype) if mask is None else MaskedSpec(shape, dtype, _spec(mask))
 
 
 def _tensor(spec: Any) -> Any:
@@ -398,4 +479,5 @@ def _tensor(spec: Any) -> Any:
     if not isinstance(spec, TensorSpec):
         return spec
     shape: Any = spec.shape
-    return torch.empty(shape, dtype=getattr(torch, spec.dtype), device="meta")
+    made = torch.empty(shape, dtype=getattr(torch, spec.dtype), device="meta")
+    return masks.carrying(made, None if spec.mask is None else _tensor(spec.mask))

@@ -18,6 +18,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, NoReturn
 from kerashape_torch.dtype_policies import POLICIES, policy_name
 from kerashape_torch.errors import ConfigError, UnknownLayerError, UnsafeConfigError, did_you_mean
 from kerashape_torch.kinds import Kind, Plain
+from kerashape_torch.settings import backend as backend  # these are keras.config
+from kerashape_torch.settings import dtype_policy as dtype_policy
+from kerashape_torch.settings import epsilon as epsilon
+from kerashape_torch.settings import floatx as floatx
+from kerashape_torch.settings import image_data_format as image_data_format
+from kerashape_torch.settings import set_dtype_policy as set_dtype_policy
+from kerashape_torch.settings import set_epsilon as set_epsilon
+from kerashape_torch.settings import set_floatx as set_floatx
+from kerashape_torch.settings import set_image_data_format as set_image_data_format
 from kerashape_torch.structure import SCALARS
 
 if TYPE_CHECKING:
@@ -380,7 +389,7 @@ def deserialize(config: Mapping[str, Any]) -> Any:
     if special is not None and (custom is None or name not in _FOREIGN):
         return special(inner)
     if custom is not None:
-        return custom.from_config(dict(inner)) if hasattr(custom, "from_config") else custom
+        return _made_by(custom, inner) if hasattr(custom, "from_config") else custom
     found = _family_of(config).catalog().get(name)
     if found is None:
         family = _family_of(config)
@@ -389,6 +398,14 @@ def deserialize(config: Mapping[str, Any]) -> Any:
     if not isinstance(inner, Mapping):
         raise ConfigError(f"{name}: its config must be a dict, got {inner!r}")
     return found.from_config(inner)
+
+
+def _made_by(custom: Any, config: Any) -> Any:
+    try:
+        return custom.from_config(dict(config))
+    except TypeError as error:
+        raise ConfigError(f"{custom.__name__} does not take what its config has: {error}; its __init__ needs all of "
+                          f"{', '.join(config)}, with **kwargs for super().__init__(**kwargs)") from error
 
 
 def _family_of(config: Mapping[str, Any]) -> type[Record]:

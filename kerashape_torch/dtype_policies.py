@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from kerashape_torch.errors import ConfigError
 
+_FLOATS = ("float32", "float16", "bfloat16", "float64")
 _BLOCK = r"(?:-1|[1-9][0-9]{0,8})"
 _QUANTIZED = re.compile(f"(int8|int4(?:/{_BLOCK})?|float8|(?:gptq/[2348]|awq/4)/{_BLOCK})_from_([a-z0-9_]+)")
 
 
-@functools.cache
+_known: dict[str, tuple[str | None, str]] = {}  # no functools.cache, of which torch.compile warns
+
+
 def quantization(policy: str) -> tuple[str | None, str]:
     """The mode in which a dtype policy stores weights, None for floats, and the policy of the floats.
 
     >>> quantization("int4/128_from_mixed_bfloat16"), quantization("float32")
     (('int4/128', 'mixed_bfloat16'), (None, 'float32'))
     """
-    found = _QUANTIZED.fullmatch(policy)
-    return (found[1], found[2]) if found else (None, policy)
+    if policy not in _known:
+        found = _QUANTIZED.fullmatch(policy)
+        _known[policy] = (found[1], found[2]) if found else (None, policy)
+    return _known[policy]
 
 
 POLICIES = ("DTypePolicy", "FloatDTypePolicy", "DTypePolicyMap", "QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy",
@@ -56,3 +60,47 @@ def policy_name(config: Any) -> str:
         raise ConfigError(f"a DTypePolicyMap has the dtypes {', '.join(sorted(floats))}, and all parts of a layer "
                           "compute in one here. Way out: give the layer that one")
     return (names if len(names) == 1 else floats).pop()
+
+
+MIXED = {"mixed_float16": ("float16", "float32"), "mixed_bfloat16": ("bfloat16", "float32")}
+
+
+def computed_and_kept(policy: str | None) -> tuple[str, str]:
+    """The dtypes that a policy computes in, and keeps weights in.
+
+    >>> computed_and_kept("mixed_float16"), computed_and_kept(None)
+    (('float16', 'float32'), ('float32', 'float32'))
+    """
+    _, name = quantization(policy or "float32")
+    return MIXED.get(name, (name, name))
+
+
+class DTypePolicy(str):
+    """A dtype policy: its name, which says all, as a layer's ``dtype`` takes it.
+
+    >>> DTypePolicy("mixed_float16").variable_dtype
+    'float32'
+
+    Raises:
+        ConfigError: it names no policy.
+    """
+
+    def __new__(cls, name: str) -> DTypePolicy:
+        if any(dtype not in _FLOATS for dtype in computed_and_kept(name)):
+            raise ConfigError(f"{name!r} is no dtype policy. There are {', '.join((*_FLOATS, *MIXED))}")
+        return super().__new__(cls, name)
+
+    @property
+    def name(self) -> str:
+        """``"mixed_float16"``, for one."""
+        return str(self)
+
+    @property
+    def compute_dtype(self) -> str:
+        """What layers compute in."""
+        return computed_and_kept(self)[0]
+
+    @property
+    def variable_dtype(self) -> str:
+        """What weights are kept in."""
+        return computed_and_kept(self)[1]

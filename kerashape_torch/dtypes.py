@@ -10,7 +10,8 @@ import functools
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from kerashape_torch.dtype_policies import policy_name, quantization
+from kerashape_torch.dtype_policies import MIXED, policy_name, quantization
+from kerashape_torch.dtype_policies import computed_and_kept as computed_and_kept
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.kinds import Kind
 
@@ -91,19 +92,6 @@ def is_integer(dtype: str) -> bool:
 
 # ---- policies --------------------------------------------------------------------------------------------------------
 
-_MIXED = {"mixed_float16": ("float16", "float32"), "mixed_bfloat16": ("bfloat16", "float32")}
-
-
-def computed_and_kept(policy: str | None) -> tuple[str, str]:
-    """The dtypes that a policy computes in, and keeps weights in.
-
-    >>> computed_and_kept("mixed_float16"), computed_and_kept(None)
-    (('float16', 'float32'), ('float32', 'float32'))
-    """
-    _, name = quantization(policy or "float32")
-    return _MIXED.get(name, (name, name))
-
-
 class DTypeKind(Kind):
     """A dtype or a dtype policy, by its name.
 
@@ -117,7 +105,7 @@ class DTypeKind(Kind):
         name = value if isinstance(value, str) else getattr(value, "__name__", str(value).removeprefix("torch."))
         if name == "float":
             name = "float32"
-        if quantization(name)[1] not in (*DTYPES, "string", *_MIXED):
+        if quantization(name)[1] not in (*DTYPES, "string", *MIXED):
             raise ConfigError(f"{where} must be a dtype or a policy such as 'float32' or 'mixed_float16', "
                               f"got {value!r}")
         return name

@@ -157,8 +157,8 @@ class GraphReader:
             if name is not None and "config" in value:
                 return from_config_value(value)
             return {key: self._arguments(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self._arguments(item) for item in value]
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._arguments(item) for item in value)
         return value
 
     def _tensor(self, name: str, node: int, index: int) -> SymbolicTensor:
@@ -181,6 +181,6 @@ def _histories(value: Any) -> Iterator[list[Any]]:
         else:
             for item in value.values():
                 yield from _histories(item)
-    elif isinstance(value, list):
+    elif isinstance(value, (list, tuple)):  # tuples are in what get_config() gives; in JSON they are lists
         for item in value:
             yield from _histories(item)

@@ -22,6 +22,7 @@ class TensorSpec:
     """A shape and a dtype: what a shape rule needs to know of a tensor."""
 
     __slots__ = ("dtype", "shape")
+    mask: TensorSpec | None = None
 
     def __init__(self, shape: Shape, dtype: str = "float32") -> None:
         self.shape = shape
@@ -34,6 +35,19 @@ class TensorSpec:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape={to_text(self.shape)}, dtype={self.dtype!r})"
+
+
+class MaskedSpec(TensorSpec):
+    """What is known of a tensor that carries a mask."""
+
+    __slots__ = ("mask",)
+
+    def __init__(self, shape: Shape, dtype: str, mask: TensorSpec) -> None:
+        super().__init__(shape, dtype)
+        self.mask: TensorSpec | None = mask
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, mask={self.mask!r})"
 
 
 class Constant(TensorSpec):

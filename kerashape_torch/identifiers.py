@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kerashape_torch import config
-from kerashape_torch.errors import ConfigError, did_you_mean
+from kerashape_torch.errors import ConfigError, UnsafeConfigError, did_you_mean
 from kerashape_torch.kinds import Kind
 
 
@@ -129,6 +129,10 @@ class FamilyOrFunction(FamilyIdentifiers):
 def checked_config(value: Mapping[str, Any]) -> Mapping[str, Any]:
     """The same config, if it has the two keys that every Keras config of an object has."""
     if "class_name" not in value or "config" not in value:
+        if list(value) == ["value"]:  # what Keras writes of a lambda
+            raise UnsafeConfigError("the config holds the bytecode of a Python lambda, which is never run. Way out: in "
+                                    "Keras, put a function with a name in its place, registered with "
+                                    "@keras.saving.register_keras_serializable, and save again")
         raise ConfigError(f"a config needs the keys 'class_name' and 'config', got {dict(value)!r}")
     return value
 

@@ -11,6 +11,7 @@ GlorotUniform(seed=1)
 {'value': 2.0}
 """
 
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -443,12 +444,20 @@ get = _identifiers.get
 
 
 def of_weight(identifier: Any) -> Any:
-    """What a weight is drawn by: as in Keras, ``None`` is Glorot's uniform numbers.
+    """What a weight is drawn by, called with a shape, a dtype and a device: as in Keras, ``None`` is Glorot's uniform
+    numbers. Keras tells no device, so what a class written for Keras draws is moved there.
 
     >>> of_weight(None), of_weight("zeros")
     (GlorotUniform(), Zeros())
     """
-    return get("glorot_uniform" if identifier is None else identifier)
+    found = get("glorot_uniform" if identifier is None else identifier)
+    if not isinstance(found, Initializer):
+        return found
+    own = inspect.signature(type(found).__call__).parameters
+    if "device" in own or any(p.kind is p.VAR_KEYWORD for p in own.values()):
+        return found
+    as_keras_calls_it: Any = found
+    return lambda shape, dtype=None, device=None: as_keras_calls_it(shape, dtype=dtype).to(device)
 
 
 serialize = _identifiers.serialize

@@ -43,7 +43,10 @@ class InputLayer(Layer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.dtype = self.dtype or "float32"
-        self.output: SymbolicTensor = Node(self, (), {}, [], TensorSpec(self.batch_shape, self.dtype)).outputs
+        Node(self, (), {}, [], TensorSpec(self.batch_shape, self.dtype))
+
+    def dtype_unless_told(self) -> str:
+        return "float32"
 
     def call_shapes(self) -> list[Any]:
         return [self.batch_shape]
@@ -63,5 +66,7 @@ def Input(shape: Any = None, batch_size: int | None = None, dtype: str | None = 
     """
     if tensor is not None:
         raise ConfigError("Input(tensor=...) is not taken: a description holds no tensors")
-    return InputLayer(shape=shape, batch_size=batch_size, dtype=dtype, sparse=sparse or False, ragged=ragged or False,
-                      batch_shape=batch_shape, name=name, optional=optional).output
+    layer = InputLayer(shape=shape, batch_size=batch_size, dtype=dtype, sparse=sparse or False, ragged=ragged or False,
+                       batch_shape=batch_shape, name=name, optional=optional)
+    found: SymbolicTensor = layer.output
+    return found

@@ -12,14 +12,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerashape_torch.activations import shape_after
 from kerashape_torch.config import Field, Record, argument, register_family, serialize, to_config
+from kerashape_torch.connected import Connected
 from kerashape_torch.costed import Costed
 from kerashape_torch.dtypes import DType, computed_and_kept, is_float
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import Node, TensorSpec, connect, serials, shapes_of, snake_case
 from kerashape_torch.regularizers import RegularizerLike
+from kerashape_torch.settings import dtype_policy
 from kerashape_torch.shape import Shape, axis_index, is_standard, standardize, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, map_shapes
-from kerashape_torch.user_layers import UserDefined, argument_names, built, function_of, given_to_init, torch_function
+from kerashape_torch.user_layers import (
+    CONSTRUCTION_ONLY,
+    UserDefined,
+    argument_names,
+    built,
+    function_of,
+    given_to_init,
+    torch_function,
+)
 from kerashape_torch.weights import WeightSpec
 
 if TYPE_CHECKING:
@@ -54,7 +64,6 @@ class _Arguments(Record, family=True, kw_only=True):
 
 _RULES = ("compute_output_shape", "weight_specs", "module", "masked_module", "layout", "output_spec", "bind",
           "sublayers", "makes_floats", "computes_like", "in_channels_first", "leaves_masks_of", "takes_masks_off")
-_CONSTRUCTION_ONLY = ("input_shape", "input_dim", "batch_input_shape", "batch_shape", "batch_size")
 
 
 def _stating_its_layer(rule: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,7 +108,7 @@ def _activated(rule: Callable[..., Any]) -> Callable[..., Any]:
     return activated
 
 
-class Layer(UserDefined, Costed, _Arguments, catalog=False):
+class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
     """Base of all layers. A subclass writes its arguments as fields and overrides the rules that differ.
 
     Instead of rules it may have a ``forward`` of torch tensors, and a ``build`` that makes its weights: see
@@ -236,6 +245,8 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
             own = cls.__dict__.get(rule)
             if own is not None and not hasattr(own, "states_its_layer"):
                 setattr(cls, rule, _stating_its_layer(own if rule != "compute_output_shape" else _activated(own)))
+        if "compute_mask" in cls.__dict__ and cls.is_users_own() and "supports_masking" not in cls.__dict__:
+            cls.supports_masking = True  # as in Keras
         cls._torch_function = function = function_of(cls)
         if function is not None:
             cls._put_rules_aside()
@@ -272,6 +283,8 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
         self._tried: dict[str, Any] = {}  # see composed.follow
         self.saved_weights: list[Any] | None = None  # from the file that the layer came from, in Keras' order, unread
         kwargs.pop("autocast", None)  # Keras writes it for layers of a user's own
+        if kwargs.get("dtype") is None and self.has_policy and dtype_policy() != "float32":
+            kwargs["dtype"] = self.dtype_unless_told()
         super().__init__(*args, **kwargs)
         if self.given_name is not None and (not isinstance(self.given_name, str) or "/" in self.given_name):
             raise ConfigError(f"{type(self).__name__}(name=...) must be a string without '/', got {self.given_name!r}")
@@ -339,6 +352,10 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
         """The layer whose dtype policy the module follows: one inside, where this one only hands tensors on."""
         return self
 
+    def dtype_unless_told(self) -> str | None:
+        """The dtype policy where none is given: that of ``set_dtype_policy``."""
+        return dtype_policy()
+
     def output_dtype(self, dtype: str) -> str:
         """The dtype that comes out for one that goes in: floats become the compute dtype."""
         return dtype if self.keeps_dtype and not is_float(dtype) else self.compute_dtype
@@ -357,8 +374,12 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Connects the layer to symbolic tensors; returns symbolic tensors of the inferred shapes."""
+        self.about_to_be_called()
         told = self.training_unless_told
         return connect(self, args, kwargs if told is None else {"training": told, **kwargs})
+
+    def about_to_be_called(self) -> None:
+        """What Keras does beside, when it builds the layer at its first call."""
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by name."""
@@ -402,32 +423,6 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
             lambda shape: TensorSpec(tuple(shape), dtype), shapes)
 
     # ---- what is known once connected --------------------------------------------------------------------------------
-
-    def call_shapes(self) -> list[Any]:
-        """The shapes that the rules take, from the first call or from the declared input shape.
-
-        Raises:
-            ShapeError: the layer is not connected and no input shape was given.
-        """
-        if self.nodes:
-            return list(map(shapes_of, self.input_specs(self.nodes[0].args, self.nodes[0].kwargs)))
-        if self.declared_shape is not None:
-            return [self.declared_shape]
-        raise ShapeError(f"the input shape of {self.describe()} is not known yet",
-                         hint="give it input_shape=..., or call it on Input(...), or add it to a model that has one")
-
-    @property
-    def input_shape(self) -> Any:
-        """The input shape with its batch axis: ``(None, 3)``; a list where there are several."""
-        shapes = self.call_shapes()
-        return shapes[0] if len(shapes) == 1 else shapes
-
-    @property
-    def output_shape(self) -> Any:
-        """The output shape with its batch axis; a list where there are several."""
-        if self.nodes:
-            return shapes_of(self.nodes[0].outputs)
-        return self.compute_output_shape(*self.call_shapes())
 
     @property
     def trainable(self) -> bool:
@@ -483,7 +478,7 @@ class Layer(UserDefined, Costed, _Arguments, catalog=False):
         return {**self._given_to_init, **super().given()}
 
     def _is_written(self, field: Field) -> bool:
-        if field.keyword_only and field.name in _CONSTRUCTION_ONLY:
+        if field.keyword_only and field.name in CONSTRUCTION_ONLY:
             return False
         if field.keyword_only and field.name == "activity_regularizer":
             return getattr(self, field.attribute) is not None

@@ -49,6 +49,45 @@ def require_symbolic(layer: Any, mask: Any) -> None:
                               "Make it an input of the model: mask=Input((steps,), dtype='bool')")
 
 
+def carried(x: Any) -> Any:
+    """The mask of a torch tensor while a user's function runs, as in Keras an attribute; None if it has none."""
+    return getattr(x, "_keras_mask", None)
+
+
+def carrying(x: Any, mask: Any) -> Any:
+    """The same numbers as another tensor, which carries a mask if there is one."""
+    if mask is None:
+        return x
+    x = x.view_as(x)
+    x._keras_mask = mask
+    return x
+
+
+def take_off(structure: Any) -> None:
+    """Lets tensors carry no masks from now on."""
+    for x in flatten(structure):
+        if carried(x) is not None:
+            x._keras_mask = None
+
+
+def handed_on(layer: Any, bound: Mapping[str, Any], outputs: Any) -> Any:
+    """What a layer made of torch tensors, with the masks that Keras gives it. One that it carries already stays."""
+    if not layer.supports_masking or not bound:
+        return outputs
+    first, previous = next(iter(bound.values())), bound.get("mask")
+    if previous is None:
+        previous = map_structure(carried, first)
+    if all(carried(x) is not None for x in flatten(outputs)):
+        return outputs
+    made = flatten(layer.compute_mask(first, previous))
+    found = iter([*made, *[None] * (len(flatten(outputs)) - len(made))])
+    return map_structure(lambda x: _unless(x, next(found)), outputs)
+
+
+def _unless(x: Any, mask: Any) -> Any:
+    return x if carried(x) is not None else carrying(x, mask)
+
+
 def _is_all_tensors(value: Any) -> bool:
     found = flatten(value)
-    return bool(found) and all(getattr(x, "is_symbolic", False) for x in found)
+    return bool(found) and all(getattr(x, "is_symbolic", False) or hasattr(x, "detach") for x in found)

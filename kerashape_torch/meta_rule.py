@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Callable
 from typing import Any
 
+from kerashape_torch import masks
 from kerashape_torch.errors import ConfigError, ShapeError
-from kerashape_torch.graph import TensorSpec
+from kerashape_torch.graph import MaskedSpec, TensorSpec
 from kerashape_torch.shape import Size
 from kerashape_torch.structure import flatten, map_structure
 
@@ -18,7 +21,8 @@ def infer_by_running(function: Callable[..., Any], args: Any, kwargs: Any) -> An
     """The output specs of a function of torch tensors, for arguments in which tensors are :class:`TensorSpec`.
 
     Axes that are None are tried at two sizes; output axes that differ between the two are None. Nothing is computed:
-    the tensors are on torch's meta device.
+    the tensors are on torch's meta device. Where that fails, as in arithmetic of sizes that becomes a shape, tensors of
+    known numbers keep them.
 
     Raises:
         ShapeError: the function fails on such shapes, or needs values where only shapes exist.
@@ -28,9 +32,9 @@ def infer_by_running(function: Callable[..., Any], args: Any, kwargs: Any) -> An
     TensorSpec(shape=(None, 6), dtype='float32')
     """
     problem: Exception | None = None
-    for sizes in _SIZES:
+    for sizes, known in itertools.product(_SIZES, (False, True)):
         try:
-            first, second = (_run(function, args, kwargs, size) for size in sizes)
+            first, second = (_run(function, args, kwargs, size, known) for size in sizes)
         except Exception as error:  # whatever the user's function raises
             problem = problem or error
             continue
@@ -40,17 +44,21 @@ def infer_by_running(function: Callable[..., Any], args: Any, kwargs: Any) -> An
                           "give output_shape where it needs values") from problem
 
 
-def _run(function: Callable[..., Any], args: Any, kwargs: Any, size: Callable[[int], int]) -> Any:
+def _run(function: Callable[..., Any], args: Any, kwargs: Any, size: Callable[[int], int], known: bool) -> Any:
+    """What comes out at these sizes. Tensors of numbers that Python knows have no values either, unless ``known``."""
     import torch
+
+    from kerashape_torch.known import KnownNumbers
 
     def tensor(x: Any) -> Any:
         if not isinstance(x, TensorSpec):
             return x
         shape = [size(axis) if known is None else known for axis, known in enumerate(x.shape)]
-        return torch.empty(shape, dtype=getattr(torch, x.dtype), device="meta")
+        made = torch.empty(shape, dtype=getattr(torch, x.dtype), device="meta")
+        return masks.carrying(made, None if x.mask is None else tensor(x.mask))
 
     args, kwargs = map_structure(tensor, (args, kwargs))
-    with torch.device("meta"), torch.no_grad():
+    with torch.device("meta"), torch.no_grad(), KnownNumbers() if known else contextlib.nullcontext():
         return function(*args, **kwargs)
 
 
@@ -66,4 +74,7 @@ def merged(first: Any, second: Any) -> TensorSpec:
     if len(first.shape) != len(second.shape):
         raise ShapeError("the rank of the output depends on the size of an axis that is None")
     shape: tuple[Size, ...] = tuple(a if a == b else None for a, b in zip(first.shape, second.shape))
-    return TensorSpec(shape, str(first.dtype).removeprefix("torch."))
+    dtype = str(first.dtype).removeprefix("torch.")
+    mask = first.mask if isinstance(first, TensorSpec) else masks.carried(first)
+    other = second.mask if isinstance(second, TensorSpec) else masks.carried(second)
+    return TensorSpec(shape, dtype) if mask is None or other is None else MaskedSpec(shape, dtype, merged(mask, other))

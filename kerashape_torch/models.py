@@ -75,6 +75,16 @@ class Model(Compilable, Layer, aliases=("Functional",)):
         """The tensor, list or dict of tensors that it was made to."""
         return self.given_outputs
 
+    @property
+    def input(self) -> Any:
+        """:attr:`inputs`; the tensor of a Sequential model."""
+        return self.graph.inputs
+
+    @property
+    def output(self) -> Any:
+        """:attr:`outputs`; the tensor of a Sequential model."""
+        return self.graph.outputs
+
     def _arguments(self, but: tuple[str, ...] = ()) -> str:
         shapes = f"{to_text(self.input_shape)} -> {to_text(self.output_shape)}"
         return f"{self.name!r}, {shapes}, {len(self.layers)} layers"
@@ -563,4 +573,6 @@ def clone_model(model: Model) -> Model:
     """A new model of the same architecture; its layers share nothing with the old ones."""
     if not isinstance(model, Model):
         raise KerashapeError(f"clone_model takes a model, got {type(model).__name__}")
-    return type(model).from_config(model.get_config())
+    own = {type(layer).__name__: type(layer) for layer in _members(model) if layer.is_users_own()}
+    with custom_object_scope(own):
+        return type(model).from_config(model.get_config())

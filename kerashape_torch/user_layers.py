@@ -8,6 +8,7 @@ other layers, and call them: see :mod:`kerashape_torch.composed`.
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -15,6 +16,9 @@ from kerashape_torch.dtypes import is_integer
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.shape import to_text
 from kerashape_torch.weights import Place, WeightSpec
+
+CONSTRUCTION_ONLY = ("input_shape", "input_dim", "batch_input_shape", "batch_shape", "batch_size")
+"""Arguments of every layer that no config has, unless a class has its own of that name."""
 
 
 class UserDefined:
@@ -43,28 +47,79 @@ class UserDefined:
     def build(self, *shapes: Any, **_: Any) -> None:
         """Makes the weights for an input shape, with :meth:`add_weight`."""
 
+    def add_loss(self, loss: Any) -> None:
+        """Adds to the loss of a training step, in ``call``; inference takes no notice of it."""
+        listener = vars(self).get("_losses")
+        if listener is not None:
+            for each in loss if isinstance(loss, (list, tuple)) else [loss]:
+                listener(each.sum())
+
     def add_weight(self, shape: Sequence[int] | None = None, initializer: Any = None, dtype: Any = None,
                    trainable: bool = True, autocast: bool = True, regularizer: Any = None, constraint: Any = None,
                    aggregation: Any = None, overwrite_with_gradient: bool = False, name: str | None = None) -> Any:
-        """Declares a weight, in ``build``; where the layer runs it is a tensor, under the name that ``build`` gave it.
+        """Declares a weight, in ``__init__`` or ``build``; where the layer runs it is a tensor, under the name of the
+        attribute that it was assigned to.
 
         Arguments are Keras'. A weight that is assigned to nothing is found under its own name.
         """
-        made = self.__dict__.get("_made")
-        if made is None:
-            raise ConfigError(f"{type(self).__name__}: add_weight is called in build(self, input_shape)")
+        if "training" in vars(self):  # it runs
+            raise ConfigError(f"{type(self).__name__}: add_weight is called in __init__ or build(self, input_shape)")
+        made = vars(self).setdefault("_made", [])
         dtype = None if dtype is None else getattr(dtype, "__name__", str(dtype)).removeprefix("torch.")
         default = "zeros" if dtype == "bool" or is_integer(dtype or "") else "glorot_uniform"
         name = name or ("variable" if not made else f"variable_{len(made)}")
-        spec = WeightSpec(name, tuple(shape or ()), trainable, initializer or default, regularizer, constraint,
-                          dtype=dtype)
+        spec = _Declared(name, tuple(shape or ()), trainable, initializer or default, regularizer, constraint,
+                         dtype=dtype)
         made.append(spec)
         return spec
+
+
+def Variable(initializer: Any, shape: Sequence[int] | None = None, dtype: Any = None, trainable: bool = True,
+             autocast: bool = True, aggregation: Any = None, name: str | None = None, **kwargs: Any) -> Any:
+    """A weight of a layer of one's own, for an attribute: ``self.scale = Variable([1.0, 2.0])`` in ``__init__`` or
+    ``build``. Its first numbers are given, or drawn by an initializer for a shape.
+    """
+    if shape is None:
+        shape = tuple(initializer.shape) if hasattr(initializer, "shape") else _shape_of(initializer)
+    if hasattr(initializer, "tolist"):
+        initializer = initializer.tolist()
+    if isinstance(initializer, (int, float, list, tuple)):
+        initializer = {"class_name": "Constant", "config": {"value": initializer}}
+    dtype = None if dtype is None else getattr(dtype, "__name__", str(dtype)).removeprefix("torch.")
+    return _Declared(name or "variable", tuple(shape), trainable, initializer, dtype=dtype)
+
+
+class _Declared(WeightSpec):
+    """A weight that knows its place in the order in which weights were declared."""
+
+    _counter = itertools.count()
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> _Declared:
+        made = super().__new__(cls, *args, **kwargs)
+        made.serial = next(cls._counter)
+        return made
+
+    serial: int
+
+
+def _shape_of(value: Any) -> tuple[int, ...]:
+    return (len(value), *_shape_of(value[0])) if isinstance(value, (list, tuple)) else ()
+
+
+def makes_weights(layer: Any) -> bool:
+    """Whether a user's class has weights of its own: in ``build``, or from ``__init__`` on."""
+    return type(layer).build is not UserDefined.build or any(isinstance(x, _Declared) for x in vars(layer).values())
 
 
 def torch_function(layer: Any) -> Callable[..., Any] | None:
     """``forward``, or ``call`` as Keras names it, of a layer's class: a function of the layer and of tensors."""
     return type(layer)._torch_function  # type: ignore[no-any-return]
+
+
+def adds_losses(layer: Any) -> bool:
+    """Whether a function of a user's class calls ``add_loss``."""
+    found = (function for each in type(layer).__mro__ if each is not UserDefined for function in vars(each).values())
+    return any("add_loss" in function.__code__.co_names for function in found if inspect.isfunction(function))
 
 
 def function_of(cls: type[Any]) -> Callable[..., Any] | None:
@@ -96,12 +151,13 @@ def given_to_init(cls: type[Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     signature = inspect.signature(cls.__init__)
     bound = signature.bind_partial(None, *args, **kwargs).arguments  # a copy is made without any
     own = [p.name for p in list(signature.parameters.values())[1:] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    return {name: bound[name] for name in own if name in bound and name not in cls._fields}
+    written = set(cls._fields) - set(CONSTRUCTION_ONLY)
+    return {name: bound[name] for name in own if name in bound and name not in written}
 
 
 def built(layer: Any, shapes: Sequence[Any]) -> tuple[Any, list[WeightSpec]]:
     """A copy of a layer after ``build``, and the weights that it made: trainable ones first, as Keras lists them."""
-    twin = layer.copy(nodes=[], _made=[])
+    twin = layer.copy(nodes=[], _made=list(vars(layer).get("_made", ())))
     build = twin.build
     takes = [p for p in inspect.signature(build).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     try:
@@ -112,6 +168,8 @@ def built(layer: Any, shapes: Sequence[Any]) -> tuple[Any, list[WeightSpec]]:
         given = ", ".join(map(to_text, shapes))
         raise ShapeError(f"{type(layer).__name__}.build fails on {given}: {error}") from error
     made = twin.__dict__.pop("_made")
+    made += [x for x in vars(twin).values() if isinstance(x, _Declared) and not any(x is each for each in made)]
+    made.sort(key=lambda spec: spec.serial)
     for spec in made:
         if None in spec.shape:
             raise ShapeError(f"{spec.name} is {to_text(spec.shape)}: an axis is None that the weights need",

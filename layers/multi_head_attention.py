@@ -57,10 +57,9 @@ class _Headed(_Options, Layer, catalog=False):
             raise ConfigError(f"{type(self).__name__}(flash_attention=True) cannot be had together with "
                               f"dropout={self.dropout}")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self.nodes:  # Keras makes two layers when it builds this one, and counts them in the names of others
+    def about_to_be_called(self) -> None:
+        if "_ghosts" not in self.__dict__:  # two layers that Keras makes here, and counts in the names of others
             self.__dict__["_ghosts"] = (Ghost("softmax"), Ghost("dropout"))
-        return super().__call__(*args, **kwargs)
 
     def layout(self, query: Shape, value: Any = None, key: Any = None) -> str:
         return KERAS

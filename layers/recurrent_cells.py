@@ -1,7 +1,7 @@
 """One step of a recurrent layer, and the weights and torch modules that follow from it for all steps."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from kerashape_torch import activations, initializers
@@ -59,13 +59,23 @@ def inside(layer: Layer, models_too: bool = False) -> list[Layer]:
 
 
 def require_cell(cell: Any, argument: str) -> None:
-    """Refuses what is no cell, or does not say its states."""
+    """Refuses what is no cell, or does not say its states. A user's layer with states becomes one, as in Keras."""
+    if isinstance(cell, Layer) and hasattr(cell, "state_size") and type(cell).is_users_own():
+        own: Any = type(cell)
+        cell.__class__ = _as_cell(own)
     if not isinstance(cell, Cell):
-        raise ConfigError(f"{argument} takes a cell such as LSTMCell(4), got {cell!r}. One of your own is a subclass "
-                          "of layers.Cell")
+        raise ConfigError(f"{argument} takes a cell such as LSTMCell(4), got {cell!r}. One of your own is a layer with "
+                          "a state_size and a call(self, inputs, states)")
     if not hasattr(cell, "state_size"):
         raise ConfigError(f"{argument}: {type(cell).__name__} has no state_size, the number of units of its state or a "
                           "list of them")
+
+
+@cache
+def _as_cell(cls: Any) -> Any:
+    """The same class as a heir of :class:`Cell` too, under the same name."""
+    same = {name: value for name, value in vars(cls).items() if name in ("__module__", "__doc__", "registered_name")}
+    return cls if issubclass(cls, Cell) else type(cls.__name__, (cls, Cell), same)
 
 
 class Cell(Layer, catalog=False):

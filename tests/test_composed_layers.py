@@ -270,16 +270,6 @@ def test_only_in_training() -> None:
 
 
 def test_what_is_refused() -> None:
-    class Masked(layers.Layer):
-        def __init__(self, **kwargs: Any) -> None:
-            super().__init__(**kwargs)
-            self.table = layers.Embedding(5, 3, mask_zero=True)
-
-        def call(self, x: Any) -> Any:
-            return self.table(x)
-
-    with pytest.raises(ConfigError, match=r"embedding = Embedding.* makes a mask, and lies inside a layer of your own"):
-        Masked().to_torch((4,))
     with pytest.raises(ConfigError, match=r"dense = Dense.*another dtype policy"):
         Held(dtype="mixed_float16").to_torch((3,))
     with pytest.raises(ConfigError, match=r"subclass of layers.Cell"):

@@ -442,12 +442,6 @@ class Hides(layers.Layer):
         self.add_weight((3,), name="units")
 
 
-class Early(layers.Layer):
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_weight((3,))
-
-
 class Reshapes(layers.Layer):
     def forward(self, x: Any) -> Any:
         return x.reshape(2, 3)
@@ -458,7 +452,6 @@ class Reshapes(layers.Layer):
     (lambda: layers.RNN(layers.Dense(3)), ConfigError, "takes a cell such as"),
     (lambda: Fails()(kt.Input((5, 3))), ShapeError, "Fails.build fails on"),
     (lambda: Hides()(kt.Input((5, 3))), ConfigError, "hides what the layer has"),
-    (lambda: Early(), ConfigError, r"add_weight is called in build"),
     (lambda: Reshapes()(kt.Input((5, 3))), ShapeError, "Reshapes.forward fails on tensors of these shapes"),
     (lambda: LowRank(4)(kt.Input((None,))), ShapeError, "an axis is None that the weights need"),
     (lambda: LowRank(), ConfigError, "needs the argument 'units'"),

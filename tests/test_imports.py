@@ -16,12 +16,13 @@ PACKAGE = Path(kerashape_torch.__file__).parent
 LAYERS = Path(kerashape_torch.layers.__file__).parent
 
 # From the top of the house down: a room may import from rooms above it, and from its own files.
-ROOMS = ["errors", "structure", "text", "shape", "dtype_policies", "kinds", "config", "dtypes", "identifiers",
-         "activations", "initializers", "regularizers", "constraints", "masks", "graph", "losses", "metrics",
-         "optimizers", "compiling", "compilable", "meta_rule", "weights", "user_layers", "costed", "layer", "inputs",
-         "lambda_source", "functional_config", "models", "standalone", "parts", "composed", "torch_modules", "ops",
-         "layers", "weight_paths", "shape_table", "differences", "shape_text", "lowering", "training", "saving",
-         "planning", "reports", "port", "utils", "testing", "sources", "cli"]
+ROOMS = ["errors", "structure", "text", "shape", "dtype_policies", "settings", "kinds", "config", "dtypes",
+         "identifiers", "activations", "initializers", "regularizers", "constraints", "masks", "graph", "losses",
+         "metrics", "optimizers", "compiling", "compilable", "known", "meta_rule", "weights", "user_layers", "costed",
+         "connected", "layer", "inputs", "lambda_source", "functional_config", "models", "backend", "mixed_precision",
+         "standalone", "parts", "composed", "torch_modules", "ops", "random", "layers", "weight_paths", "shape_table",
+         "differences", "shape_text", "lowering", "training", "saving", "planning", "reports", "port", "utils",
+         "testing", "sources", "cli"]
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
 # doors, inside a function.

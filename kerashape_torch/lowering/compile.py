@@ -75,9 +75,10 @@ def inner_module(layer: Layer, shape: Any, masked: bool = False) -> fx.GraphModu
     return part_of_model(alone(layer, shape, masked))
 
 
-def part_of_model(model: Model) -> fx.GraphModule:
-    """A model as a part of a layer's module, in Keras' order, without memory yet."""
-    return assemble(lower(model.graph, model.layers, "keras"), model.name)
+def part_of_model(model: Model, masks: bool = False) -> fx.GraphModule:
+    """A model as a part of a layer's module, in Keras' order, without memory yet. If ``masks``, it gives those of its
+    outputs beside them, None for one that has none."""
+    return assemble(lower(model.graph, model.layers, "keras", masks=masks), model.name)
 
 
 def _compile(model: Model, device: Any, dtype: Any, layout: str, weights: bool) -> fx.GraphModule:

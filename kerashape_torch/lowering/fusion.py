@@ -23,7 +23,7 @@ def fold_padding(root: nn.Module, graph: fx.Graph) -> None:
     for node in list(graph.nodes):
         if node.op != "call_module" or uses[node.target] != 1:
             continue
-        source = node.args[0]
+        source = next(iter(node.args), None)
         if not isinstance(source, fx.Node) or source.op != "call_module" or len(source.users) != 1:
             continue
         convolution: Any = root.get_submodule(str(node.target))

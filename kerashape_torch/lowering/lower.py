@@ -19,6 +19,7 @@ from torch import fx, nn
 from torch.overrides import TorchFunctionMode
 
 from kerashape_torch import activations, masks
+from kerashape_torch.composed import MASK_ARGUMENTS, masks_arriving
 from kerashape_torch.dtypes import is_float, narrow
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor, TensorSpec, nodes_to, shapes_of
@@ -29,10 +30,10 @@ from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.text import identifier
 from kerashape_torch.torch_modules import FixedMode, Fold, Function, place, set_at
 from kerashape_torch.torch_modules.mixed import MixedPrecision
+from kerashape_torch.user_layers import torch_function
 from kerashape_torch.weights import WeightSpec
 
-_MASKS = ("mask", "query_mask", "value_mask", "key_mask")
-_SAID_OTHERWISE = ("training", *_MASKS)
+_SAID_OTHERWISE = ("training", *MASK_ARGUMENTS)
 """Arguments of Keras calls that a module's ``forward`` does not take as they are."""
 
 
@@ -64,13 +65,13 @@ class Lowered(NamedTuple):
     strings: list[bool]
 
 
-def lower(graph: Graph, layers: list[Layer], layout: str, observed: bool = False) -> Lowered:
+def lower(graph: Graph, layers: list[Layer], layout: str, observed: bool = False, masks: bool = False) -> Lowered:
     """Lowers the calls of a model. ``layers`` are its layers in Keras' order, by which the weights are listed.
 
-    If ``observed``, it gives more than its outputs: their masks. To who listens it tells the outputs of all layers that
-    have activity regularizers; else, as a part of a layer, those of layers in models alone.
+    If ``observed`` or ``masks``, it gives more than its outputs: their masks. If ``observed``, it tells who listens the
+    outputs of all layers that have activity regularizers; else, as a part of a layer, those of layers in models alone.
     """
-    lowering = _Lowering(graph, layout, observed)
+    lowering = _Lowering(graph, layout, observed, masks or observed)
     lowering.inputs()
     lowering.calls(_run_order(graph), "", None)
     lowering.outputs()
@@ -118,9 +119,9 @@ class _Unfilled(TorchFunctionMode):
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, layout: str, observed: bool) -> None:
+    def __init__(self, graph: Graph, layout: str, observed: bool, gives_masks: bool) -> None:
         self.graph = graph
-        self.observed = observed
+        self.observed, self.gives_masks = observed, gives_masks
         self.torch_layout = layout == "torch"
         self.fx = MarkedGraph()
         self.root = nn.Module()
@@ -147,6 +148,8 @@ class _Lowering:
             order = CHANNELS_FIRST if self.torch_layout and self._runs_channels_first(tensor) else KERAS
             self.input_shapes.append(channels_first_shape(tensor.shape) if order == CHANNELS_FIRST else tensor.shape)
             self.values[id(tensor)] = self._value(node, order, tensor)
+            if tensor.mask is not None:
+                self.masks[id(tensor)] = tensor.mask
 
     def _runs_channels_first(self, tensor: SymbolicTensor) -> bool:
         """Whether the first layer with an opinion that this input meets works channels first."""
@@ -174,7 +177,7 @@ class _Lowering:
             return value.node if self.torch_layout else self.in_order(value, KERAS)
 
         outputs = map_structure(given, self.graph.outputs)
-        if self.observed:
+        if self.gives_masks:
             masks = [self._mask_value(self.masks.get(id(x))) for x in self.graph.flat_outputs]
             outputs = (outputs, [None if mask is None else mask.node for mask in masks])
         self.fx.output(outputs)
@@ -241,14 +244,19 @@ class _Lowering:
         shapes = [shapes_of(spec) for spec in given]
         order, working = self._choose_order(layer, shapes, node, bool(given_masks))
         before, after = layer.casts_of(*specs)
-        args, kwargs = map_structure(lambda x: self._argument(x, order, layer, before), _without_masks(node))
+        arguments = _without_masks(node)
+        carried = self._carried(layer, arguments)
+        args, kwargs = map_structure(lambda x: self._argument(x, order, layer, before), arguments)
+        if any(mask is not None for mask in carried):
+            kwargs["carried"] = [self._argument(mask, KERAS, layer, None) for mask in carried]
         kwargs |= map_structure(lambda x: self._argument(x, KERAS, layer, None), given_masks)
         if order == CHANNELS_FIRST and working is not layer:
             shapes = [map_shapes(lambda s: channels_first_shape(tuple(s)), shape) for shape in shapes]
-        result = self._emit(layer, working, shapes, self._path(prefix, layer), args, kwargs, training)
+        with masks_arriving([self._spec(mask) for mask in carried]):
+            result = self._emit(layer, working, shapes, self._path(prefix, layer), args, kwargs, training)
+            output_specs = layer.output_spec(*specs[0], **specs[1])
         if after is not None:
             result = self.fx.call_method("to", (result, getattr(torch, after)))
-        output_specs = layer.output_spec(*specs[0], **specs[1])
         result = self._activate(working, result, order, output_specs, prefix)
         self._store(node, result, order, output_specs)
         if self.observed or self.fx.calls:  # else the layer around this one sees to it
@@ -262,10 +270,16 @@ class _Lowering:
             return {}
         if layer.takes_masks_off:  # Keras looks at the tensor here, whatever the call was given
             bound["query_mask"] = self._mask_of(bound["query"])
-        found = {name: bound[name] for name in _MASKS if bound.get(name) is not None}
+        found = {name: bound[name] for name in MASK_ARGUMENTS if bound.get(name) is not None}
         if "mask" not in layer.call_arguments and not found:  # a merging layer looks at its tensors itself
             found = {"mask": map_structure(self._mask_of, bound.get("inputs"))}
         return found if any(isinstance(x, SymbolicTensor) for x in flatten(found)) else {}
+
+    def _carried(self, layer: Layer, arguments: Any) -> list[SymbolicTensor | None]:
+        """What the tensors of a call bring into a user's function, where layers inside may look at it."""
+        if torch_function(layer) is None:
+            return []
+        return [self._mask_of(x) for x in flatten(arguments) if isinstance(x, (SymbolicTensor, Constant))]
 
     def _mask_of(self, x: Any) -> SymbolicTensor | None:
         return self.masks.get(id(x))
@@ -273,7 +287,9 @@ class _Lowering:
     def _pass_masks_on(self, node: Node, bound: dict[str, Any]) -> None:
         made = masks.passed_on(node.layer.leaves_masks_of(), bound, self._mask_of)
         self.alive += made
-        self.masks.update((id(x), mask) for x, mask in zip(flatten(node.outputs), made) if mask is not None)
+        for x, mask in zip(flatten(node.outputs), made):
+            if mask is not None:
+                self.masks.setdefault(id(x), mask)
         if node.layer.takes_masks_off:
             for x in node.inputs:
                 self.masks.pop(id(x), None)
@@ -374,7 +390,7 @@ class _Lowering:
             return result
         if isinstance(function, functools.partial):
             return self.fx.call_function(function.func, (result, *function.args), function.keywords)
-        if not hasattr(function, "__name__"):  # an object that is called: fx wants a function or a module
+        if getattr(function, "__name__", "<lambda>") == "<lambda>":  # fx wants a function with a name, or a module
             module = function if isinstance(function, nn.Module) else Function(function)
             path = self._register(function, module, f"{self._path(prefix, layer)}_activation")
             return self.fx.call_module(path, (result,))
@@ -414,6 +430,11 @@ class _Lowering:
             if made is not None and is_float(spec.dtype):
                 part = self._cast(part, made, spec.dtype)
             self.values[id(tensor)] = self._value(part, order, spec)
+            if spec.mask is not None:  # a user's function gave it so
+                stand_in = SymbolicTensor(spec.mask.shape, spec.mask.dtype)
+                self.alive.append(stand_in)
+                self.masks[id(tensor)] = stand_in
+                self.values[id(stand_in)] = self._value(self.fx.call_function(masks.carried, (part,)), KERAS, stand_in)
 
     def _item(self, result: fx.Node, path: _Leaf) -> fx.Node:
         for key in path.keys:
@@ -491,7 +512,12 @@ def _without_masks(node: Node) -> tuple[list[Any], dict[str, Any]]:
     left_out = set(_SAID_OTHERWISE) - set(node.layer.shape_arguments)  # a mask is an operand of some ops
     first = next((i for i, name in enumerate(names) if name in left_out), len(node.args))
     named = {**dict(zip(names[first:], node.args[first:])), **node.kwargs}
-    return list(node.args[:first]), {name: x for name, x in named.items() if name not in left_out}
+    given = list(node.args[:first])
+    for name in node.layer.shape_arguments[len(given):] if node.layer.has_policy else ():
+        if name not in named:
+            break
+        given.append(named.pop(name))  # as modules take what a call may give by name
+    return given, {name: x for name, x in named.items() if name not in left_out}
 
 
 def _paths(structure: Any) -> Any:

@@ -1,11 +1,11 @@
-"""The names of ``keras.ops`` that are not here, and why: the one table of them."""
+"""The names of ``keras.ops`` that a graph cannot hold, and why; some are not here at all."""
 
 from __future__ import annotations
 
 _CODE = ("it takes Python functions, which a graph cannot hold and a config cannot name. Way out: "
          "a Lambda layer or a layer of your own around {}")
 
-LEFT_OUT = {
+CODE = {
     "cond": _CODE.format("torch.where, or ops.where, which computes both sides"),
     "switch": _CODE.format("indexing, or ops.where"),
     "while_loop": _CODE.format("a Python loop"),
@@ -18,3 +18,7 @@ LEFT_OUT = {
     "custom_gradient": _CODE.format("torch.autograd.Function"),
     "jvp": _CODE.format("torch.func.jvp"),
 }
+"""All that take Python functions: symbolic tensors cannot be given to them."""
+
+LEFT_OUT = {name: CODE[name] for name in ("vectorize", "custom_gradient", "jvp")}
+"""Those that are not here for real tensors either."""

@@ -170,7 +170,7 @@ def meshgrid(*x: Any, indexing: Indexing = "xy") -> TorchFunction:
 @op("numpy", moves.tiled)
 def tile(x: Any, /, repeats: Any) -> TorchFunction:
     """The whole tensor several times along each axis."""
-    return stock("tile", dims=as_tuple(repeats) if not isinstance(repeats, int) else (repeats,))
+    return stock("tile", dims=(repeats,) if isinstance(repeats, int) else tuple(map(int, as_tuple(repeats))))
 
 
 @op("numpy", moves.repeated)

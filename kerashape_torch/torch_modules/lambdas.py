@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from kerashape_torch.structure import flatten
+
+
+def on_device_of(*inputs: Any) -> Any:
+    """A context in which tensors that a user's function makes are where its inputs are; torch.compile knows no such
+    context, and makes them on the CPU."""
+    device = next((x.device for x in flatten(inputs) if isinstance(x, Tensor)), None)
+    if device is None or device.type == "cpu" or torch.compiler.is_compiling():
+        return contextlib.nullcontext()
+    return device
 
 
 class UserFunction(nn.Module):
@@ -19,7 +32,8 @@ class UserFunction(nn.Module):
 
     def forward(self, inputs: Any, **masks: Any) -> Any:
         training = {"training": self.training} if self.takes_training else {}
-        return self.function(inputs, **{**self.arguments, **masks, **training})
+        with on_device_of(inputs):
+            return self.function(inputs, **{**self.arguments, **masks, **training})
 
     def extra_repr(self) -> str:
         name = getattr(self.function, "__qualname__", repr(self.function))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -147,7 +146,7 @@ class KeptSteps:
 
     def __init__(self, mask: Tensor) -> None:
         self.mask = mask
-        self.lengths: np.ndarray[Any, Any] | None = None  # where they are known without waiting for a device
+        self.lengths: Any = None  # an array, where they are known without waiting for a device
         is_in_front = False
         if mask.device.type == "cpu" and not is_watched(mask):
             kept = mask.detach().numpy()  # NumPy does so little in a fraction of torch's time

@@ -7,13 +7,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kerashape_torch.composed import INHERITED, Call, Trial, attributes, inner_specs, part_modules
+from kerashape_torch import masks
+from kerashape_torch.composed import (
+    INHERITED,
+    MASK_ARGUMENTS,
+    Call,
+    Trial,
+    attributes,
+    inner_specs,
+    is_plain,
+    mask_argument,
+    part_modules,
+    with_masks,
+)
 from kerashape_torch.errors import KerashapeError
+from kerashape_torch.graph import TensorSpec
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.torch_modules import place, set_at
+from kerashape_torch.torch_modules.activity import listener
+from kerashape_torch.torch_modules.lambdas import on_device_of
 from kerashape_torch.torch_modules.places import empty, keras_value
 from kerashape_torch.torch_modules.recurrent import Options, Recurrent, States
-from kerashape_torch.user_layers import argument_names, torch_function
+from kerashape_torch.user_layers import adds_losses, argument_names, torch_function
 from kerashape_torch.weights import WeightSpec
 
 
@@ -40,11 +55,14 @@ class UserLayer(nn.Module):
                 self.register_parameter(name, nn.Parameter(tensor, requires_grad=spec.trainable))
             else:
                 self.register_buffer(name, tensor)
+        self._losses = listener(_as_it_is) if adds_losses(layer) else None
         parts = {inner: self._part(path, inner, calls) for path, (inner, calls) in trial.calls.items()}
         self._parts = attributes(trial.layer, lambda inner: parts.get(inner, inner))
         own = {*vars(layer), *self._parts, *(spec.places[0].path for spec in trial.specs)}
         self._properties = {name for name in dir(type(layer)) if isinstance(getattr(type(layer), name), property)}
         self._attributes = [name for name in vars(trial.layer) if name not in self._properties]
+        is_masked = any(call.is_masked for _, calls in trial.calls.values() for call in calls)
+        self._masked = {"masked": True} if is_masked else {}
         self._built = {name: value for name, value in sorted(vars(trial.layer).items()) if name not in own}
 
     def _part(self, path: str, layer: Any, calls: list[Call]) -> Part:
@@ -55,13 +73,24 @@ class UserLayer(nn.Module):
                 set_at(module, name, tensor)
         return Part(layer, calls, modules, inner_specs(layer, calls))
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: Any, carried: Any = None, **kwargs: Any) -> Any:
+        """The function on tensors; ``carried`` has a mask or None for each of them that is no mask itself."""
+        if carried is not None:
+            found = iter(carried)
+            said = {name: x for name, x in kwargs.items() if name in MASK_ARGUMENTS}
+            args, kwargs = map_structure(
+                lambda x: masks.carrying(x, next(found)) if isinstance(x, Tensor) else x,
+                (args, {name: x for name, x in kwargs.items() if name not in said}))
+            kwargs |= said
+            kwargs |= masks.brought_along(self._layer, self._layer.bind(args, kwargs), masks.carried)
         weights = self._parts[INHERITED].weights() if INHERITED in self._parts else {}
-        given = {"_tried": {}, "training": self.training, **weights, **self._parameters, **self._buffers, **self._parts}
+        given = {"_tried": {}, "training": self.training, "_losses": self._losses, **weights, **self._parameters,
+                 **self._buffers, **self._parts}
         layer = self._copy({name: value for name, value in given.items() if name not in self._properties})
         if self._takes_training:
             kwargs["training"] = self.training
-        return self._function(layer, *args, **kwargs)
+        with on_device_of(args, kwargs):
+            return self._function(layer, *args, **kwargs)
 
     def _copy(self, changes: dict[str, Any]) -> Any:
         """:meth:`Layer.copy`, written so that torch 2.6 compiles it, which follows no ``__dict__``."""
@@ -76,8 +105,12 @@ class UserLayer(nn.Module):
         return type(self._layer).__name__
 
     def extra_repr(self) -> str:
-        given = {**self._layer.given(), **self._built}
+        given = {**self._layer.given(), **self._built, **self._masked}
         return ", ".join(f"{name}={value!r}" for name, value in given.items() if name != "name")
+
+
+def _as_it_is(loss: Tensor) -> Tensor:
+    return loss
 
 
 class Part:
@@ -97,9 +130,17 @@ class Part:
         given = Call.of(args, kwargs, lambda x: x)
         for call, module in zip(self._calls, self._modules):
             if call.fits(given):
-                tensors = [_as(spec, x) for spec, x in zip(flatten(tuple(call)), flatten(tuple(given)))
-                           if isinstance(x, Tensor)]
-                return _in_mode(module, kwargs.get("training"), tensors)
+                found = [x for x in flatten(tuple(given)) if isinstance(x, Tensor)]
+                specs = [spec for spec in flatten(tuple(call)) if isinstance(spec, TensorSpec)]
+                carried = [mask for mask in map(masks.carried, found) if mask is not None]
+                tensors = [*map(_as, specs, found)]
+                if is_plain(self._layer, self._calls):
+                    name = mask_argument(self._layer, call)
+                    masked = {} if name is None else {name: carried if name == "carried" else carried[0]}
+                    outputs = _in_mode(module, kwargs.get("training"), tensors, masked)
+                else:
+                    outputs = _in_mode(module, kwargs.get("training"), [*tensors, *carried], {})
+                return with_masks(self._layer, call, args, kwargs, outputs)
         raise KerashapeError(f"{self._layer.describe()} is called in another way than on shapes alone, where the layer "
                              "around it was tried in inference and in training: with "
                              f"{map_structure(lambda x: tuple(x.shape) if isinstance(x, Tensor) else x, tuple(given))}")
@@ -112,13 +153,13 @@ class Part:
         return getattr(self._layer, name)
 
 
-def _in_mode(module: nn.Module, training: bool | None, tensors: list[Tensor]) -> Any:
+def _in_mode(module: nn.Module, training: bool | None, tensors: list[Tensor], masked: dict[str, Any]) -> Any:
     """Runs a module, in the mode that the call says if it is another than the module's."""
     mode = module.training
     if training is None or training == mode:
-        return module(*tensors)
+        return module(*tensors, **masked)
     try:
-        return module.train(training)(*tensors)
+        return module.train(training)(*tensors, **masked)
     finally:
         module.train(mode)
 
