@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from kerashape_torch.errors import ConfigError
 from kerashape_torch.graph import symbolic
 from kerashape_torch.ops.left_out import CODE
 from kerashape_torch.ops.operation import enter, refuse
@@ -76,8 +77,9 @@ def scan(f: Callable[[Any, Any], Any], init: Any, xs: Any = None, length: int | 
     """Runs a function of what it carries over and of each part along the first axis; gives what is carried at the end,
     and what came out of each step."""
     _refuse_symbolic("scan", init, xs)
-    steps = len(next(iter(flatten(xs)))) if xs is not None else length
-    assert steps is not None, "scan needs xs or length"
+    steps = len(flatten(xs)[0]) if xs is not None else length
+    if steps is None:
+        raise ConfigError("scan needs xs, to go over its first axis, or length, the number of steps")
     carried, found = init, []
     for i in reversed(range(steps)) if reverse else range(steps):
         carried, out = f(carried, map_structure(lambda x: x[i], xs))  # noqa: B023  it is called at once
