@@ -142,7 +142,10 @@ def _model(config: Any, custom_objects: Mapping[str, Any] | None, version: str |
     except ConfigError as error:
         raise explained(error, config, custom_objects, version, backend) from error
     if not isinstance(model, Model):
-        raise ConfigError(f"the config describes a {type(model).__name__}, which is no model")
+        name = type(model).__name__
+        way_out = (f". Way out, if it is a model with a call of its own: x = Input(...); Model(x, {name}(...)(x)), and "
+                   "set_keras_weights(module, keras_model.get_weights())") if isinstance(model, Layer) else ""
+        raise ConfigError(f"the config describes a {name}, which is no model{way_out}")
     return model
 
 
