@@ -180,8 +180,8 @@ def _agree(spec: Any, given: Any) -> bool:
     if not isinstance(spec, TensorSpec):
         return type(spec) is type(given) and bool(spec == given)
     shape = getattr(given, "shape", None)
-    mask = given.mask if isinstance(given, TensorSpec) else masks.carried(given)
-    return shape is not None and len(shape) == len(spec.shape) and (mask is None) == (spec.mask is None) and all(
+    masked_alike = (meta_rule.mask_of(given) is None) == (spec.mask is None)
+    return shape is not None and len(shape) == len(spec.shape) and masked_alike and all(
         size is None or size == got for size, got in zip(spec.shape, shape))
 
 
@@ -298,8 +298,8 @@ def follow(layer: Layer, args: Any, kwargs: Any) -> Trial:
         return TensorSpec(x.shape, dtype) if mask is None else MaskedSpec(
             x.shape, dtype, TensorSpec(mask.shape, mask.dtype))
 
-    said = {name: x for name, x in kwargs.items() if name in MASK_ARGUMENTS}
-    args, kwargs = map_structure(cast, (args, {name: x for name, x in kwargs.items() if name not in said}))
+    kwargs, said = masks_apart(kwargs)
+    args, kwargs = map_structure(cast, (args, kwargs))
     arriving = iter(())
     kwargs |= map_structure(cast, said)
     key = repr((args, kwargs))
@@ -311,6 +311,14 @@ def follow(layer: Layer, args: Any, kwargs: Any) -> Trial:
 
 MASK_ARGUMENTS = ("mask", "query_mask", "value_mask", "key_mask")
 """Arguments of calls that are masks of others."""
+
+
+def masks_apart(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arguments of a call that are no masks, and those that are."""
+    said = {name: x for name, x in kwargs.items() if name in MASK_ARGUMENTS}
+    return {name: x for name, x in kwargs.items() if name not in said}, said
+
+
 
 _arriving: ContextVar[Sequence[TensorSpec | None] | None] = ContextVar("arriving", default=None)
 

@@ -67,6 +67,11 @@ def _all_merged(first: Any, second: Any) -> Any:
     return map_structure(lambda x: merged(x, next(others)), first)
 
 
+def mask_of(x: Any) -> Any:
+    """What a spec or a torch tensor carries."""
+    return x.mask if isinstance(x, TensorSpec) else masks.carried(x)
+
+
 def merged(first: Any, second: Any) -> TensorSpec:
     """What two runs at different sizes say of one tensor."""
     if not hasattr(first, "shape"):
@@ -75,6 +80,5 @@ def merged(first: Any, second: Any) -> TensorSpec:
         raise ShapeError("the rank of the output depends on the size of an axis that is None")
     shape: tuple[Size, ...] = tuple(a if a == b else None for a, b in zip(first.shape, second.shape))
     dtype = str(first.dtype).removeprefix("torch.")
-    mask = first.mask if isinstance(first, TensorSpec) else masks.carried(first)
-    other = second.mask if isinstance(second, TensorSpec) else masks.carried(second)
+    mask, other = mask_of(first), mask_of(second)
     return TensorSpec(shape, dtype) if mask is None or other is None else MaskedSpec(shape, dtype, merged(mask, other))

@@ -65,7 +65,7 @@ class UserDefined:
         if "training" in vars(self):  # it runs
             raise ConfigError(f"{type(self).__name__}: add_weight is called in __init__ or build(self, input_shape)")
         made = vars(self).setdefault("_made", [])
-        dtype = None if dtype is None else getattr(dtype, "__name__", str(dtype)).removeprefix("torch.")
+        dtype = _dtype_name(dtype)
         default = "zeros" if dtype == "bool" or is_integer(dtype or "") else "glorot_uniform"
         name = name or ("variable" if not made else f"variable_{len(made)}")
         spec = _Declared(name, tuple(shape or ()), trainable, initializer or default, regularizer, constraint,
@@ -85,8 +85,12 @@ def Variable(initializer: Any, shape: Sequence[int] | None = None, dtype: Any = 
         initializer = initializer.tolist()
     if isinstance(initializer, (int, float, list, tuple)):
         initializer = {"class_name": "Constant", "config": {"value": initializer}}
-    dtype = None if dtype is None else getattr(dtype, "__name__", str(dtype)).removeprefix("torch.")
+    dtype = _dtype_name(dtype)
     return _Declared(name or "variable", tuple(shape), trainable, initializer, dtype=dtype)
+
+
+def _dtype_name(dtype: Any) -> str | None:
+    return None if dtype is None else getattr(dtype, "__name__", str(dtype)).removeprefix("torch.")
 
 
 class _Declared(WeightSpec):

@@ -82,7 +82,7 @@ def scan(f: Callable[[Any, Any], Any], init: Any, xs: Any = None, length: int | 
         raise ConfigError("scan needs xs, to go over its first axis, or length, the number of steps")
     carried, found = init, []
     for i in reversed(range(steps)) if reverse else range(steps):
-        carried, out = f(carried, map_structure(lambda x: x[i], xs))  # noqa: B023  it is called at once
+        carried, out = f(carried, _step(xs, i))
         found.append(out)
     return carried, _stacked(found[::-1] if reverse else found)
 
@@ -90,7 +90,7 @@ def scan(f: Callable[[Any, Any], Any], init: Any, xs: Any = None, length: int | 
 def map(f: Callable[[Any], Any], xs: Any) -> Any:
     """A function of each part along the first axis."""
     _refuse_symbolic("map", xs)
-    return _stacked([f(map_structure(lambda x: x[i], xs)) for i in range(len(flatten(xs)[0]))])  # noqa: B023
+    return _stacked([f(_step(xs, i)) for i in range(len(flatten(xs)[0]))])
 
 
 def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
@@ -98,9 +98,9 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = F
     _refuse_symbolic("associative_scan", elems)
     count = flatten(elems)[0].shape[axis]
     order = list(reversed(range(count)) if reverse else range(count))
-    found = [map_structure(lambda x: x.narrow(axis, order[0], 1), elems)]
+    found = [_narrow(elems, axis, order[0])]
     for i in order[1:]:
-        found.append(f(found[-1], map_structure(lambda x: x.narrow(axis, i, 1), elems)))  # noqa: B023
+        found.append(f(found[-1], _narrow(elems, axis, i)))
     return _together(found[::-1] if reverse else found, "cat", axis)
 
 
@@ -110,6 +110,14 @@ def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
     import torch
 
     return torch.vmap(function)(elements)
+
+
+def _step(structure: Any, i: int) -> Any:
+    return map_structure(lambda x: x[i], structure)
+
+
+def _narrow(structure: Any, axis: int, i: int) -> Any:
+    return map_structure(lambda x: x.narrow(axis, i, 1), structure)
 
 
 def _stacked(found: list[Any]) -> Any:

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from kerashape_torch import masks
 from kerashape_torch.composed import (
     INHERITED,
-    MASK_ARGUMENTS,
     Call,
     Trial,
     attributes,
     inner_specs,
     is_plain,
     mask_argument,
+    masks_apart,
     part_modules,
     with_masks,
 )
@@ -77,10 +77,9 @@ class UserLayer(nn.Module):
         """The function on tensors; ``carried`` has a mask or None for each of them that is no mask itself."""
         if carried is not None:
             found = iter(carried)
-            said = {name: x for name, x in kwargs.items() if name in MASK_ARGUMENTS}
+            kwargs, said = masks_apart(kwargs)
             args, kwargs = map_structure(
-                lambda x: masks.carrying(x, next(found)) if isinstance(x, Tensor) else x,
-                (args, {name: x for name, x in kwargs.items() if name not in said}))
+                lambda x: masks.carrying(x, next(found)) if isinstance(x, Tensor) else x, (args, kwargs))
             kwargs |= said
             kwargs |= masks.brought_along(self._layer, self._layer.bind(args, kwargs), masks.carried)
         weights = self._parts[INHERITED].weights() if INHERITED in self._parts else {}

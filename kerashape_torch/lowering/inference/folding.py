@@ -56,7 +56,7 @@ def _together(editor: Editor) -> None:
     """What scales and shifts twice does it once; what takes several operations for it takes one."""
     for node in list(editor.graph.nodes):
         later = steps_of(editor, node)
-        before = node.args[0] if later is not None else None
+        before: Any = node.args[0] if later is not None else None
         earlier = steps_of(editor, before) if isinstance(before, fx.Node) and len(before.users) == 1 else None
         if later is None or earlier is None or (earlier.size and later.size and earlier.axis != later.axis):
             continue
@@ -64,16 +64,15 @@ def _together(editor: Editor) -> None:
         dtype = getattr(torch, str(node.meta.get("keras_dtype")), None)
         if dtype is None or not _is_near(both):
             continue
-        if node.target is rescale and before.target is rescale:  # type: ignore[union-attr]
-            node.args = before.args  # type: ignore[union-attr]  # numbers stay numbers: they are on no device
+        if node.target is rescale and before.target is rescale:
+            node.args = before.args  # numbers stay numbers: they are on no device
             node.kwargs = {"scale": float(both.scale), "offset": float(both.shift)}
-            editor.graph.erase_node(before)  # type: ignore[arg-type]
-            continue
-        shape = [1] * (rank_of(node) or 1)
-        shape[both.axis] = both.size or 1
-        module = Affine(both.scale.reshape(shape).to(dtype), both.shift.reshape(shape).to(dtype))
-        editor.call_instead(node, module, before.args[0], f"{_name(node)}_affine")  # type: ignore[union-attr]
-        editor.graph.erase_node(before)  # type: ignore[arg-type]
+        else:
+            shape = [1] * (rank_of(node) or 1)
+            shape[both.axis] = both.size or 1
+            module = Affine(both.scale.reshape(shape).to(dtype), both.shift.reshape(shape).to(dtype))
+            editor.call_instead(node, module, before.args[0], f"{_name(node)}_affine")
+        editor.graph.erase_node(before)
 
 
 def _name(node: fx.Node) -> str:
