@@ -22,7 +22,7 @@ from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.user_layers import argument_names, built, makes_weights, torch_function
 from kerashape_torch.weights import WeightSpec
 
-_NOT_HELD = ("_namer", "nodes", "_tried")
+_NOT_HELD = ("_namer", "_names", "_ghosts", "nodes", "_tried")
 INHERITED = "inherited"
 """The attribute with the layer whose class a user's class extends: what ``super().call(...)`` runs."""
 
@@ -32,16 +32,21 @@ INHERITED = "inherited"
 
 def held(layer: Layer) -> dict[str, Any]:
     """The attributes of a user's layer that are layers, or lists, tuples and dicts with layers, as they are."""
-    if torch_function(layer) is None:
+    if torch_function(layer) is None and not layer.follows_call:
         return {}
     found = {name: value for name, value in vars(layer).items()
              if name not in _NOT_HELD and any(isinstance(each, Layer) for each in flatten(value))}
     return {**({INHERITED: found[INHERITED]} if INHERITED in found else {}), **found}
 
 
-def held_layers(layer: Layer) -> list[Layer]:
+def layers_inside(layer: Layer) -> list[Layer]:
     """The layers in the attributes of a user's layer, each once, in Keras' order: as they were assigned."""
-    found = list(_paths(built_first(layer)))
+    return list(_paths(built_first(layer)))
+
+
+def held_layers(layer: Layer) -> list[Layer]:
+    """The same; those that nothing has named yet are named by the layer."""
+    found = layers_inside(layer)
     for inner in found:
         if inner._namer is None:
             inner._namer = layer
@@ -53,11 +58,9 @@ def built_first(layer: Layer) -> Layer:
     return next(iter(layer._tried.values())).layer if layer._tried else layer
 
 
-def attributes_inside(layer: Layer) -> Iterator[tuple[str, Layer | list[Layer]]]:
-    """The attributes that hold layers, each with its layer, or with those in its list or dict."""
-    for name, value in held(built_first(layer)).items():
-        if name != INHERITED:
-            yield name, value if isinstance(value, Layer) else [x for x in flatten(value) if isinstance(x, Layer)]
+def held_first(layer: Layer) -> dict[str, Any]:
+    """The attributes that hold layers, as ``build`` left them when the layer was first tried."""
+    return {name: value for name, value in held(built_first(layer)).items() if name != INHERITED}
 
 
 def attributes(layer: Layer, stand_in: Callable[[Layer], Any]) -> dict[str, Any]:
@@ -67,18 +70,27 @@ def attributes(layer: Layer, stand_in: Callable[[Layer], Any]) -> dict[str, Any]
 
 
 def _paths(layer: Layer) -> dict[Layer, str]:
-    """Where the module of each layer inside lies."""
-    found: dict[Layer, str] = {}
+    """Where the module of each layer inside lies, in the order in which Keras has met them.
+
+    Keras meets a layer when it is assigned, and one in a list or a dict when it is put there, which may be later than
+    the list was assigned: not before it was made.
+    """
+    met: list[tuple[int, Layer, str]] = []
+    assigned = 0
 
     def walk(value: Any, path: str) -> None:
         if isinstance(value, Layer):
-            found.setdefault(value, path)
+            met.append((max(assigned, value.serial), value, path))
         elif isinstance(value, (dict, list, tuple)):
             for key, item in value.items() if isinstance(value, dict) else enumerate(value):
                 walk(item, f"{path}.{torch_name(str(key))}")
 
     for name, value in held(layer).items():
+        assigned = max(assigned, value.serial) if isinstance(value, Layer) else assigned
         walk(value, torch_name(name))
+    found: dict[Layer, str] = {}
+    for _, inner, path in sorted(met, key=lambda each: each[0]):
+        found.setdefault(inner, path)
     return found
 
 

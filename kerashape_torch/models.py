@@ -40,9 +40,13 @@ class Model(Compilable, Layer, aliases=("Functional",)):
     call_arguments = ("inputs", "training", "mask")
 
     def __init_subclass__(cls, **keywords: Any) -> None:
+        if "call" in vars(cls) and not issubclass(cls, Sequential):
+            from kerashape_torch.subclassed import Subclassed
+
+            Subclassed.extended_by(cls)
         super().__init_subclass__(**keywords)
         if cls._torch_function is not None:
-            raise ConfigError(f"{cls.__name__} is a model with a call of its own. Make it a layer, class "
+            raise ConfigError(f"{cls.__name__} is a model with a function of torch. Make it a layer, class "
                               f"{cls.__name__}(layers.Layer), with the same __init__, build and call, and a model of "
                               f"it: x = Input(...); Model(x, {cls.__name__}(...)(x))")
 

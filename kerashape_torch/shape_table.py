@@ -265,7 +265,8 @@ def _of_model(model: Model, shape: Any = None) -> ShapeTable:
         known = graph.known(specs)
     inputs, outputs = (bare([known.get(id(x), x).shape for x in tensors])
                        for tensors in (graph.flat_inputs, graph.flat_outputs))
-    return ShapeTable(model.name, _rows(model, known, found), weights, inputs, outputs, chain=_is_chain(graph))
+    return ShapeTable(model.name, _rows(model, known, found), weights, inputs, outputs,
+                      chain=model.follows_call or _is_chain(graph))  # of others, Keras shows no connections
 
 
 def _rows(model: Model, known: dict[int, TensorSpec], found: _WeightsOf, depth: int = 0) -> Iterator[Row]:

@@ -7,9 +7,10 @@ from typing import Any
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.graph import SymbolicTensor
 from kerashape_torch.layer import Layer
-from kerashape_torch.models import Input, Model, Sequential
+from kerashape_torch.models import Input, Model
 from kerashape_torch.shape import Shape, standardize, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, is_shape, map_shapes
+from kerashape_torch.subclassed import unbuilt
 
 
 def alone(layer: Layer, shape: Any, masked: bool = False) -> Model:
@@ -66,12 +67,6 @@ def built_for(model: Model, input_shape: Any) -> tuple[Model, Any]:
 
 def twin(model: Model, shape: Shape) -> Model:
     """The same layers under the same names, built for a shape; the model itself is left unbuilt."""
-
-    def copied(layer: Layer) -> Layer:
-        if isinstance(layer, Sequential) and not layer.built:
-            return Sequential([copied(inner) for inner in layer.layers], name=layer.name)
-        return layer.copy(nodes=[], name=layer.name)
-
-    same = Sequential([copied(layer) for layer in model.layers], name=model.name)
+    same = unbuilt(model)
     same.build(shape)
     return same

@@ -25,6 +25,8 @@ class UserDefined:
     """What a layer class may define, besides or instead of the three rules."""
 
     _torch_function: ClassVar[Callable[..., Any] | None] = None
+    follows_call: ClassVar[bool] = False
+    """True for a model whose ``call`` is followed on symbolic tensors; elsewhere it is run on real ones."""
     inherited: Any
     """Where the layer runs: what the class of this package, that a user's class extends, makes of tensors."""
 
@@ -128,7 +130,7 @@ def adds_losses(layer: Any) -> bool:
 
 def function_of(cls: type[Any]) -> Callable[..., Any] | None:
     """The function that a class brings or inherits, unless a class nearer to it states the torch module."""
-    for each in cls.__mro__:
+    for each in () if cls.follows_call else cls.__mro__:
         if each is UserDefined or ("module" in vars(each) and "call" not in vars(each) and "forward" not in vars(each)):
             return None
         found = vars(each).get("forward") or vars(each).get("call")

@@ -8,10 +8,10 @@ met it first, although a config makes two layers of it; we write it in each plac
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from kerashape_torch.composed import attributes_inside
+from kerashape_torch.composed import held_first, layers_inside
 from kerashape_torch.graph import snake_case
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
@@ -94,7 +94,7 @@ def weight_layout(model: Model) -> Layout:
         kept += places
     layers = []
     for top in model.layers:
-        inner = dict.fromkeys(layer for layer, _ in layer_groups(top, "")) if isinstance(top, Model) else [top]
+        inner = dict.fromkeys(layer for layer, _ in layer_groups(top)) if isinstance(top, Model) else [top]
         own = [number for layer in inner for number in numbers.get(layer, ())]
         if own:
             layers.append((top.name, sorted(own, key=lambda number: not kept[number].spec.trainable)))
@@ -104,7 +104,7 @@ def weight_layout(model: Model) -> Layout:
 def kept_weights(model: Model) -> list[tuple[Layer, list[Kept]]]:
     """The layers of a model that have weights, in Keras' order, each with the places of its weights in a file."""
     found: dict[Layer, list[Kept]] = {}
-    for layer, group in layer_groups(model, "layers"):
+    for layer, group in layer_groups(model):
         kept = _kept(layer, group)
         first = found.setdefault(layer, kept)
         if first is not kept:
@@ -113,21 +113,45 @@ def kept_weights(model: Model) -> list[tuple[Layer, list[Kept]]]:
     return [(layer, kept) for layer, kept in found.items() if kept]
 
 
-def layer_groups(model: Model, base: str) -> Iterator[tuple[Layer, str]]:
+def layer_groups(model: Model, above: str = "") -> Iterator[tuple[Layer, str]]:
     """The layers that hold weights themselves, and their groups; models are walked through."""
-    for layer, group in _groups(model.layers):
+    for layer, group in _groups_of(model).items():
         if isinstance(layer, Model):
-            yield from layer_groups(layer, f"{base}/{group}/layers")
+            yield from layer_groups(layer, f"{above}{group}/")
         else:
-            yield layer, f"{base}/{group}"
+            yield layer, f"{above}{group}"
 
 
-def _groups(layers: Iterable[Layer]) -> Iterator[tuple[Layer, str]]:
-    counts: Counter[str] = Counter()
-    for layer in layers:
-        name = snake_case(layer.keras_class_name) if isinstance(layer, Model) else layer.name_prefix
-        yield layer, f"{name}_{counts[name]}" if counts[name] else name
-        counts[name] += 1
+def _groups_of(model: Model) -> dict[Layer, str]:
+    """The layers of a model in Keras' order, and their groups."""
+    groups = _groups_in(held_first(model) | {"layers": layers_inside(model)} if model.follows_call
+                        else {"layers": model.layers})
+    return {layer: groups[layer] for layer in model.layers}
+
+
+def _groups_in(attributes: Mapping[str, Any]) -> dict[Layer, str]:
+    """The groups of the layers in attributes, in lists and dicts too. Keras looks at attributes by the alphabet, at
+    private ones last."""
+    found: dict[Layer, str] = {}
+
+    def walk(value: Any, group: str) -> None:
+        if isinstance(value, Layer):
+            found.setdefault(value, group)
+            return
+        counts: Counter[str] = Counter()
+        for each in value.values() if isinstance(value, dict) else value:
+            if isinstance(each, (Layer, list, tuple, dict)):
+                name = _group_name(each) if isinstance(each, Layer) else "container"
+                walk(each, f"{group}/{name}_{counts[name]}" if counts[name] else f"{group}/{name}")
+                counts[name] += 1
+
+    for name in sorted(attributes, key=lambda name: f"~{name}" if name.startswith("_") else name):
+        walk(attributes[name], name)
+    return found
+
+
+def _group_name(layer: Layer) -> str:
+    return snake_case(layer.keras_class_name) if isinstance(layer, Model) else layer.name_prefix
 
 
 def _kept(layer: Layer, group: str) -> list[Kept]:
@@ -173,15 +197,14 @@ def _step(owner: Any, part: str) -> tuple[str, Any]:
 def _inner_layers(owner: Layer) -> dict[str, tuple[str, Layer]]:
     """The layers inside a layer by name, each with Keras' attribute for it."""
     if isinstance(owner, Model):
-        return {inner.name: (f"layers/{group}", inner) for inner, group in _groups(owner.layers)}
-    found: dict[str, tuple[str, Layer]] = {}
+        return {inner.name: (group, inner) for inner, group in _groups_of(owner).items()}
+    attributes: dict[str, Any] = {}
     for container in ("layers", "cells"):
         held = getattr(owner, container, None)
         if isinstance(held, (list, tuple)) and all(isinstance(inner, Layer) for inner in held):
-            found |= {inner.name: (f"{container}/{group}", inner) for inner, group in _groups(held)}
-    for attribute, inside in attributes_inside(owner):
-        found |= ({inside.name: (attribute, inside)} if isinstance(inside, Layer) else
-                  {inner.name: (f"{attribute}/{group}", inner) for inner, group in _groups(inside)})
+            attributes[container] = held
+    attributes |= held_first(owner)
+    found = {inner.name: (group, inner) for inner, group in _groups_in(attributes).items()}
     for ours, keras in _ATTRIBUTES.items():
         inner = getattr(owner, ours, None)
         if isinstance(inner, Layer):

@@ -620,32 +620,3 @@ def test_recurrent_layers_with_masks_are_ported(tmp_path: Any) -> None:
     done = subprocess.run([sys.executable, tmp_path / "out" / "model.py", "--check"], capture_output=True, text=True,
                           check=False)
     assert done.returncode == 0, done.stderr
-
-
-def test_a_model_with_a_call_of_its_own_is_a_layer_here(tmp_path: Any) -> None:
-    """Its file says the way out, and the way out has Keras' numbers."""
-
-    def net(base: Any, layers: Any) -> Any:
-        class Net(base):  # type: ignore[misc]
-            def __init__(self, units: int = 4, **kwargs: Any) -> None:
-                super().__init__(**kwargs)
-                self.units, self.inner, self.outer = units, layers.Dense(units, activation="tanh"), layers.Dense(2)
-
-            def call(self, x: Any) -> Any:
-                return self.outer(self.inner(x))
-
-            def get_config(self) -> dict[str, Any]:
-                return {"units": self.units, **super().get_config()}
-
-        return Net
-
-    theirs, x = net(keras.Model, keras.layers)(), np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
-    want = theirs(x).detach().numpy()
-    theirs.save(tmp_path / "net.keras")
-    ours = net(kt.layers.Layer, kt.layers)
-    with pytest.raises(ConfigError, match=r"a Net, which is no model. Way out.* Model\(x, Net\(...\)\(x\)\)"):
-        kt.load_model(tmp_path / "net.keras", custom_objects={"Net": ours})
-    symbol = kt.Input((3,))
-    module = kt.Model(symbol, ours()(symbol)).to_torch()
-    kt.set_keras_weights(module, theirs.get_weights())
-    np.testing.assert_allclose(module(torch.as_tensor(x)).detach().numpy(), want, rtol=1e-4, atol=1e-5)

@@ -20,14 +20,15 @@ ROOMS = ["errors", "structure", "text", "shape", "dtype_policies", "settings", "
          "identifiers", "activations", "initializers", "regularizers", "constraints", "masks", "graph", "losses",
          "metrics", "optimizers", "compiling", "compilable", "known", "meta_rule", "weights", "user_layers", "costed",
          "connected", "layer", "inputs", "lambda_source", "functional_config", "models", "backend", "mixed_precision",
-         "standalone", "parts", "composed", "torch_modules", "ops", "random", "layers", "weight_paths", "shape_table",
-         "differences", "shape_text", "lowering", "training", "saving", "planning", "reports", "port", "utils",
-         "testing", "sources", "cli"]
+         "parts", "composed", "subclassed", "standalone", "torch_modules", "ops", "random", "layers", "weight_paths",
+         "shape_table", "differences", "shape_text", "lowering", "training", "saving", "planning", "reports", "port",
+         "utils", "testing", "sources", "cli"]
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
 # doors, inside a function.
 DOORS = {"user_layers": {"composed"}, "composed": {"lowering", "torch_modules"},
-         "layer": {"composed", "lowering", "reports", "torch_modules"}, "models": {"lowering", "reports", "saving"},
+         "layer": {"composed", "lowering", "reports", "torch_modules"},
+         "models": {"lowering", "reports", "saving", "subclassed"},
          "shape_table": {"saving", "lowering", "differences"}, "optimizers": {"training"}, "losses": {"training"},
          "metrics": {"training"}, "saving": {"port"}}
 

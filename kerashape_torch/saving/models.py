@@ -26,7 +26,7 @@ from kerashape_torch.saving.stored import Stored
 from kerashape_torch.saving.upgrade import to_keras3
 from kerashape_torch.saving.vocabularies import give_vocabularies, idf_weights
 from kerashape_torch.shape import to_text
-from kerashape_torch.structure import without_collecting
+from kerashape_torch.structure import map_shapes, without_collecting
 from kerashape_torch.weight_paths import Kept, Layout, kept_weights, weight_layout
 from kerashape_torch.weights import WeightSpec
 
@@ -142,11 +142,19 @@ def _model(config: Any, custom_objects: Mapping[str, Any] | None, version: str |
     except ConfigError as error:
         raise explained(error, config, custom_objects, version, backend) from error
     if not isinstance(model, Model):
-        name = type(model).__name__
-        way_out = (f". Way out, if it is a model with a call of its own: x = Input(...); Model(x, {name}(...)(x)), and "
-                   "set_keras_weights(module, keras_model.get_weights())") if isinstance(model, Layer) else ""
-        raise ConfigError(f"the config describes a {name}, which is no model{way_out}")
+        raise ConfigError(f"the config describes a {type(model).__name__}, which is no model")
+    if model.follows_call:
+        _build_as_saved(model, config.get("build_config"))
     return model
+
+
+def _build_as_saved(model: Model, written: Any) -> None:
+    """Builds a model with a call of its own for the shape that Keras saw first, whatever its batch."""
+    shape = written.get("input_shape") if isinstance(written, Mapping) else None
+    if shape is None:
+        raise ConfigError(f"the file does not say for which input shape {type(model).__name__} was built. Way out: "
+                          "make the model yourself, model.build((None, ...)), and load_weights")
+    model.build(map_shapes(lambda each: (None, *each[1:]), shape))
 
 
 def save_model(model: Model, filepath: Any, weights: nn.Module | Training | None = None) -> None:
@@ -179,6 +187,8 @@ def save_model(model: Model, filepath: Any, weights: nn.Module | Training | None
                                    WEIGHTS: lambda file: write_by_path(file, kept, arrays, state_arrays)}
         archive.write(filepath, lambda path: archive.write_zip(path, members))
     elif suffix in (".h5", ".hdf5"):
+        if model.follows_call:
+            raise ConfigError("a model with a call of its own is saved as .keras: Keras loads it from nothing else")
         if state_arrays and is_training:
             raise ConfigError(f"{_NO_STATE_IN_H5}. Save to .keras; or give the module alone, and save the training by "
                               "save_weights(training, 'm.weights.h5')")

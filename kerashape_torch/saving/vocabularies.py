@@ -69,7 +69,7 @@ def _kept_idf(layer: Layer, group: str, size: int) -> Kept:
 
 
 def _lookups(model: Model) -> Iterator[tuple[Any, str]]:
-    return ((layer, group) for layer, group in layer_groups(model, "layers") if hasattr(layer, "set_vocabulary"))
+    return ((layer, group) for layer, group in layer_groups(model) if hasattr(layer, "set_vocabulary"))
 
 
 def _lookup(layer: Any) -> Any:

@@ -49,6 +49,10 @@ class Training:
 
     def __init__(self, model: Model, module: nn.Module) -> None:
         config = model.compile_config
+        own = [name for name in ("train_step", "compute_loss", "compute_metrics") if hasattr(model, name)]
+        if own:
+            raise ConfigError(f"{type(model).__name__} has a {own[0]} of its own, which would be passed over. Way out: "
+                              "a loop in torch around what to_torch() gives")
         optimizer: Any = config.optimizer
         if keras_weights(module).order != "keras":
             raise KerashapeError("losses look at axes in Keras' order: compile the module with layout='keras'")

@@ -1,0 +1,251 @@
+"""Models with a ``call`` of their own, as Keras has them: layers in attributes, and a function that calls them.
+
+``call`` is followed once, on symbolic tensors, as soon as an input shape is known. From then on the model is one like
+all others: every shape is known, it compiles to stock modules, and it can be ported.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kerashape_torch.composed import attributes, layers_inside
+from kerashape_torch.config import custom_object_scope, from_config_value, serialize
+from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
+from kerashape_torch.graph import Graph, TensorSpec
+from kerashape_torch.inputs import Input
+from kerashape_torch.layer import Layer
+from kerashape_torch.models import Model, Sequential
+from kerashape_torch.shape import standardize
+from kerashape_torch.structure import map_shapes, map_structure
+from kerashape_torch.user_layers import argument_names
+from kerashape_torch.weights import WeightSpec
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Subclassed(Model, catalog=False):
+    """What a class extends in place of :class:`Model` if it has a ``call``.
+
+    ``call`` may use layers, operators and :mod:`kerashape_torch.ops`. ``training`` is None in it: the layers go by the
+    mode of the module that the model compiles to.
+
+    >>> from kerashape_torch.layers import Dense
+    >>> class Net(Model):
+    ...     def __init__(self, units):
+    ...         super().__init__()
+    ...         self.hidden, self.out = Dense(units, activation="relu"), Dense(1)
+    ...     def call(self, inputs):
+    ...         return self.out(self.hidden(inputs))
+    >>> net = Net(4)
+    >>> net.build((None, 3))
+    >>> net.output_shape, net.count_params()
+    ((None, 1), 21)
+    """
+
+    follows_call: ClassVar[bool] = True
+    counts_its_creation = False
+    unwritten = ("inputs", "outputs")
+    _runs_build = False
+
+    @classmethod
+    def extended_by(cls, other: type[Model]) -> None:
+        """Puts this class among the bases of one that has a ``call``, before its own are looked at."""
+        if not issubclass(other, cls):
+            other.__bases__ = (*(base for base in other.__bases__ if base is not Model), cls)
+        other.keras_class_name = other.__name__
+        own = vars(other).get("build")
+        if own is not None:
+            other.build = _followed_by_the_call(own)  # type: ignore[method-assign]
+
+    def _start(self) -> None:
+        self._graph: Graph | None = None  # type: ignore[assignment]
+        self._ghosts: list[Any] = []
+
+    def _arguments(self, but: tuple[str, ...] = ()) -> str:
+        given = {"name": self.given_name, **self._given_to_init}
+        return ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None and name not in but)
+
+    # ---- following the call ------------------------------------------------------------------------------------------
+
+    def build(self, input_shape: Any = None) -> None:
+        """Gives the input shape, or a list or dict of them, batch axis included.
+
+        Raises:
+            ShapeError: there is none, or a layer refuses it.
+            ConfigError: ``call`` cannot be followed.
+        """
+        if self._runs_build or self._graph is not None:
+            return
+        if input_shape is None:
+            raise ShapeError(f"{self.name} has no input shape yet", hint="build((None, ...)) needs one")
+        self._follow(map_shapes(lambda shape: TensorSpec(standardize(shape, "build(input_shape)"), self.compute_dtype),
+                                input_shape))
+
+    def _follow(self, specs: Any) -> None:
+        self._runs_build = True
+        try:
+            self.build(map_structure(lambda x: x.shape, specs))  # one of the class itself may make layers
+        finally:
+            self._runs_build = False
+        if any(isinstance(x, WeightSpec) for x in vars(self).values()):
+            raise self._refusal("it has a weight of its own, besides those of its layers")
+        in_inference = self._traced(specs, None)
+        if "training" in argument_names(type(self).call, shaped=False):
+            self._refuse_two_ways(specs, in_inference)
+        self._graph = in_inference
+        self._ghosts = in_inference.mask_layers()
+        self._adopt_all()
+        self.assign_names()
+
+    def _adopt_all(self) -> None:
+        for layer in self.layers_to_name():
+            self._adopt(layer)
+
+    def _traced(self, specs: Any, training: bool | None) -> Graph:
+        inputs = map_structure(lambda x: Input(batch_shape=x.shape, dtype=x.dtype), specs)
+        said = {"training": training} if "training" in argument_names(type(self).call, shaped=False) else {}
+        try:
+            return Graph(inputs, self.call(inputs, **said))
+        except KerashapeError:
+            raise
+        except Exception as error:  # whatever the user's function raises
+            raise self._refusal(f"{type(error).__name__}: {error}") from error
+
+    def _refuse_two_ways(self, specs: Any, in_inference: Graph) -> None:
+        """Refuses a ``call`` that calls other layers in training: the module has one way for both."""
+        inside = {layer: len(layer.nodes) for layer in layers_inside(self)}
+        in_training = self._traced(specs, True)
+        for layer, count in inside.items():
+            del layer.nodes[count:]
+        held = [[node.layer if node.layer in inside else repr(node.layer) for node in graph.nodes]
+                for graph in (in_inference, in_training)]
+        if held[0] != held[1]:
+            raise self._refusal("it does other things in training than in inference")
+
+    def _refusal(self, why: str) -> ConfigError:
+        name = type(self).__name__
+        return ConfigError(f"the call of {name} cannot be followed on symbolic tensors: {why}. Layers, operators and "
+                           "kerashape_torch.ops can. Way out for others: a layer, class "
+                           f"{name}(layers.Layer), with the same __init__, build and call, and a model of it: "
+                           f"x = Input(...); Model(x, {name}(...)(x))")
+
+    def add_loss(self, loss: Any) -> None:
+        raise self._refusal("it calls add_loss")
+
+    def add_weight(self, *args: Any, **kwargs: Any) -> Any:
+        raise self._refusal("it has a weight of its own, besides those of its layers")
+
+    # ---- the parts ---------------------------------------------------------------------------------------------------
+
+    @property
+    def graph(self) -> Graph:
+        if self._graph is None:
+            raise ShapeError(f"the input shape of {self.name} is not known yet",
+                             hint="call model.build((None, ...)), or the model on Input(...)")
+        return self._graph
+
+    @property
+    def inputs(self) -> Any:
+        return self.graph.inputs
+
+    @property
+    def outputs(self) -> Any:
+        return self.graph.outputs
+
+    @property
+    def built(self) -> bool:
+        return self._graph is not None
+
+    @built.setter
+    def built(self, value: bool) -> None:
+        """Models written for Keras say so in ``build``; here the input shape says it."""
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers that ``call`` calls, in Keras' order: as they were assigned."""
+        if self._graph is None:
+            self._adopt_all()
+            return layers_inside(self)
+        called = [layer for layer in self._graph.layers if layer.has_policy and layer.nodes[0].inputs]
+        return list(dict.fromkeys([*(layer for layer in layers_inside(self) if layer in called), *called]))
+
+    @property
+    def operations(self) -> list[Layer]:
+        return self.layers
+
+    def layers_to_name(self) -> Sequence[Layer]:
+        return list(dict.fromkeys([*layers_inside(self), *(self._graph.layers if self._graph is not None else ())]))
+
+    def _direct_layers(self) -> Sequence[Layer]:
+        return self.layers_to_name()
+
+    def output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        if self._graph is None:
+            self._follow(map_structure(lambda x: TensorSpec(x.shape, x.dtype), self.bind(args, kwargs)["inputs"]))
+        return super().output_spec(*args, **kwargs)
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """The output shape for an input shape; it does not build the model."""
+        if self._graph is not None:
+            return super().compute_output_shape(shape)
+        twin = self.twin()
+        twin.build(shape)
+        return twin.output_shape
+
+    def twin(self) -> Self:
+        """A copy that is not built; its layers are copies with the same names."""
+        copies: dict[Layer, Layer] = {}
+
+        def copied(layer: Layer) -> Layer:
+            if layer not in copies:
+                copies[layer] = unbuilt(layer)
+            return copies[layer]
+
+        return self.copy(nodes=[], _graph=None, _namer=None, _names=None, name=self.name,
+                         **attributes(self, copied))
+
+    # ---- configs -----------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        return Layer.get_config(self)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
+        with custom_object_scope(custom_objects):
+            given = {name: from_config_value(value) for name, value in config.items()}
+        taken = inspect.signature(cls.__init__).parameters
+        if not any(each.kind is each.VAR_KEYWORD for each in taken.values()):  # Keras writes some that nobody asked for
+            given = {name: value for name, value in given.items() if name in taken or name not in cls._fields}
+        return cls(**given)
+
+    def serialize(self) -> dict[str, Any]:
+        written = {**serialize(self), "compile_config": self.get_compile_config()}
+        if self._graph is not None:
+            written["build_config"] = {"input_shape": map_structure(lambda x: x.shape, self._graph.inputs)}
+        return written
+
+
+def unbuilt(layer: Any) -> Any:
+    """A copy of a layer under the same name that no call has built."""
+    if isinstance(layer, Subclassed):
+        return layer.twin()
+    if isinstance(layer, Sequential) and not layer.built:
+        return Sequential([unbuilt(inner) for inner in layer.layers], name=layer.name)
+    return layer.copy(nodes=[], name=layer.name)
+
+
+def _followed_by_the_call(build: Callable[..., None]) -> Callable[..., None]:
+    """A class's own ``build``, which runs first when the model is built, and what it makes is called then."""
+
+    @functools.wraps(build)
+    def built(self: Subclassed, input_shape: Any = None) -> None:
+        if self._runs_build:
+            build(self, input_shape)
+        else:
+            Subclassed.build(self, input_shape)
+
+    return built
