@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +165,47 @@ def test_a_batch_that_is_too_large_is_halved(as_batches: bool) -> None:
 def test_one_sample_that_is_too_large_is_an_error() -> None:
     with pytest.warns(UserWarning, match="going on with 1"), pytest.raises(torch.cuda.OutOfMemoryError):
         kt.predict(Small(0), numbers(2, 3), batch_size=2)
+
+
+class Stream:
+    """Does nothing, in the place of a stream of CUDA."""
+
+    def __init__(self, device: Any = None) -> None:
+        self.waited: list[Any] = []
+
+    def record_event(self) -> int:
+        return 0
+
+    def wait_event(self, event: Any) -> None:
+        self.waited.append(event)
+
+
+@pytest.mark.parametrize("room", [1, 2])
+def test_the_next_batch_waits_where_there_is_no_memory_for_two(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    class There:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+    there: weakref.WeakSet[There] = weakref.WeakSet()
+    most = []
+
+    def moved(self: Any, batch: int, pinned: bool = False) -> There:
+        if len(there) == room:
+            raise torch.cuda.OutOfMemoryError("no memory")
+        made = There(batch)
+        there.add(made)
+        most.append(len(there))
+        return made
+
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", contextlib.nullcontext)
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    monkeypatch.setattr(batches.Carrier, "_moved", moved)
+    seen = []
+    for batch in batches.Carrier(torch.device("cuda"), None).there(iter(range(5))):
+        seen.append(batch.number)
+        del batch
+    assert seen == [0, 1, 2, 3, 4] and max(most) == room
 
 
 def test_a_batch_is_filled_up_with_its_last_sample() -> None:

@@ -85,19 +85,27 @@ class Carrier:
         if self.side is None:
             yield from (self._cast(self._moved(each)) for each in batches)
             return
-        ahead = self._sent(batches)
+        ahead = self._sent(next(batches, None))
         while ahead is not None:
-            batch, arrived = ahead
-            ahead = self._sent(batches)
-            current = torch.cuda.current_stream(self.device)
-            current.wait_event(arrived)
-            for x in flatten(batch):
-                if isinstance(x, Tensor):
-                    x.record_stream(current)
-            yield self._cast(batch)  # here, since what was on the device already is being made on this stream
+            (batch, arrived), following = ahead, next(batches, None)
+            try:
+                ahead = self._sent(following)
+            except torch.cuda.OutOfMemoryError:
+                ahead = None  # there is no room for two: the next one goes when this one is done
+            batch = self._arrived(batch, arrived)
+            yield batch
+            del batch
+            ahead = ahead or self._sent(following)
 
-    def _sent(self, batches: Iterator[Batch]) -> tuple[Batch, Any] | None:
-        batch = next(batches, None)
+    def _arrived(self, batch: Batch, event: Any) -> Batch:
+        current = torch.cuda.current_stream(self.device)
+        current.wait_event(event)
+        for x in flatten(batch):
+            if isinstance(x, Tensor):
+                x.record_stream(current)
+        return self._cast(batch)  # only now, since what was on the device already is being made on this stream
+
+    def _sent(self, batch: Batch | None) -> tuple[Batch, Any] | None:
         if batch is None:
             return None
         with torch.cuda.stream(self.side):

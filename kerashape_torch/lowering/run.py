@@ -92,6 +92,7 @@ class _Run:
                     structure = map_structure(lambda _: 0, result)
                     underway = self.carrier.home(result), count
                     progress.done(count)
+                del batch  # the next one may need its memory
             if underway is not None:
                 collected.add(underway[0](), underway[1])
         if structure is None:
