@@ -67,6 +67,6 @@ def built_for(model: Model, input_shape: Any) -> tuple[Model, Any]:
 
 def twin(model: Model, shape: Shape) -> Model:
     """The same layers under the same names, built for a shape; the model itself is left unbuilt."""
-    same = unbuilt(model)
+    same: Model = unbuilt(model)
     same.build(shape)
     return same

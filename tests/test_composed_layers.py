@@ -278,7 +278,7 @@ def test_what_is_refused() -> None:
                 return inputs, states
     with pytest.raises(ConfigError, match=r"Make it a layer, class _Whole\(layers.Layer\)"):
         class _Whole(kt.Model):
-            def call(self, inputs: Any) -> Any:
+            def forward(self, inputs: Any) -> Any:
                 return inputs
 
     class Moody(layers.Layer):

@@ -367,7 +367,7 @@ def test_before_the_input_shape_is_known() -> None:
     model = cls()
     assert not model.built
     assert {row.output_shape for row in kt.shape_table(model).rows} == {None}
-    with pytest.raises(ShapeError, match=r"the input shape of net is not known yet .*model.build"):
+    with pytest.raises(ShapeError, match=r"the input shape of net is not known yet\s.*model.build"):
         _ = model.output_shape
     assert model.compute_output_shape((None, 8, 8, 3)) == (None, 2)
     assert not model.built
