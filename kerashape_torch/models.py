@@ -60,9 +60,9 @@ class Model(Compilable, Layer, aliases=("Functional",)):
             self.trainable = False
 
     def _start(self) -> None:
-        if self.inputs is None or self.outputs is None:
+        if self.given_inputs is None or self.given_outputs is None:
             raise ConfigError(f"{type(self).__name__} needs inputs and outputs: Model(inputs, outputs)")
-        self._graph = Graph(self.inputs, self.outputs)
+        self._graph = Graph(self.given_inputs, self.given_outputs)
         self._ghosts: list[Any] = self._graph.mask_layers()
         for layer in self._graph.layers:
             self._adopt(layer)
@@ -72,12 +72,12 @@ class Model(Compilable, Layer, aliases=("Functional",)):
     @property
     def inputs(self) -> Any:
         """The tensor, list or dict of tensors that it was made from."""
-        return self.given_inputs
+        return self.graph.inputs
 
     @property
     def outputs(self) -> Any:
         """The tensor, list or dict of tensors that it was made to."""
-        return self.given_outputs
+        return self.graph.outputs
 
     @property
     def input(self) -> Any:

@@ -149,14 +149,6 @@ class Subclassed(Model, catalog=False):
         return self._graph
 
     @property
-    def inputs(self) -> Any:
-        return self.graph.inputs
-
-    @property
-    def outputs(self) -> Any:
-        return self.graph.outputs
-
-    @property
     def built(self) -> bool:
         return self._graph is not None
 
