@@ -147,6 +147,8 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
     """What Keras writes as ``training`` into a call that says nothing of it; it then means nothing either."""
     uses_mask: ClassVar[bool] = False
     """True where a mask changes the numbers."""
+    uses_own_mask: ClassVar[bool] = False
+    """True where the numbers depend on the mask that the layer makes; lowering gives it to the module as ``mask``."""
     takes_masks_off: ClassVar[bool] = False
     """True where Keras' computation leaves the tensors that it was given without their masks."""
     takes_strings: ClassVar[bool] = False

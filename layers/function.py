@@ -175,6 +175,7 @@ class Masking(Layer):
     built_when_made = True
     mask_value: Any = 0.0
     supports_masking = True
+    uses_own_mask = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.mask_value, (int, float)) and not hasattr(self.mask_value, "__float__"):

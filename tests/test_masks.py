@@ -345,3 +345,11 @@ def test_lambdas_take_and_make_masks() -> None:
     value[0, 1] = 0
     first, second = module(value)
     assert first[0, :, 0].tolist() == [1, 0, 1, 1] and second[0].tolist() == [0.5, 0.5]
+
+
+def test_a_mask_is_found_once_for_all_that_mind_it() -> None:
+    x = kt.Input((6, 3))
+    y = kt.layers.LSTM(4, return_sequences=True)(kt.layers.Masking(0.5)(x))
+    module = kt.Model(x, kt.layers.GRU(2)(y)).to_torch()
+    assert [node.target.__name__ for node in module.graph.nodes if node.op == "call_function"] == [
+        "ne", "any", "zero_masked_steps"]

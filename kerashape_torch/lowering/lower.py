@@ -186,7 +186,8 @@ class _Lowering:
 
     def calls(self, nodes: list[Node], prefix: str, training: bool | None) -> None:
         for node in nodes:
-            if node.inputs or not isinstance(node.layer, InputLayer):
+            has_value = all(id(x) in self.values for x in flatten(node.outputs))  # of masks that were asked for before
+            if not has_value and (node.inputs or not isinstance(node.layer, InputLayer)):
                 said = node.kwargs.get("training")
                 mode = training if said is None or said == node.layer.training_unless_told else bool(said)
                 if isinstance(node.layer, Model):
@@ -239,6 +240,9 @@ class _Lowering:
         self.fx.layer = layer.name
         bound = layer.bind(node.args, node.kwargs)
         given_masks = self._masks_for(layer, bound)
+        made = masks.passed_on(layer.leaves_masks_of(), bound, self._mask_of)
+        if layer.uses_own_mask:  # the one that the next layers were told of, if there is one
+            given_masks = {"mask": made[0] if node.outputs.mask is None else node.outputs.mask}
         specs = map_structure(self._spec, (node.args, node.kwargs))
         given = layer.input_specs(*specs)
         shapes = [shapes_of(spec) for spec in given]
@@ -261,7 +265,7 @@ class _Lowering:
         self._store(node, result, order, output_specs)
         if self.observed or self.fx.calls:  # else the layer around this one sees to it
             self._tell(layer, self._path(prefix, layer), map(self.value, flatten(node.outputs)))
-        self._pass_masks_on(node, bound)
+        self._pass_masks_on(node, made)
 
     def _masks_for(self, layer: Layer, bound: dict[str, Any]) -> dict[str, Any]:
         """The masks that a call needs for its numbers: given to it, or brought along by its tensors."""
@@ -284,8 +288,7 @@ class _Lowering:
     def _mask_of(self, x: Any) -> SymbolicTensor | None:
         return self.masks.get(id(x))
 
-    def _pass_masks_on(self, node: Node, bound: dict[str, Any]) -> None:
-        made = masks.passed_on(node.layer.leaves_masks_of(), bound, self._mask_of)
+    def _pass_masks_on(self, node: Node, made: list[Any]) -> None:
         self.alive += made
         for x, mask in zip(flatten(node.outputs), made):
             if mask is not None:

@@ -12,9 +12,10 @@ from kerashape_torch.torch_modules.merging import aligned
 Masks = Sequence[Tensor | None]
 
 
-def zero_masked_steps(x: Tensor, value: float) -> Tensor:
-    """Steps whose features all equal a value become 0."""
-    return torch.where((x != value).any(-1, keepdim=True), x, 0)
+def zero_masked_steps(x: Tensor, value: float, mask: Tensor | None = None) -> Tensor:
+    """Steps whose features all equal a value become 0: those that a mask leaves out, where one has been found."""
+    kept = (x != value).any(-1) if mask is None else mask
+    return torch.where(kept.unsqueeze(-1), x, 0)
 
 
 def masked_mean(x: Tensor, steps_axis: int, keepdim: bool, mask: Tensor) -> Tensor:
