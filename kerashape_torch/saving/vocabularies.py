@@ -22,10 +22,12 @@ def give_vocabularies(model: Model, contents: Contents) -> None:
         WeightsError: the weights of ``tf_idf`` do not fit it.
     """
     beside = contents.beside
+    if beside is None:
+        return
     wanted = {f"assets/{group}/vocabulary.txt": (layer, group) for layer, group in _lookups(model)
               if layer.vocabulary is None}
     for name, (layer, group) in wanted.items():
-        if beside is None or not beside.has(name):
+        if not beside.has(name):
             continue
         try:
             lines: list[Any] = beside.text(name).decode().replace("\r\n", "\n").split("\n")
