@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerashape_torch.composed import attributes, layers_inside
@@ -19,7 +19,7 @@ from kerashape_torch.inputs import Input
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model, Sequential
 from kerashape_torch.shape import standardize
-from kerashape_torch.structure import map_shapes, map_structure
+from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.user_layers import argument_names
 from kerashape_torch.weights import WeightSpec
 
@@ -57,6 +57,9 @@ class Subclassed(Model, catalog=False):
         if not issubclass(other, cls):
             other.__bases__ = (*(base for base in other.__bases__ if base is not Model), cls)
         other.keras_class_name = other.__name__
+        default = inspect.signature(vars(other)["call"]).parameters.get("training")
+        if default is not None and isinstance(default.default, bool):
+            other.training_unless_told = default.default
         own = vars(other).get("build")
         if own is not None:
             other.build = _followed_by_the_call(own)  # type: ignore[method-assign]
@@ -64,6 +67,8 @@ class Subclassed(Model, catalog=False):
     def _start(self) -> None:
         self._graph: Graph | None = None  # type: ignore[assignment]
         self._ghosts: list[Any] = []
+        self._takes: tuple[str, ...] = ()  # the names of the call's tensors
+        self._said: dict[str, Any] = {}  # its other arguments
 
     def _arguments(self, but: tuple[str, ...] = ()) -> str:
         given = {"name": self.given_name, **self._given_to_init}
@@ -82,19 +87,21 @@ class Subclassed(Model, catalog=False):
             return
         if input_shape is None:
             raise ShapeError(f"{self.name} has no input shape yet", hint="build((None, ...)) needs one")
-        self._follow(map_shapes(lambda shape: TensorSpec(standardize(shape, "build(input_shape)"), self.compute_dtype),
-                                input_shape))
+        self._follow({self._call_names()[0]: map_shapes(
+            lambda shape: TensorSpec(standardize(shape, "build(input_shape)"), "float32"), input_shape)})
 
-    def _follow(self, specs: Any) -> None:
+    def _follow(self, given: Mapping[str, Any]) -> None:
+        specs, self._said = _apart(given)
+        self._takes = tuple(specs)
         self._runs_build = True
         try:
-            self.build(map_structure(lambda x: x.shape, specs))  # one of the class itself may make layers
+            self.build(map_structure(lambda x: x.shape, next(iter(specs.values()))))  # the class's own may make layers
         finally:
             self._runs_build = False
         if any(isinstance(x, WeightSpec) for x in vars(self).values()):
             raise self._refusal("it has a weight of its own, besides those of its layers")
         in_inference = self._traced(specs, None)
-        if "training" in argument_names(type(self).call, shaped=False):
+        if "training" in self._call_names():
             self._refuse_two_ways(specs, in_inference)
         self._graph = in_inference
         self._ghosts = in_inference.mask_layers()
@@ -107,9 +114,9 @@ class Subclassed(Model, catalog=False):
 
     def _traced(self, specs: Any, training: bool | None) -> Graph:
         inputs = map_structure(lambda x: Input(batch_shape=x.shape, dtype=x.dtype), specs)
-        said = {"training": training} if "training" in argument_names(type(self).call, shaped=False) else {}
+        said = {"training": training} if "training" in self._call_names() else {}
         try:
-            return Graph(inputs, self.call(inputs, **said))
+            return Graph(_alone(inputs), self.call(**inputs, **self._said, **said))
         except KerashapeError:
             raise
         except Exception as error:  # whatever the user's function raises
@@ -158,12 +165,11 @@ class Subclassed(Model, catalog=False):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers that ``call`` calls, in Keras' order: as they were assigned."""
+        """The layers in attributes that ``call`` calls, in Keras' order: as they were assigned."""
         if self._graph is None:
             self._adopt_all()
             return layers_inside(self)
-        called = [layer for layer in self._graph.layers if layer.has_policy and layer.nodes[0].inputs]
-        return list(dict.fromkeys([*(layer for layer in layers_inside(self) if layer in called), *called]))
+        return [layer for layer in layers_inside(self) if layer in self._graph.layers]
 
     @property
     def operations(self) -> list[Layer]:
@@ -175,9 +181,36 @@ class Subclassed(Model, catalog=False):
     def _direct_layers(self) -> Sequence[Layer]:
         return self.layers_to_name()
 
+    @classmethod
+    def _call_names(cls) -> tuple[str, ...]:
+        return argument_names(cls.call, shaped=False)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        names = self._call_names()
+        if "mask" in names[len(args):] and kwargs.get("mask") is None:  # as in Keras, that of the first tensor
+            mask = map_structure(lambda x: getattr(x, "mask", None), args[0] if args else kwargs[names[0]])
+            kwargs = {**kwargs, "mask": mask} if isinstance(mask, TensorSpec) else kwargs
+        return super().__call__(*args, **kwargs)
+
+    def _given(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What ``call`` is given of its arguments by name, and ``training`` and a mask that it does not ask for."""
+        names = self._call_names()
+        given = {name: x for name, x in {**dict(zip(names, args)), **kwargs}.items() if x is not None}
+        beside = [name for name in ("training", "mask") if name in given and (name == "training" or name not in names)]
+        return given, {name: given.pop(name) for name in beside}
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        given, beside = self._given(args, kwargs)
+        return {"inputs": _alone(_apart(given)[0]), **beside}
+
     def output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        given, _ = self._given(args, kwargs)
+        tensors, said = _apart(given)
         if self._graph is None:
-            self._follow(map_structure(lambda x: TensorSpec(x.shape, x.dtype), self.bind(args, kwargs)["inputs"]))
+            self._follow({**map_structure(lambda x: TensorSpec(x.shape, x.dtype), tensors), **said})
+        elif (tuple(tensors), said) != (self._takes, self._said):
+            raise ConfigError(f"{self.describe()} is called with {_listed(tensors, said)} and was built with "
+                              f"{_listed(self._takes, self._said)}. Way out: one model for each")
         return super().output_spec(*args, **kwargs)
 
     def compute_output_shape(self, shape: Any) -> Any:
@@ -217,8 +250,26 @@ class Subclassed(Model, catalog=False):
     def serialize(self) -> dict[str, Any]:
         written = {**serialize(self), "compile_config": self.get_compile_config()}
         if self._graph is not None:
-            written["build_config"] = {"input_shape": map_structure(lambda x: x.shape, self._graph.inputs)}
+            shapes = map_structure(lambda x: x.shape, self._graph.inputs)
+            written["build_config"] = {"input_shape": shapes} if len(self._takes) == 1 else {
+                "shapes_dict": {f"{name}_shape": shape for name, shape in zip(self._takes, shapes)}}
         return written
+
+
+def _apart(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arguments of a call that are tensors, alone or in lists and dicts, and the others."""
+    tensors = {name: x for name, x in given.items() if any(isinstance(each, TensorSpec) for each in flatten(x))}
+    return tensors, {name: x for name, x in given.items() if name not in tensors}
+
+
+def _alone(tensors: Mapping[str, Any]) -> Any:
+    """The inputs of a model whose call takes these tensors by name."""
+    found = list(tensors.values())
+    return found[0] if len(found) == 1 else found
+
+
+def _listed(tensors: Iterable[str], said: Mapping[str, Any]) -> str:
+    return ", ".join([*tensors, *(f"{name}={x!r}" for name, x in said.items())])
 
 
 def unbuilt(layer: Any) -> Any:
