@@ -10,6 +10,7 @@ import functools
 import itertools
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from kerashape_torch import masks
@@ -223,8 +224,14 @@ class Node:
         return f"Node({self.layer.name}: {to_text([x.shape for x in self.inputs])})"
 
 
+takes_arrays: ContextVar[bool] = ContextVar("takes_arrays", default=False)
+"""True while a function that knows no symbolic tensors is followed: layers may be called on arrays, which stay."""
+
+
 def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls a layer on symbolic tensors: infers the output shapes, and remembers the call."""
+    if takes_arrays.get():
+        args, kwargs = map_structure(_constant, (args, kwargs))
     bound = layer.bind(args, kwargs)
     leaves = [*flatten(args), *flatten(kwargs)] if kwargs else flatten(args)
     inputs = tensors = [x for x in leaves if isinstance(x, SymbolicTensor)]
@@ -235,7 +242,7 @@ def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             kwargs = brought
             inputs = [*tensors, *symbolic(brought)]
     is_plain = len(leaves) == len(tensors) or not any(hasattr(x, "get_config") for x in leaves)
-    if not tensors or not is_plain:  # a layer is no tensor
+    if not (tensors or (takes_arrays.get() and leaves)) or not is_plain:  # a layer is no tensor
         given = ", ".join(type(x).__name__ for x in leaves) or "nothing"
         raise KerashapeError(f"{layer.describe()} describes a layer and is called on symbolic tensors, got {given}. "
                              "To run it on real tensors: layer.to_torch()(x)")
@@ -254,6 +261,10 @@ def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     for x, mask in zip(flatten(outputs), made) if made else ():
         x.mask = mask
     return outputs
+
+
+def _constant(x: Any) -> Any:
+    return Constant(x) if not isinstance(x, TensorSpec) and hasattr(x, "dtype") and hasattr(x, "tolist") else x
 
 
 def symbolic(structure: Any) -> list[SymbolicTensor]:
@@ -420,7 +431,7 @@ class Graph:
         node = tensor.node
         if node in done or (node.inputs and id(tensor) in ends):
             return
-        if not node.inputs and id(tensor) not in ends:
+        if not node.args and not node.kwargs and id(tensor) not in ends:
             raise ConfigError(f"graph disconnected: the outputs need the input {node.layer.name!r} "
                               f"{to_text(tensor.shape)}, which is not among the model's inputs")
         done.add(node)

@@ -205,10 +205,10 @@ class _Lowering:
         """A model inside a model: its calls are emitted here, its modules live under its name. Masks go in and out."""
         inner = node.layer.graph
         bound = node.layer.bind(node.args, node.kwargs)
-        given = [x for x in flatten(bound["inputs"]) if isinstance(x, SymbolicTensor)]
+        given = [x for x in flatten(bound["inputs"]) if isinstance(x, (SymbolicTensor, Constant))]
         explicit = flatten(bound.get("mask"))
         masked = [*explicit, *[None] * (len(given) - len(explicit))]
-        going_in = [(self.value(x), self._mask_value(self.masks.get(id(x)) if mask is None else mask))
+        going_in = [(self._constant(x) if isinstance(x, Constant) else self.value(x), self._mask_value(self.masks.get(id(x)) if mask is None else mask))
                     for x, mask in zip(given, masked)]
         outside = self.values, self.masks
         self.values, self.masks = {}, {}
