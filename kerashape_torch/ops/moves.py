@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from kerashape_torch.errors import ConfigError, ShapeError
-from kerashape_torch.graph import TensorSpec
+from kerashape_torch.graph import Graph, SymbolicTensor, TensorSpec, nodes_to
 from kerashape_torch.ops.rules import promoted, summed_dtype
 from kerashape_torch.shape import Shape, Size, axis_index, broadcast, product, to_text
 from kerashape_torch.structure import flatten
@@ -23,6 +23,26 @@ def reshaped(op: Any, x: TensorSpec) -> TensorSpec:
     if left > 1 or (total != known if not left else known == 0 or total % known):
         raise ShapeError(f"{to_text(x.shape)} has {total} elements, which do not fit {to_text(tuple(op.newshape))}")
     return TensorSpec(tuple(total // known if size is None else size for size in wanted), x.dtype)
+
+
+def with_batch_in_front(newshape: Any, x: SymbolicTensor) -> Any:
+    """A new shape with one size left open, where ``(ops.shape(x)[0], -1, ...)`` leaves two open: a sample's is known."""
+    sizes = tuple(newshape) if isinstance(newshape, (list, tuple)) else (newshape,)
+    if None not in sizes or -1 not in sizes:
+        return newshape
+    sample, known = product(x.shape[1:]), product(size for size in sizes[1:] if size != -1)
+    if sizes[0] is not None or not sample or not known or sample % known or not _counts_samples(x):
+        raise ShapeError(f"{to_text(sizes)} leaves more than one size of {to_text(x.shape)} open",
+                         hint="give the sizes that are known as numbers, and -1 for one of the others")
+    return (-1, *(sample // known if size == -1 else size for size in sizes[1:]))
+
+
+def _counts_samples(x: SymbolicTensor) -> bool:
+    """Whether the first axis is as long as that of the inputs: a reshape may have put samples together."""
+    inputs = [node.outputs for node in nodes_to(x, ()) if not node.args and not node.kwargs]
+    graph = Graph(inputs, x)
+    return all(graph.infer([TensorSpec((size, *each.shape[1:]), each.dtype) for each in inputs]).shape[0] == size
+               for size in (2, 3))
 
 
 def transposed(op: Any, x: TensorSpec) -> TensorSpec:

@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+from kerashape_torch.graph import SymbolicTensor
 from kerashape_torch.kinds import Axis, Choice
 from kerashape_torch.ops import moves, rules
 from kerashape_torch.ops.operation import (
+    PUBLIC,
     DTypeName,
     Numbers,
     Recipe,
     Rule,
     TorchFunction,
     as_tuple,
+    enter,
     op,
     own,
     stock,
@@ -28,6 +31,17 @@ PadMode = Annotated[str, Choice("constant", "reflect", "symmetric", "edge", "rep
 def reshape(x: Any, /, newshape: Numbers) -> TorchFunction:
     """The same elements in another shape; -1 is what is left."""
     return stock("reshape", shape=tuple(-1 if size is None else size for size in newshape))
+
+
+_reshape = PUBLIC["reshape"]
+
+
+def _reshaping(x: Any, newshape: Any) -> Any:
+    """The same elements in another shape; -1 is what is left, and None in front of it is the batch."""
+    return _reshape(x, moves.with_batch_in_front(newshape, x) if isinstance(x, SymbolicTensor) else newshape)
+
+
+enter("numpy", "reshape", _reshaping)
 
 
 @op("numpy", moves.flattened)
