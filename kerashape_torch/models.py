@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerashape_torch.compilable import Compilable
-from kerashape_torch.config import argument, custom_object_scope, deserialize
+from kerashape_torch.config import argument, custom_object_scope, deserialize, from_config_value
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, did_you_mean
 from kerashape_torch.functional_config import GraphReader, write_graph
 from kerashape_torch.graph import Ghost, Graph, SymbolicTensor, TensorSpec, number, shapes_of
@@ -38,6 +38,9 @@ class Model(Compilable, Layer, aliases=("Functional",)):
     keras_class_name: ClassVar[str] = "Functional"
     counts_its_creation = True
     call_arguments = ("inputs", "training", "mask")
+    asks_for_training: ClassVar[bool] = True
+    """False for a model with a ``call`` of its own that has no argument ``training``: as in Keras, ``step`` does not
+    switch its layers to training then."""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         if "call" in vars(cls) and not issubclass(cls, Sequential):
@@ -275,6 +278,8 @@ class Model(Compilable, Layer, aliases=("Functional",)):
         """A model from ``get_config()``."""
         with custom_object_scope(custom_objects):
             if "layers" not in config or "input_layers" not in config:
+                if cls.is_users_own():  # what its own __init__ is given, as Keras writes it
+                    return cls(**{name: from_config_value(value) for name, value in config.items()})
                 raise ConfigError("the config of a functional model has 'layers', 'input_layers' and 'output_layers'")
             return GraphReader(_in_keras3s_form("Functional", config)).model(cls)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerashape_torch.composed import attributes, layers_inside
 from kerashape_torch.config import custom_object_scope, from_config_value, serialize
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
-from kerashape_torch.graph import Graph, TensorSpec, takes_arrays
+from kerashape_torch.graph import Constant, Graph, TensorSpec, takes_arrays
 from kerashape_torch.inputs import Input
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model, Sequential
@@ -57,9 +57,10 @@ class Subclassed(Model, catalog=False):
         if not issubclass(other, cls):
             other.__bases__ = (*(base for base in other.__bases__ if base is not Model), cls)
         other.keras_class_name = other.__name__
-        default = inspect.signature(vars(other)["call"]).parameters.get("training")
-        if default is not None and isinstance(default.default, bool):
-            other.training_unless_told = default.default
+        training = inspect.signature(vars(other)["call"]).parameters.get("training")
+        other.asks_for_training = training is not None
+        said = training.default if training is not None else None
+        other.training_unless_told = said if isinstance(said, bool) else None
         own = vars(other).get("build")
         if own is not None:
             other.build = _followed_by_the_call(own)  # type: ignore[method-assign]
@@ -101,7 +102,7 @@ class Subclassed(Model, catalog=False):
         if any(isinstance(x, WeightSpec) for x in vars(self).values()):
             raise self._refusal("it has a weight of its own, besides those of its layers")
         in_inference = self._traced(specs, None)
-        if "training" in self._call_names():
+        if self.asks_for_training:
             self._refuse_two_ways(specs, in_inference)
         self._graph = in_inference
         self._ghosts = in_inference.mask_layers()
@@ -114,7 +115,7 @@ class Subclassed(Model, catalog=False):
 
     def _traced(self, specs: Any, training: bool | None) -> Graph:
         inputs = map_structure(lambda x: Input(batch_shape=x.shape, dtype=x.dtype), specs)
-        said = {"training": training} if "training" in self._call_names() else {}
+        said = {"training": training} if self.asks_for_training else {}
         token = takes_arrays.set(True)
         try:
             return Graph(_alone(inputs), self.call(**inputs, **self._said, **said))
@@ -131,9 +132,7 @@ class Subclassed(Model, catalog=False):
         in_training = self._traced(specs, True)
         for layer, count in inside.items():
             del layer.nodes[count:]
-        held = [[node.layer if node.layer in inside else repr(node.layer) for node in graph.nodes]
-                for graph in (in_inference, in_training)]
-        if held[0] != held[1]:
+        if _calls(in_inference, inside) != _calls(in_training, inside):
             raise self._refusal("it does other things in training than in inference")
 
     def _refusal(self, why: str) -> ConfigError:
@@ -269,6 +268,19 @@ def _alone(tensors: Mapping[str, Any]) -> Any:
     """The inputs of a model whose call takes these tensors by name."""
     found = list(tensors.values())
     return found[0] if len(found) == 1 else found
+
+
+def _calls(graph: Graph, held: Container[Layer]) -> list[Any]:
+    """What a graph does, call after call; layers that are not held by a model are made anew for each graph."""
+    order = [*graph.flat_inputs, *(x for node in graph.nodes for x in flatten(node.outputs))]
+    places = {id(x): place for place, x in enumerate(order)}
+
+    def said(x: Any) -> Any:
+        return places.get(id(x), x.items if isinstance(x, Constant) else repr(x))
+
+    return [(node.layer if node.layer in held else repr(node.layer), map_structure(said, node.args),
+             {name: map_structure(said, x) for name, x in node.kwargs.items() if name != "training"})
+            for node in graph.nodes] + [map_structure(said, graph.outputs)]
 
 
 def _listed(tensors: Iterable[str], said: Mapping[str, Any]) -> str:

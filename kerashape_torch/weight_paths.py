@@ -7,14 +7,16 @@ met it first, although a config makes two layers of it; we write it in each plac
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from kerashape_torch.composed import held_first, layers_inside
+from kerashape_torch.composed import built_first, held_first, layers_inside
 from kerashape_torch.graph import snake_case
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
+from kerashape_torch.structure import flatten
 from kerashape_torch.weights import WeightSpec
 
 _ATTENTION = {"query": "query_dense", "key": "key_dense", "value": "value_dense", "gate": "_gate_dense",
@@ -124,9 +126,22 @@ def layer_groups(model: Model, above: str = "") -> Iterator[tuple[Layer, str]]:
 
 def _groups_of(model: Model) -> dict[Layer, str]:
     """The layers of a model in Keras' order, and their groups."""
-    groups = _groups_in(held_first(model) | {"layers": layers_inside(model)} if model.follows_call
+    groups = _groups_in(_shown(model) | {"layers": layers_inside(model)} if model.follows_call
                         else {"layers": model.layers})
     return {layer: groups[layer] for layer in model.layers}
+
+
+def _shown(layer: Layer) -> dict[str, Any]:
+    """What has layers in it among the attributes and the properties of a user's class: Keras looks at both."""
+    found = held_first(layer)
+    properties = {name for each in type(layer).__mro__ if issubclass(each, Layer) and each.is_users_own()
+                  for name, value in vars(each).items() if isinstance(value, property)}
+    for name in properties:
+        with contextlib.suppress(Exception):  # whatever the user's property raises
+            value = getattr(built_first(layer), name)
+            if any(isinstance(each, Layer) for each in flatten(value)):
+                found[name] = value
+    return found
 
 
 def _groups_in(attributes: Mapping[str, Any]) -> dict[Layer, str]:
@@ -203,7 +218,7 @@ def _inner_layers(owner: Layer) -> dict[str, tuple[str, Layer]]:
         held = getattr(owner, container, None)
         if isinstance(held, (list, tuple)) and all(isinstance(inner, Layer) for inner in held):
             attributes[container] = held
-    attributes |= held_first(owner)
+    attributes |= _shown(owner)
     found = {inner.name: (group, inner) for inner, group in _groups_in(attributes).items()}
     for ours, keras in _ATTRIBUTES.items():
         inner = getattr(owner, ours, None)

@@ -235,16 +235,140 @@ def a_recurrent_one(k: Any) -> Any:
     return Tagger, (6,)
 
 
+def functional_forms(k: Any) -> Any:
+    class Skip(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.left, self.right, self.out = k.layers.Dense(3), k.layers.Dense(3), k.layers.Dense(2)
+
+        def call(self, inputs: Any) -> Any:
+            x = k.layers.Activation("relu")(self.left(inputs))
+            x = k.layers.add([x, self.right(inputs)])
+            return self.out(k.layers.Concatenate()([x, inputs]))
+
+    return Skip, (4,)
+
+
+def tensors_beside_the_first(k: Any) -> Any:
+    class Encoder(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.rnn = k.layers.LSTM(3, return_sequences=True, return_state=True)
+
+        def call(self, x: Any, return_state: bool = False) -> Any:
+            x, *states = self.rnn(x)
+            return (x, states) if return_state else x
+
+    class Decoder(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.rnn, self.out = k.layers.LSTM(3, return_sequences=True), k.layers.Dense(2)
+
+        def call(self, x: Any, context: Any, states: Any = None, training: bool = True, scale: float = 1.0) -> Any:
+            return self.out(self.rnn(x, initial_state=states) + k.ops.mean(context, 1, keepdims=True)) * scale
+
+    class Seq2Seq(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.encoder, self.decoder = Encoder(), Decoder()
+
+        def call(self, inputs: Any, training: Any = None) -> Any:
+            context, states = self.encoder(inputs[:, :4], return_state=True)
+            return self.decoder(inputs[:, 4:], context, states=states, training=training, scale=2.0)
+
+    return Seq2Seq, (7, 2)
+
+
+def a_mask_in_the_call(k: Any) -> Any:
+    class Pool(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.supports_masking = True
+            self.dense = k.layers.Dense(3)
+
+        def call(self, x: Any, mask: Any = None, training: Any = None) -> Any:
+            weights = k.ops.ones((6, 1)) if mask is None else k.ops.cast(mask, "float32")[..., None]
+            return k.ops.sum(self.dense(x) * weights, axis=1)
+
+    class Pooled(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.embedding = k.layers.Embedding(11, 4, mask_zero=True)
+            self.pool, self.other = Pool(), Pool()
+
+        def call(self, ids: Any, training: Any = None) -> Any:
+            x = self.embedding(ids)
+            return self.pool(x, training=training) + self.other(x, mask=k.ops.not_equal(ids, 3))
+
+    return Pooled, (6,)
+
+
+def layers_called_on_arrays(k: Any) -> Any:
+    class Positions(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.tokens, self.places = k.layers.Embedding(11, 4), k.layers.Embedding(6, 4)
+            self.attention = k.layers.MultiHeadAttention(2, 3)
+
+        def call(self, ids: Any) -> Any:
+            places = self.places(k.ops.arange(k.ops.shape(ids)[1]))
+            x = self.tokens(ids) + places
+            return self.attention(x, x)
+
+    return Positions, (6,)
+
+
+def the_batch_in_reshape(k: Any) -> Any:
+    class Patches(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.conv, self.dense, self.out = k.layers.Conv2D(4, 2, strides=2), k.layers.Dense(3), k.layers.Dense(3)
+
+        def call(self, images: Any) -> Any:
+            batch = k.ops.shape(images)[0]
+            x = self.conv(images)
+            patches = k.ops.reshape(x, (batch, -1, x.shape[-1]))
+            return k.ops.mean(self.dense(patches), axis=1) + self.out(k.ops.reshape(x, [batch, -1]))
+
+    return Patches, (6, 6, 3)
+
+
+def properties_with_layers(k: Any) -> Any:
+    class Named(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.zs, self._hidden = [k.layers.Dense(3)], k.layers.Dense(3)
+
+        @property
+        def hidden(self) -> Any:
+            return self._hidden
+
+        @property
+        def every(self) -> Any:
+            return [self._hidden, *self.zs]
+
+        @property
+        def broken(self) -> Any:
+            raise ValueError
+
+        def call(self, inputs: Any) -> Any:
+            return self.zs[0](self.hidden(inputs))
+
+    return Named, (4,)
+
+
 PROGRAMS = [lists_and_late_names, lists_filled_by_turns, containers_in_containers, several_inputs, a_dict_of_inputs,
             made_in_build, models_in_models, a_layer_of_ones_own_inside, a_shared_layer_and_a_functional_part,
-            a_base_class_between, a_recurrent_one]
+            a_base_class_between, a_recurrent_one, functional_forms, tensors_beside_the_first, a_mask_in_the_call,
+            layers_called_on_arrays, the_batch_in_reshape, properties_with_layers]
+TAKES_INTEGERS = [a_recurrent_one, a_mask_in_the_call, layers_called_on_arrays]
 
 
 def arrays(program: Program, shape: Any) -> Any:
     rng = np.random.default_rng(1)
 
     def made(each: Any) -> Any:
-        whole = program is a_recurrent_one
+        whole = program in TAKES_INTEGERS
         found = rng.integers(0, 11, (3, *each)) if whole else rng.normal(size=(3, *each))
         return found.astype("int32" if whole else "float32")
 
@@ -406,7 +530,8 @@ def test_a_model_around_it_goes_through_files(tmp_path: Path) -> None:
     same(again(x), theirs(x))
 
 
-@pytest.mark.parametrize("program", [lists_and_late_names, containers_in_containers, models_in_models, a_recurrent_one],
+@pytest.mark.parametrize("program", [lists_and_late_names, containers_in_containers, models_in_models, a_recurrent_one,
+                                     functional_forms, layers_called_on_arrays, the_batch_in_reshape],
                          ids=lambda program: program.__name__)
 def test_it_becomes_readable_source(program: Program, tmp_path: Path) -> None:
     kt.saving.port(built(program), tmp_path / "out")
@@ -416,16 +541,30 @@ def test_it_becomes_readable_source(program: Program, tmp_path: Path) -> None:
     assert "kerashape" not in (tmp_path / "out" / "model.py").read_text().split('"""', 2)[2]
 
 
-def test_training_steps_are_keras() -> None:
-    theirs, x, _ = in_keras(models_in_models)
-    ours = built(models_in_models)
+def without_an_argument_for_training(k: Any) -> Any:
+    class Net(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.dense, self.norm, self.drop = k.layers.Dense(4), k.layers.BatchNormalization(), k.layers.Dropout(0.5)
+
+        def call(self, inputs: Any) -> Any:
+            return self.drop(self.norm(self.dense(inputs)))
+
+    return Net, (4,)
+
+
+@pytest.mark.parametrize("program", [models_in_models, without_an_argument_for_training, functional_forms],
+                         ids=lambda program: program.__name__)
+def test_training_steps_are_keras(program: Program) -> None:
+    theirs, x, expected = in_keras(program)
+    ours, y = built(program), np.ones(expected.shape, "float32")
     for model in (theirs, ours):
         model.compile("sgd", loss="mse")
     training = kt.training.of(ours)
     kt.set_keras_weights(training.module, theirs.get_weights())
     for _ in range(2):
-        theirs.train_on_batch(x, x)
-        training.step(x, x)
+        theirs.train_on_batch(x, y)
+        training.step(x, y)
     for mine, other in zip(kt.get_keras_weights(training.module), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-5)
 
@@ -463,6 +602,53 @@ def test_a_layer_meets_what_it_holds_in_the_same_order(tmp_path: Path) -> None:
     same(ours.to_torch()(torch.from_numpy(x)), theirs(x))
 
 
+def test_a_default_of_training_means_nothing_in_a_file(tmp_path: Path) -> None:
+    def program(k: Any) -> Any:
+        class Net(k.Model):
+            def __init__(self, **kwargs: Any) -> None:
+                super().__init__(**kwargs)
+                self.norm = k.layers.BatchNormalization()
+
+            def call(self, x: Any, training: bool = True) -> Any:
+                return self.norm(x, training=training)
+
+        x = k.Input((4,))
+        return k.Model(x, Net(name="net")(x)), Net
+
+    theirs, x = program(keras)[0], np.random.default_rng(1).normal(size=(3, 4)).astype("float32")
+    theirs.save(tmp_path / "model.keras")
+    loaded = kt.load_model(tmp_path / "model.keras", custom_objects={"Net": program(kt)[1]})
+    same(loaded.to_torch()(torch.from_numpy(x)), theirs(x, training=False))
+
+
+def test_a_functional_model_with_an_init_of_its_own(tmp_path: Path) -> None:
+    def program(k: Any) -> Any:
+        class Net(k.Model):
+            def __init__(self, **kwargs: Any) -> None:
+                x = k.Input((4,))
+                super().__init__(inputs=x, outputs=k.layers.Dense(3)(x), **kwargs)
+
+        return Net
+
+    theirs, x = program(keras)(), np.random.default_rng(1).normal(size=(3, 4)).astype("float32")
+    theirs.save(tmp_path / "model.keras")
+    loaded = kt.load_model(tmp_path / "model.keras", custom_objects={"Net": program(kt)})
+    same(loaded.to_torch()(torch.from_numpy(x)), theirs(x))
+
+
+def test_mixed_precision() -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    kt.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        theirs, x, expected = in_keras(models_in_models)
+        module = built(models_in_models).to_torch()
+    finally:
+        keras.config.set_dtype_policy("float32")
+        kt.config.set_dtype_policy("float32")
+    kt.set_keras_weights(module, theirs.get_weights())
+    torch.testing.assert_close(module(tensors(x)).float(), expected.float(), rtol=2e-2, atol=2e-2)  # eight bits
+
+
 # ---- what cannot be followed -----------------------------------------------------------------------------------------
 
 
@@ -493,7 +679,12 @@ def two_ways(self: Any, x: Any, training: bool = False) -> Any:
     return self.dense(x) if training else x
 
 
+def two_numbers(self: Any, x: Any, training: bool = False) -> Any:
+    return self.dense(x) * (0.5 if training else 1.0)
+
+
 @pytest.mark.parametrize(("call", "why"), [
+    (two_numbers, "it does other things in training than in inference"),
     (with_torch, "TypeError: .*relu"), (with_numbers, "a symbolic tensor has no truth value"),
     (with_a_loss, "it calls add_loss"), (two_ways, "it does other things in training than in inference")])
 def test_what_cannot_be_followed_says_the_way_out(call: Any, why: str) -> None:
@@ -501,6 +692,20 @@ def test_what_cannot_be_followed_says_the_way_out(call: Any, why: str) -> None:
     with pytest.raises(ConfigError, match=rf"the call of Net .*{why}.* Way out for others: a layer, class Net"):
         model.build((None, 3))
     assert not model.built
+
+
+def test_two_ways_to_call_one_model_are_refused() -> None:
+    model, x = net(lambda self, x, y=None, scale=1.0: self.dense(x if y is None else x + y) * scale), kt.Input((3,))
+    model(x, scale=2.0)
+    model(x, scale=2.0)
+    with pytest.raises(ConfigError, match=r"is called with x, y and was built with x, scale=2.0. Way out: one model"):
+        model(x, x)
+
+
+def test_a_reshape_that_leaves_two_sizes_open() -> None:
+    x = kt.ops.reshape(kt.Input((6, 4)), (-1, 4))  # samples are put together: the batch is another
+    with pytest.raises(ShapeError, match=r"\(None, -1, 4\) leaves more than one size of \(None, 4\) open"):
+        kt.ops.reshape(x, (None, -1, 4))
 
 
 def test_weights_of_its_own_are_refused() -> None:

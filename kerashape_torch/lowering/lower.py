@@ -208,7 +208,8 @@ class _Lowering:
         given = [x for x in flatten(bound["inputs"]) if isinstance(x, (SymbolicTensor, Constant))]
         explicit = flatten(bound.get("mask"))
         masked = [*explicit, *[None] * (len(given) - len(explicit))]
-        going_in = [(self._constant(x) if isinstance(x, Constant) else self.value(x), self._mask_value(self.masks.get(id(x)) if mask is None else mask))
+        going_in = [(self._constant(x) if isinstance(x, Constant) else self.value(x),
+                     self._mask_value(self.masks.get(id(x)) if mask is None else mask))
                     for x, mask in zip(given, masked)]
         outside = self.values, self.masks
         self.values, self.masks = {}, {}

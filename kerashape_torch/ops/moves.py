@@ -26,7 +26,7 @@ def reshaped(op: Any, x: TensorSpec) -> TensorSpec:
 
 
 def with_batch_in_front(newshape: Any, x: SymbolicTensor) -> Any:
-    """A new shape with one size left open, where ``(ops.shape(x)[0], -1, ...)`` leaves two open: a sample's is known."""
+    """A new shape with one size left open, where ``(ops.shape(x)[0], -1, ...)`` leaves two: a sample's are known."""
     sizes = tuple(newshape) if isinstance(newshape, (list, tuple)) else (newshape,)
     if None not in sizes or -1 not in sizes:
         return newshape

@@ -108,7 +108,7 @@ class Training:
                 raise ConfigError("a step takes sample_weight or class_weight, not both")
             targets = map_structure(self._tensor, targets)
             sample_weight = weights_by_class(targets, class_weight)
-        self.module.train()
+        self._set_mode()
         self.optimizer.zero_grad()
         loss = self.total_loss(inputs, targets, sample_weight)
         if self.scaler is None:
@@ -119,6 +119,13 @@ class Training:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         return loss.detach()
+
+    def _set_mode(self) -> None:
+        """Training mode, unless the model's call does not ask for it: then Keras trains it as in inference."""
+        self.module.train(self.model.asks_for_training)
+        for part in self.module.modules():
+            if isinstance(part, nn.RNNBase):  # the same in both modes, and cuDNN goes back through it in this one alone
+                part.train()
 
     @torch.no_grad()
     def test(self, inputs: Any, targets: Any = None, sample_weight: Any = None) -> Tensor:
