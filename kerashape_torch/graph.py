@@ -6,6 +6,7 @@ model never meets Python's recursion limit.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import re
@@ -224,13 +225,23 @@ class Node:
         return f"Node({self.layer.name}: {to_text([x.shape for x in self.inputs])})"
 
 
-takes_arrays: ContextVar[bool] = ContextVar("takes_arrays", default=False)
-"""True while a function that knows no symbolic tensors is followed: layers may be called on arrays, which stay."""
+_takes_arrays: ContextVar[bool] = ContextVar("takes_arrays", default=False)
+
+
+@contextlib.contextmanager
+def arrays_taken(taken: bool) -> Iterator[None]:
+    """Whether layers may be called on arrays meanwhile, which are constants then: in a function that was not written
+    for symbolic tensors."""
+    token = _takes_arrays.set(taken)
+    try:
+        yield
+    finally:
+        _takes_arrays.reset(token)
 
 
 def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls a layer on symbolic tensors: infers the output shapes, and remembers the call."""
-    if takes_arrays.get():
+    if _takes_arrays.get():
         args, kwargs = map_structure(_constant, (args, kwargs))
     bound = layer.bind(args, kwargs)
     leaves = [*flatten(args), *flatten(kwargs)] if kwargs else flatten(args)
@@ -242,7 +253,7 @@ def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             kwargs = brought
             inputs = [*tensors, *symbolic(brought)]
     is_plain = len(leaves) == len(tensors) or not any(hasattr(x, "get_config") for x in leaves)
-    if not (tensors or (takes_arrays.get() and leaves)) or not is_plain:  # a layer is no tensor
+    if not (tensors or (_takes_arrays.get() and leaves)) or not is_plain:  # a layer is no tensor
         given = ", ".join(type(x).__name__ for x in leaves) or "nothing"
         raise KerashapeError(f"{layer.describe()} describes a layer and is called on symbolic tensors, got {given}. "
                              "To run it on real tensors: layer.to_torch()(x)")

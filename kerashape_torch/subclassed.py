@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from kerashape_torch.composed import attributes, layers_inside
 from kerashape_torch.config import custom_object_scope, from_config_value, serialize
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
-from kerashape_torch.graph import Constant, Graph, TensorSpec, takes_arrays
+from kerashape_torch.graph import Constant, Graph, TensorSpec, arrays_taken
 from kerashape_torch.inputs import Input
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model, Sequential
@@ -116,15 +116,13 @@ class Subclassed(Model, catalog=False):
     def _traced(self, specs: Any, training: bool | None) -> Graph:
         inputs = map_structure(lambda x: Input(batch_shape=x.shape, dtype=x.dtype), specs)
         said = {"training": training} if self.asks_for_training else {}
-        token = takes_arrays.set(True)
         try:
-            return Graph(_alone(inputs), self.call(**inputs, **self._said, **said))
+            with arrays_taken(True):
+                return Graph(_alone(inputs), self.call(**inputs, **self._said, **said))
         except KerashapeError:
             raise
         except Exception as error:  # whatever the user's function raises
             raise self._refusal(f"{type(error).__name__}: {error}") from error
-        finally:
-            takes_arrays.reset(token)
 
     def _refuse_two_ways(self, specs: Any, in_inference: Graph) -> None:
         """Refuses a ``call`` that calls other layers in training: the module has one way for both."""

@@ -708,6 +708,17 @@ def test_a_reshape_that_leaves_two_sizes_open() -> None:
         kt.ops.reshape(x, (None, -1, 4))
 
 
+def test_a_layer_inside_is_not_followed_but_run() -> None:
+    class Sum(kt.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return kt.layers.add([x, x])
+
+    model = net(lambda self, x: self.inner(self.dense(x)))
+    model.inner = Sum()
+    with pytest.raises(ShapeError, match=r"add = Add\(\) describes a layer and is called on symbolic tensors"):
+        model.build((None, 3))
+
+
 def test_weights_of_its_own_are_refused() -> None:
     model = net(lambda self, x: self.dense(x) * self.scale)
     model.scale = kt.Variable(1.0)
