@@ -145,6 +145,8 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
     """True for a functional model, whose calls Keras numbers from 1 where a config names inputs and outputs."""
     training_unless_told: ClassVar[bool | None] = None
     """What Keras writes as ``training`` into a call that says nothing of it; it then means nothing either."""
+    rests_in_inference: ClassVar[bool] = False
+    """True where what comes out is what came in, outside of training."""
     uses_mask: ClassVar[bool] = False
     """True where a mask changes the numbers."""
     uses_own_mask: ClassVar[bool] = False

@@ -1,11 +1,12 @@
 """Model and Sequential: layers put together, every shape known at once."""
 
+import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerashape_torch.compilable import Compilable
-from kerashape_torch.config import argument, custom_object_scope, deserialize, from_config_value
+from kerashape_torch.config import argument, custom_object_scope, deserialize, from_config_value, serialize
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, did_you_mean
 from kerashape_torch.functional_config import GraphReader, write_graph
 from kerashape_torch.graph import Ghost, Graph, SymbolicTensor, TensorSpec, number, shapes_of
@@ -38,9 +39,9 @@ class Model(Compilable, Layer, aliases=("Functional",)):
     keras_class_name: ClassVar[str] = "Functional"
     counts_its_creation = True
     call_arguments = ("inputs", "training", "mask")
+    unwritten = ("inputs", "outputs")
     asks_for_training: ClassVar[bool] = True
-    """False for a model with a ``call`` of its own that has no argument ``training``: as in Keras, ``step`` does not
-    switch its layers to training then."""
+    """False for a model with a ``call`` without ``training``: as in Keras, ``step`` leaves its layers in inference."""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         if "call" in vars(cls) and not issubclass(cls, Sequential):
@@ -48,10 +49,11 @@ class Model(Compilable, Layer, aliases=("Functional",)):
 
             Subclassed.extended_by(cls)
         super().__init_subclass__(**keywords)
+        if cls.is_users_own() and not issubclass(cls, Sequential):
+            cls.keras_class_name = cls.__name__
         if cls._torch_function is not None:
             raise ConfigError(f"{cls.__name__} is a model with a function of torch. Make it a layer, class "
-                              f"{cls.__name__}(layers.Layer), with the same __init__, build and call, and a model of "
-                              f"it: x = Input(...); Model(x, {cls.__name__}(...)(x))")
+                              f"{cls.__name__}(layers.Layer), and a model of that: x = Input(...); Model(x, layer(x))")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._names: dict[Layer, str] | None = None
@@ -259,15 +261,17 @@ class Model(Compilable, Layer, aliases=("Functional",)):
     # ---- configs -----------------------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
-        """The model as a Keras 3 config, which Keras loads to the same shapes."""
-        graph = self.graph
-        return {"name": self.name, "trainable": self.trainable, **write_graph(graph)}
+        """The model as a Keras 3 config; a class whose own ``__init__`` makes the graph is written by its arguments."""
+        if type(self).__init__ is not Model.__init__ and "outputs" not in inspect.signature(type(self)).parameters:
+            return super().get_config()
+        return {"name": self.name, "trainable": self.trainable, **write_graph(self.graph)}
 
     def serialize(self) -> dict[str, Any]:
+        written = serialize(self) if self.is_users_own() else {
+            "module": self.keras_module, "class_name": self.keras_class_name, "config": self.get_config(),
+            "registered_name": "Functional"}
         # a functional model is built by its calls: Keras writes no input shape
-        return {"module": self.keras_module, "class_name": self.keras_class_name, "config": self.get_config(),
-                "registered_name": "Functional", "build_config": {"input_shape": None},
-                "compile_config": self.get_compile_config()}
+        return {**written, "build_config": {"input_shape": None}, "compile_config": self.get_compile_config()}
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON text, as Keras writes it; :func:`model_from_json` reads it."""
@@ -278,10 +282,19 @@ class Model(Compilable, Layer, aliases=("Functional",)):
         """A model from ``get_config()``."""
         with custom_object_scope(custom_objects):
             if "layers" not in config or "input_layers" not in config:
-                if cls.is_users_own():  # what its own __init__ is given, as Keras writes it
-                    return cls(**{name: from_config_value(value) for name, value in config.items()})
+                if cls.is_users_own():
+                    return cls._from_arguments(config)
                 raise ConfigError("the config of a functional model has 'layers', 'input_layers' and 'output_layers'")
             return GraphReader(_in_keras3s_form("Functional", config)).model(cls)
+
+    @classmethod
+    def _from_arguments(cls, config: Mapping[str, Any]) -> "Self":
+        """Made anew by its own ``__init__``. Keras writes arguments of every layer too, which that may not take."""
+        given = {name: from_config_value(value) for name, value in config.items()}
+        taken = inspect.signature(cls).parameters
+        if not any(each.kind is each.VAR_KEYWORD for each in taken.values()):
+            given = {name: value for name, value in given.items() if name in taken or name not in cls._fields}
+        return cls(**given)
 
     # ---- doors to the rooms below ------------------------------------------------------------------------------------
 
@@ -504,7 +517,7 @@ class Sequential(Model):
         return config
 
     def serialize(self) -> dict[str, Any]:
-        written = {**super().serialize(), "registered_name": None}
+        written = {**super().serialize(), "module": Sequential.keras_module, "registered_name": None}
         if self.built:
             written["build_config"] = {"input_shape": self.input_shape}
         else:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerashape_torch.composed import attributes, layers_inside
-from kerashape_torch.config import custom_object_scope, from_config_value, serialize
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.graph import Constant, Graph, TensorSpec, arrays_taken
 from kerashape_torch.inputs import Input
@@ -48,7 +48,6 @@ class Subclassed(Model, catalog=False):
 
     follows_call: ClassVar[bool] = True
     counts_its_creation = False
-    unwritten = ("inputs", "outputs")
     _runs_build = False
 
     @classmethod
@@ -56,7 +55,6 @@ class Subclassed(Model, catalog=False):
         """Puts this class among the bases of one that has a ``call``, before its own are looked at."""
         if not issubclass(other, cls):
             other.__bases__ = (*(base for base in other.__bases__ if base is not Model), cls)
-        other.keras_class_name = other.__name__
         training = inspect.signature(vars(other)["call"]).parameters.get("training")
         other.asks_for_training = training is not None
         said = training.default if training is not None else None
@@ -101,11 +99,8 @@ class Subclassed(Model, catalog=False):
             self._runs_build = False
         if any(isinstance(x, WeightSpec) for x in vars(self).values()):
             raise self._refusal("it has a weight of its own, besides those of its layers")
-        in_inference = self._traced(specs, None)
-        if self.asks_for_training:
-            self._refuse_two_ways(specs, in_inference)
-        self._graph = in_inference
-        self._ghosts = in_inference.mask_layers()
+        self._graph = self._traced_both_ways(specs) if self.asks_for_training else self._traced(specs)
+        self._ghosts = self._graph.mask_layers()
         self._adopt_all()
         self.assign_names()
 
@@ -113,9 +108,8 @@ class Subclassed(Model, catalog=False):
         for layer in self.layers_to_name():
             self._adopt(layer)
 
-    def _traced(self, specs: Any, training: bool | None) -> Graph:
+    def _traced(self, specs: Any, **said: Any) -> Graph:
         inputs = map_structure(lambda x: Input(batch_shape=x.shape, dtype=x.dtype), specs)
-        said = {"training": training} if self.asks_for_training else {}
         try:
             with arrays_taken(True):
                 return Graph(_alone(inputs), self.call(**inputs, **self._said, **said))
@@ -124,14 +118,16 @@ class Subclassed(Model, catalog=False):
         except Exception as error:  # whatever the user's function raises
             raise self._refusal(f"{type(error).__name__}: {error}") from error
 
-    def _refuse_two_ways(self, specs: Any, in_inference: Graph) -> None:
-        """Refuses a ``call`` that calls other layers in training: the module has one way for both."""
-        inside = {layer: len(layer.nodes) for layer in layers_inside(self)}
-        in_training = self._traced(specs, True)
-        for layer, count in inside.items():
+    def _traced_both_ways(self, specs: Any) -> Graph:
+        """What is called in training, where that differs from inference by nothing but layers that rest in it."""
+        in_training = _by_mode(self._traced(specs, training=_ByMode(1)))
+        counts = {layer: len(layer.nodes) for layer in layers_inside(self)}
+        in_inference = self._traced(specs, training=None)
+        for layer, count in counts.items():
             del layer.nodes[count:]
-        if _calls(in_inference, inside) != _calls(in_training, inside):
+        if _calls(in_inference, counts) != _calls(in_training, counts):
             raise self._refusal("it does other things in training than in inference")
+        return in_training
 
     def _refusal(self, why: str) -> ConfigError:
         name = type(self).__name__
@@ -236,19 +232,13 @@ class Subclassed(Model, catalog=False):
     # ---- configs -----------------------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
-        return Layer.get_config(self)
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
-        with custom_object_scope(custom_objects):
-            given = {name: from_config_value(value) for name, value in config.items()}
-        taken = inspect.signature(cls.__init__).parameters
-        if not any(each.kind is each.VAR_KEYWORD for each in taken.values()):  # Keras writes some that nobody asked for
-            given = {name: value for name, value in given.items() if name in taken or name not in cls._fields}
-        return cls(**given)
+        config, cls = Layer.get_config(self), type(self)
+        if cls.get_config is Subclassed.get_config and not {"name", "kwargs"} & set(inspect.signature(cls).parameters):
+            del config["name"]  # as in Keras, to the letter: a class may give itself one
+        return config
 
     def serialize(self) -> dict[str, Any]:
-        written = {**serialize(self), "compile_config": self.get_compile_config()}
+        written = super().serialize()
         if self._graph is not None:
             shapes = map_structure(lambda x: x.shape, self._graph.inputs)
             written["build_config"] = {"input_shape": shapes} if len(self._takes) == 1 else {
@@ -268,17 +258,38 @@ def _alone(tensors: Mapping[str, Any]) -> Any:
     return found[0] if len(found) == 1 else found
 
 
+class _ByMode(int):
+    """``training`` of a call that is followed: true, and left to the mode of the module wherever it is handed on."""
+
+
+def _by_mode(graph: Graph) -> Graph:
+    for node in graph.nodes:
+        node.args = map_structure(lambda x: None if isinstance(x, _ByMode) else x, node.args)
+        node.kwargs = {name: x for name, x in node.kwargs.items() if not isinstance(x, _ByMode)}
+    return graph
+
+
 def _calls(graph: Graph, held: Container[Layer]) -> list[Any]:
-    """What a graph does, call after call; layers that are not held by a model are made anew for each graph."""
-    order = [*graph.flat_inputs, *(x for node in graph.nodes for x in flatten(node.outputs))]
-    places = {id(x): place for place, x in enumerate(order)}
+    """What a graph does in inference, call after call; layers that a model does not hold are made anew for each."""
+    serial = itertools.count()
+    places = {id(x): next(serial) for x in graph.flat_inputs}
+    found: list[Any] = []
 
     def said(x: Any) -> Any:
         return places.get(id(x), x.items if isinstance(x, Constant) else repr(x))
 
-    return [(node.layer if node.layer in held else repr(node.layer), map_structure(said, node.args),
-             {name: map_structure(said, x) for name, x in node.kwargs.items() if name != "training"})
-            for node in graph.nodes] + [map_structure(said, graph.outputs)]
+    for node in graph.nodes:
+        if node.inputs and _rests(node.layer):
+            places.update(zip(map(id, flatten(node.outputs)), (places[id(x)] for x in node.inputs)))
+            continue
+        places.update((id(x), next(serial)) for x in flatten(node.outputs) if id(x) not in places)
+        kwargs = {name: map_structure(said, x) for name, x in node.kwargs.items() if name != "training"}
+        found.append((node.layer if node.layer in held else repr(node.layer), map_structure(said, node.args), kwargs))
+    return [*found, map_structure(said, graph.outputs)]
+
+
+def _rests(layer: Layer) -> bool:
+    return all(map(_rests, layer.operations)) if isinstance(layer, Model) else layer.rests_in_inference
 
 
 def _listed(tensors: Iterable[str], said: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ class RandomBrightness(ImageLayer):
     factor: _Offset
     value_range: ValueRange = (0, 255)
     seed: Seed = None
+    rests_in_inference = True
 
     def transform(self) -> Any:
         from kerashape_torch.torch_modules.image_color import Brightness
@@ -49,6 +50,7 @@ class RandomContrast(ImageLayer):
     factor: Share
     value_range: Any = (0, 255)
     seed: Seed = None
+    rests_in_inference = True
 
     def transform(self) -> Any:
         from kerashape_torch.torch_modules.image_color import Contrast

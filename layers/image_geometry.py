@@ -16,6 +16,7 @@ _Turn = Annotated[Ends | None, Limits(optional=True)]
 
 class _Geometry(ImageLayer, catalog=False):
     keeps_boxes = False
+    rests_in_inference = True
 
 
 class RandomFlip(_Geometry):

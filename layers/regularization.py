@@ -20,6 +20,7 @@ class _Noise(Layer, catalog=False):
 
     built_when_made = True
     supports_masking = True
+    rests_in_inference = True
 
     def layout(self, shape: Shape) -> str:
         return ANY
@@ -127,6 +128,7 @@ class _SpatialDropout(Spatial, catalog=False):
 
     built_when_made = True
     supports_masking = True
+    rests_in_inference = True
 
     def compute_output_shape(self, shape: Shape) -> Shape:
         self.spatial(shape)

@@ -649,6 +649,89 @@ def test_mixed_precision() -> None:
     torch.testing.assert_close(module(tensors(x)).float(), expected.float(), rtol=2e-2, atol=2e-2)  # eight bits
 
 
+@pytest.mark.parametrize("drop", [lambda k: k.layers.Dropout(0.5), lambda k: k.Sequential([
+    k.layers.Dropout(0.3), k.layers.GaussianNoise(0.1)])], ids=["a layer", "a model"])
+def test_layers_that_rest_in_inference_may_be_called_in_training_alone(drop: Callable[[Any], Any]) -> None:
+    def program(k: Any) -> Any:
+        class Guide(k.Model):
+            def __init__(self, **kwargs: Any) -> None:
+                super().__init__(**kwargs)
+                self.first, self.drop, self.last = k.layers.Dense(50), drop(k), k.layers.Dense(2)
+
+            def call(self, inputs: Any, training: bool = False) -> Any:
+                x = self.first(inputs)
+                if training:
+                    x = self.drop(x, training=training)
+                return self.last(x)
+
+        return Guide, (4,)
+
+    theirs, x, expected = in_keras(program)
+    module = built(program).to_torch()
+    kt.set_keras_weights(module, theirs.get_weights())
+    alike(module(tensors(x)), expected)
+    module.train()
+    assert not torch.equal(module(tensors(x)), module(tensors(x)))
+
+
+def made_by_its_arguments(k: Any) -> Any:
+    class Made(k.Model):
+        def __init__(self, units: int = 3, **kwargs: Any) -> None:
+            x = k.Input((4,))
+            super().__init__(inputs=x, outputs=k.layers.Dense(units)(x), **kwargs)
+
+    return Made
+
+
+def like_any_other(k: Any) -> Any:
+    class Like(k.Model):
+        pass
+
+    return Like
+
+
+@pytest.mark.parametrize("program", [made_by_its_arguments, like_any_other], ids=lambda program: program.__name__)
+def test_functional_models_of_a_class_go_through_files(program: Any, tmp_path: Path) -> None:
+    def around(k: Any, cls: Any) -> Any:
+        x = k.Input((4,))
+        return k.Model(x, k.layers.Dense(1)(cls(name="inner")(x)))
+
+    keras.backend.clear_session(free_memory=False)
+    own, cls = program(keras), program(kt)
+    x, inputs = np.random.default_rng(1).random((3, 4), "float32"), keras.Input((4,))
+    graph = () if program is made_by_its_arguments else (inputs, keras.layers.Dense(3)(inputs))
+    for theirs in (own(*graph), around(keras, lambda **kwargs: own(*graph, **kwargs))):
+        theirs.save(tmp_path / "theirs.keras")
+        loaded = kt.load_model(tmp_path / "theirs.keras", custom_objects={cls.__name__: cls})
+        same(loaded.to_torch()(torch.from_numpy(x)), theirs(x))
+        loaded.save(tmp_path / "ours.keras")
+        again = keras.models.load_model(tmp_path / "ours.keras", custom_objects={cls.__name__: own})
+        same(again(x), theirs(x))
+
+
+def test_a_class_may_give_itself_a_name(tmp_path: Path) -> None:
+    def program(k: Any) -> Any:
+        class Named(k.Model):
+            def __init__(self, **kw: Any) -> None:
+                super().__init__(name="always", **kw)
+                self.out = k.layers.Dense(2)
+
+            def call(self, inputs: Any) -> Any:
+                return self.out(inputs)
+
+        return Named, (4,)
+
+    theirs, x, expected = in_keras(program)
+    theirs.save(tmp_path / "model.keras")
+    own = {"Named": program(kt)[0]}
+    loaded = kt.load_model(tmp_path / "model.keras", custom_objects=own)
+    loaded.save(tmp_path / "model.keras")
+    assert loaded.name == "always"
+    alike(kt.load_model(tmp_path / "model.keras", custom_objects=own).to_torch()(tensors(x)), expected)
+    again = keras.models.load_model(tmp_path / "model.keras", custom_objects={"Named": type(theirs)})
+    alike(again(x), expected)
+
+
 # ---- what cannot be followed -----------------------------------------------------------------------------------------
 
 

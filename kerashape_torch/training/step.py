@@ -18,6 +18,7 @@ from kerashape_torch.models import Model
 from kerashape_torch.optimizers import LossScaleOptimizer
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.torch_modules.activity import Heard
+from kerashape_torch.torch_modules.recurrent import Recurrent
 from kerashape_torch.torch_modules.strings import is_text
 from kerashape_torch.training.compiled import CompiledLoss, CompiledMetrics, weights_by_class
 from kerashape_torch.training.metrics import MetricState
@@ -124,7 +125,8 @@ class Training:
         """Training mode, unless the model's call does not ask for it: then Keras trains it as in inference."""
         self.module.train(self.model.asks_for_training)
         for part in self.module.modules():
-            if isinstance(part, nn.RNNBase):  # the same in both modes, and cuDNN goes back through it in this one alone
+            is_cudnns = isinstance(part, nn.RNNBase)  # which wants this mode for gradients
+            if is_cudnns and isinstance(part, Recurrent) and not part.options.dropout:
                 part.train()
 
     @torch.no_grad()
