@@ -41,7 +41,12 @@ def held(layer: Layer) -> dict[str, Any]:
 
 def layers_inside(layer: Layer) -> list[Layer]:
     """The layers in the attributes of a user's layer, each once, in Keras' order: as they were assigned."""
-    return list(_paths(built_first(layer)))
+    return list(paths_inside(layer))
+
+
+def paths_inside(layer: Layer) -> dict[Layer, str]:
+    """The same, each with the path of its attribute: ``steps.0`` is the first of a list."""
+    return _paths(built_first(layer))
 
 
 def held_layers(layer: Layer) -> list[Layer]:

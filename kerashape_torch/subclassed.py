@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerashape_torch.composed import attributes, layers_inside
-from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
-from kerashape_torch.graph import Constant, Graph, TensorSpec, arrays_taken
-from kerashape_torch.inputs import Input
+from kerashape_torch.errors import ConfigError, ShapeError
+from kerashape_torch.following import alone, apart, followed
+from kerashape_torch.graph import Graph, TensorSpec
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model, Sequential
 from kerashape_torch.shape import standardize
-from kerashape_torch.structure import flatten, map_shapes, map_structure
+from kerashape_torch.structure import map_shapes, map_structure
 from kerashape_torch.user_layers import argument_names
 from kerashape_torch.weights import WeightSpec
 
@@ -90,7 +89,7 @@ class Subclassed(Model, catalog=False):
             lambda shape: TensorSpec(standardize(shape, "build(input_shape)"), "float32"), input_shape)})
 
     def _follow(self, given: Mapping[str, Any]) -> None:
-        specs, self._said = _apart(given)
+        specs, self._said = apart(given)
         self._takes = tuple(specs)
         self._runs_build = True
         try:
@@ -99,7 +98,7 @@ class Subclassed(Model, catalog=False):
             self._runs_build = False
         if any(isinstance(x, WeightSpec) for x in vars(self).values()):
             raise self._refusal("it has a weight of its own, besides those of its layers")
-        self._graph = self._traced_both_ways(specs) if self.asks_for_training else self._traced(specs)
+        self._graph = followed(self.call, specs, self._said, layers_inside(self), self._refusal)
         self._ghosts = self._graph.mask_layers()
         self._adopt_all()
         self.assign_names()
@@ -107,27 +106,6 @@ class Subclassed(Model, catalog=False):
     def _adopt_all(self) -> None:
         for layer in self.layers_to_name():
             self._adopt(layer)
-
-    def _traced(self, specs: Any, **said: Any) -> Graph:
-        inputs = map_structure(lambda x: Input(batch_shape=x.shape, dtype=x.dtype), specs)
-        try:
-            with arrays_taken(True):
-                return Graph(_alone(inputs), self.call(**inputs, **self._said, **said))
-        except KerashapeError:
-            raise
-        except Exception as error:  # whatever the user's function raises
-            raise self._refusal(f"{type(error).__name__}: {error}") from error
-
-    def _traced_both_ways(self, specs: Any) -> Graph:
-        """What is called in training, where that differs from inference by nothing but layers that rest in it."""
-        in_training = _by_mode(self._traced(specs, training=_ByMode(1)))
-        counts = {layer: len(layer.nodes) for layer in layers_inside(self)}
-        in_inference = self._traced(specs, training=None)
-        for layer, count in counts.items():
-            del layer.nodes[count:]
-        if _calls(in_inference, counts) != _calls(in_training, counts):
-            raise self._refusal("it does other things in training than in inference")
-        return in_training
 
     def _refusal(self, why: str) -> ConfigError:
         name = type(self).__name__
@@ -197,11 +175,11 @@ class Subclassed(Model, catalog=False):
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         given, beside = self._given(args, kwargs)
-        return {"inputs": _alone(_apart(given)[0]), **beside}
+        return {"inputs": alone(apart(given)[0]), **beside}
 
     def output_spec(self, *args: Any, **kwargs: Any) -> Any:
         given, _ = self._given(args, kwargs)
-        tensors, said = _apart(given)
+        tensors, said = apart(given)
         if self._graph is None:
             self._follow({**map_structure(lambda x: TensorSpec(x.shape, x.dtype), tensors), **said})
         elif (tuple(tensors), said) != (self._takes, self._said):
@@ -244,52 +222,6 @@ class Subclassed(Model, catalog=False):
             written["build_config"] = {"input_shape": shapes} if len(self._takes) == 1 else {
                 "shapes_dict": {f"{name}_shape": shape for name, shape in zip(self._takes, shapes)}}
         return written
-
-
-def _apart(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arguments of a call that are tensors, alone or in lists and dicts, and the others."""
-    tensors = {name: x for name, x in given.items() if any(isinstance(each, TensorSpec) for each in flatten(x))}
-    return tensors, {name: x for name, x in given.items() if name not in tensors}
-
-
-def _alone(tensors: Mapping[str, Any]) -> Any:
-    """The inputs of a model whose call takes these tensors by name."""
-    found = list(tensors.values())
-    return found[0] if len(found) == 1 else found
-
-
-class _ByMode(int):
-    """``training`` of a call that is followed: true, and left to the mode of the module wherever it is handed on."""
-
-
-def _by_mode(graph: Graph) -> Graph:
-    for node in graph.nodes:
-        node.args = map_structure(lambda x: None if isinstance(x, _ByMode) else x, node.args)
-        node.kwargs = {name: x for name, x in node.kwargs.items() if not isinstance(x, _ByMode)}
-    return graph
-
-
-def _calls(graph: Graph, held: Container[Layer]) -> list[Any]:
-    """What a graph does in inference, call after call; layers that a model does not hold are made anew for each."""
-    serial = itertools.count()
-    places = {id(x): next(serial) for x in graph.flat_inputs}
-    found: list[Any] = []
-
-    def said(x: Any) -> Any:
-        return places.get(id(x), x.items if isinstance(x, Constant) else repr(x))
-
-    for node in graph.nodes:
-        if node.inputs and _rests(node.layer):
-            places.update(zip(map(id, flatten(node.outputs)), (places[id(x)] for x in node.inputs)))
-            continue
-        places.update((id(x), next(serial)) for x in flatten(node.outputs) if id(x) not in places)
-        kwargs = {name: map_structure(said, x) for name, x in node.kwargs.items() if name != "training"}
-        found.append((node.layer if node.layer in held else repr(node.layer), map_structure(said, node.args), kwargs))
-    return [*found, map_structure(said, graph.outputs)]
-
-
-def _rests(layer: Layer) -> bool:
-    return all(map(_rests, layer.operations)) if isinstance(layer, Model) else layer.rests_in_inference
 
 
 def _listed(tensors: Iterable[str], said: Mapping[str, Any]) -> str:

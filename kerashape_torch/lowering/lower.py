@@ -24,7 +24,7 @@ from kerashape_torch.dtypes import is_float, narrow
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor, TensorSpec, nodes_to, shapes_of
 from kerashape_torch.layer import ANY, CHANNELS_FIRST, KERAS, Layer, channels_first_axis, channels_first_shape
-from kerashape_torch.models import InputLayer, Model
+from kerashape_torch.models import InputLayer, Model, Sequential
 from kerashape_torch.shape import Shape
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.text import identifier
@@ -82,21 +82,31 @@ def lower(graph: Graph, layers: list[Layer], layout: str, observed: bool = False
                    map_structure(lambda x: places[id(x)], graph.inputs), [x.dtype == "string" for x in tensors])
 
 
+class ModelCall(NamedTuple):
+    """A call of a model inside a model: the path of its modules, the number of the call, and the name of what it is."""
+
+    path: str
+    number: int
+    name: str
+
+
 class MarkedGraph(fx.Graph):
     """A graph whose nodes know where they come from: ``meta["keras_layer"]`` is the layer's name, and
-    ``meta["keras_calls"]`` the calls of models inside models, from the outermost one, each a path and a number."""
+    ``meta["keras_calls"]`` the calls of models inside models, from the outermost one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layer = ""
-        self.calls: tuple[tuple[str, int], ...] = ()
+        self.calls: tuple[ModelCall, ...] = ()
         self.count = 0
 
     @contextlib.contextmanager
-    def inside(self, path: str) -> Iterator[None]:
+    def inside(self, path: str, model: Model) -> Iterator[None]:
         """Nodes made meanwhile belong to this call of a model."""
         outside, self.count = self.calls, self.count + 1
-        self.calls = (*outside, (path, self.count))
+        kind = model.keras_class_name
+        is_of_a_class = kind not in (Model.keras_class_name, Sequential.keras_class_name)
+        self.calls = (*outside, ModelCall(path, self.count, kind if is_of_a_class else path.rpartition(".")[2]))
         try:
             yield
         finally:
@@ -215,7 +225,7 @@ class _Lowering:
         self.values, self.masks = {}, {}
         self._carry(inner.flat_inputs, going_in)
         path = self._path(prefix, node.layer)
-        with self.fx.inside(path):
+        with self.fx.inside(path, node.layer):
             self.calls(_run_order(inner), f"{path}.", training)
             coming_out = [(self.value(x), self._mask_value(self.masks.get(id(x)))) for x in inner.flat_outputs]
         taken_off = [x for x, own in zip(given, inner.flat_inputs)

@@ -334,4 +334,5 @@ def _is_numbered(step: Step) -> bool:
 def _stem(step: Step) -> str:
     """``conv2`` for ``conv2_block1``, ``blocks`` for ``block1``."""
     name = re.sub(r"_?\d+$", "", step.callee.name)
-    return f"{name}s" if _is_numbered(step) else name.rpartition("_")[0] or f"{name}s"
+    several = name if name.endswith("s") else f"{name}s"
+    return several if _is_numbered(step) else name.rpartition("_")[0] or several

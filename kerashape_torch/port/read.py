@@ -11,6 +11,7 @@ from torch import fx, nn
 
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.layer import CHANNELS_FIRST
+from kerashape_torch.lowering.lower import ModelCall
 from kerashape_torch.lowering.module_table import shape_of
 from kerashape_torch.port.construct import made
 from kerashape_torch.port.forward import is_automatic
@@ -31,7 +32,7 @@ class Entry(NamedTuple):
     """A step, and the calls of models inside models that it belongs to."""
 
     step: Step
-    calls: tuple[tuple[str, int], ...]
+    calls: tuple[ModelCall, ...]
 
 
 def read(module: fx.GraphModule, name: str) -> Unit:
@@ -287,7 +288,7 @@ class _Folding:
             callees = {entry.step.callee for entry in self.entries[a:b] if isinstance(entry.step.callee, Part)}
             if any(not inside.issuperset(self.callers[callee]) for callee in callees):
                 return None
-            unit, given, taken = self._unit(path, a, b, depth)
+            unit, given, taken = self._unit(a, b, depth)
             if not given or (first is not None and not same_calls(first, unit)):
                 return None
             first = first or unit
@@ -296,14 +297,14 @@ class _Folding:
         finished(part.what, f"{path}.")
         return found
 
-    def _unit(self, path: str, a: int, b: int, depth: int) -> tuple[Unit, list[Value], list[Value]]:
+    def _unit(self, a: int, b: int, depth: int) -> tuple[Unit, list[Value], list[Value]]:
         """A call as a unit with values of its own at its borders, and the values outside that these are."""
         steps = self._level(a, b, depth + 1)
         own = {value for entry in self.entries[a:b] for value in entry.step.given()}
         taken = list(dict.fromkeys(v for entry in self.entries[a:b] for v in entry.step.values() if v not in own))
         given = [value for entry in self.entries[a:b] for value in entry.step.given()
                  if any(not a <= use < b for use in self.used.get(value, ()))]
-        return bordered(path.rpartition(".")[2], steps, taken, given), given, taken
+        return bordered(self.entries[a].calls[depth].name, steps, taken, given), given, taken
 
 
 def bordered(name: str, steps: list[Step], taken: list[Value], given: list[Value], named: bool = True) -> Unit:

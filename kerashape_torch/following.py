@@ -1,0 +1,98 @@
+"""What a function does with layers, followed on symbolic tensors until it is a graph."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Any
+
+from kerashape_torch.errors import ConfigError, KerashapeError
+from kerashape_torch.graph import Constant, Graph, TensorSpec, arrays_taken
+from kerashape_torch.inputs import Input
+from kerashape_torch.layer import Layer
+from kerashape_torch.models import Model
+from kerashape_torch.structure import flatten, map_structure
+
+Refusal = Callable[[str], ConfigError]
+
+
+def followed(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[str, Any], held: Sequence[Layer],
+             refusal: Refusal) -> Graph:
+    """The graph of a call.
+
+    Args:
+        call: of tensors and other arguments by name. Where it has an argument ``training``, layers may be called in
+            training alone if they rest in inference: the graph has them.
+        specs: what it is given for tensors.
+        said: its other arguments, without ``training``.
+        held: the layers that are the same whenever it is called; others it makes anew.
+        refusal: the error for a reason why it cannot be followed.
+    """
+    if "training" not in inspect.signature(call).parameters:
+        return _traced(call, specs, said, refusal)
+    in_training = _by_mode(_traced(call, specs, {**said, "training": _ByMode(1)}, refusal))
+    counts = {layer: len(layer.nodes) for layer in held}
+    in_inference = _traced(call, specs, {**said, "training": None}, refusal)
+    for layer, count in counts.items():
+        del layer.nodes[count:]
+    if _calls(in_inference, counts) != _calls(in_training, counts):
+        raise refusal("it does other things in training than in inference")
+    return in_training
+
+
+def _traced(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[str, Any], refusal: Refusal) -> Graph:
+    inputs = map_structure(lambda x: Input(batch_shape=x.shape, dtype=x.dtype), dict(specs))
+    try:
+        with arrays_taken(True):
+            return Graph(alone(inputs), call(**inputs, **said))
+    except KerashapeError:
+        raise
+    except Exception as error:  # whatever the user's function raises
+        raise refusal(f"{type(error).__name__}: {error}") from error
+
+
+def apart(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arguments of a call that are tensors, alone or in lists and dicts, and the others."""
+    tensors = {name: x for name, x in given.items() if any(isinstance(each, TensorSpec) for each in flatten(x))}
+    return tensors, {name: x for name, x in given.items() if name not in tensors}
+
+
+def alone(tensors: Mapping[str, Any]) -> Any:
+    """The inputs of a model whose call takes these tensors by name."""
+    found = list(tensors.values())
+    return found[0] if len(found) == 1 else found
+
+
+class _ByMode(int):
+    """``training`` of a call that is followed: true, and left to the mode of the module wherever it is handed on."""
+
+
+def _by_mode(graph: Graph) -> Graph:
+    for node in graph.nodes:
+        node.args = map_structure(lambda x: None if isinstance(x, _ByMode) else x, node.args)
+        node.kwargs = {name: x for name, x in node.kwargs.items() if not isinstance(x, _ByMode)}
+    return graph
+
+
+def _calls(graph: Graph, held: Container[Layer]) -> list[Any]:
+    """What a graph does in inference, call after call; layers that a model does not hold are made anew for each."""
+    serial = itertools.count()
+    places = {id(x): next(serial) for x in graph.flat_inputs}
+    found: list[Any] = []
+
+    def said(x: Any) -> Any:
+        return places.get(id(x), x.items if isinstance(x, Constant) else repr(x))
+
+    for node in graph.nodes:
+        if node.inputs and _rests(node.layer):
+            places.update(zip(map(id, flatten(node.outputs)), (places[id(x)] for x in node.inputs)))
+            continue
+        places.update((id(x), next(serial)) for x in flatten(node.outputs) if id(x) not in places)
+        kwargs = {name: map_structure(said, x) for name, x in node.kwargs.items() if name != "training"}
+        found.append((node.layer if node.layer in held else repr(node.layer), map_structure(said, node.args), kwargs))
+    return [*found, map_structure(said, graph.outputs)]
+
+
+def _rests(layer: Layer) -> bool:
+    return all(map(_rests, layer.operations)) if isinstance(layer, Model) else layer.rests_in_inference

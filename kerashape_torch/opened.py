@@ -1,0 +1,137 @@
+"""Models whose layers of a user's own have become models, to be seen into.
+
+A layer that has no weights besides those of the layers that it holds, and whose ``call`` can be followed on symbolic
+tensors, is a model in all but name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kerashape_torch.composed import INHERITED, attributes, own_specs, paths_inside
+from kerashape_torch.errors import ConfigError, KerashapeError
+from kerashape_torch.following import alone, apart, followed
+from kerashape_torch.graph import Graph, Node, arrays_taken, shapes_of
+from kerashape_torch.inputs import Input, InputLayer
+from kerashape_torch.layer import Layer
+from kerashape_torch.models import Model, Sequential
+from kerashape_torch.structure import flatten, map_structure
+from kerashape_torch.subclassed import unbuilt
+from kerashape_torch.user_layers import adds_losses, torch_function
+
+
+class _Opened(Model, catalog=False):
+    """A model that lists its layers, and with them its weights, in the order in which another model or layer does."""
+
+    def __init__(self, graph: Graph, order: list[Layer], closed: Layer) -> None:
+        self._order = order
+        super().__init__(graph.inputs, graph.outputs, name=closed.name)
+        self.keras_class_name = getattr(closed, "keras_class_name", type(closed).__name__)  # type: ignore[misc]
+
+    @property
+    def layers(self) -> list[Layer]:
+        found = super().layers
+        return [*(x for x in found if x not in self._order), *(layer for layer in self._order if layer in found)]
+
+
+def opened(model: Model) -> Model | None:
+    """A copy of a model in which such layers are models, in models inside too; None if it has none of them.
+
+    The copy has the weights of the model, in the same order; their numbers are not copied.
+
+    >>> from kerashape_torch.layers import Dense, Layer
+    >>> class Twice(Layer):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.dense = Dense(3)
+    ...     def call(self, x):
+    ...         return self.dense(self.dense(x))
+    >>> x = Input((3,))
+    >>> [type(layer).__name__ for layer in Model(x, Twice()(x)).layers][-1]
+    'Twice'
+    >>> [layer.name for layer in opened(Model(x, Twice()(x))).layers[-1].layers][1:]
+    ['dense']
+    """
+    found = _Opening().model(model)
+    return None if found is model else found
+
+
+class _Opening:
+    def __init__(self) -> None:
+        self.made: dict[Layer, Layer] = {}
+
+    def model(self, model: Model) -> Model:
+        """The model itself, if nothing in it is opened."""
+        calls = [node for node in model.graph.nodes if node.inputs or not isinstance(node.layer, InputLayer)]
+        twins = {node.layer: self.layer(node) for node in calls}
+        if all(twin is layer for layer, twin in twins.items()) and not model.follows_call:
+            return model
+        names = paths_inside(model) if model.follows_call else {}
+        twins = {layer: _named_alike(layer, twin, names.get(layer)) for layer, twin in twins.items()}
+        inputs = map_structure(lambda x: Input(batch_shape=x.shape, dtype=x.dtype, name=x.node.layer.name),
+                               model.graph.inputs)
+        known = dict(zip(map(id, model.graph.flat_inputs), flatten(inputs)))
+        with arrays_taken(True):
+            for node in calls:
+                outputs = self.call(node, twins[node.layer], known)
+                known.update(zip(map(id, flatten(node.outputs)), flatten(outputs)))
+        ends = map_structure(lambda x: known[id(x)], model.graph.outputs)
+        return _Opened(Graph(inputs, ends), [twins[layer] for layer in model.layers if layer in twins], model)
+
+    @staticmethod
+    def call(node: Node, twin: Layer, known: Mapping[int, Any]) -> Any:
+        args, kwargs = map_structure(lambda x: known.get(id(x), x), (node.args, node.kwargs))
+        if torch_function(node.layer) is None or not isinstance(twin, Model):
+            return twin(*args, **kwargs)
+        return twin(alone(apart(node.layer.bind(args, kwargs))[0]))
+
+    def layer(self, node: Node) -> Layer:
+        """What stands for the layer of a call; itself, if it cannot be opened."""
+        layer: Layer = node.layer
+        if layer not in self.made:
+            if isinstance(layer, Model):
+                self.made[layer] = self.model(layer)
+            elif torch_function(layer) is not None and not adds_losses(layer) and layer.compute_dtype == "float32":
+                self.made[layer] = self.users(layer, node) or layer
+            else:
+                self.made[layer] = layer
+        return self.made[layer]
+
+    def users(self, layer: Layer, node: Node) -> Model | None:
+        """A model of what a user's layer does in a call, if it can be followed."""
+        ready, own = own_specs(layer, list(map(shapes_of, layer.input_specs(node.args, node.kwargs))))
+        function = torch_function(layer)
+        assert function is not None
+        if own or INHERITED in vars(ready):
+            return None
+        copies = {inner: _named_alike(inner, inner, path) for inner, path in paths_inside(ready).items()}
+        body = ready.copy(**attributes(ready, lambda inner: copies[inner]))
+        tensors, said = apart(layer.bind(node.args, node.kwargs))
+        if len({repr(apart(layer.bind(each.args, each.kwargs))[1]) for each in layer.nodes}) > 1:
+            return None  # it does other things in another call
+        said = {name: x for name, x in said.items() if name != "training" and x is not None}
+        if "mask" in tensors or "mask" in said:
+            return None
+        order = list(copies.values())
+        try:
+            graph = followed(function.__get__(body), tensors, said, order, ConfigError)
+        except KerashapeError:
+            return None
+        made = _Opened(graph, order, layer)
+        if not layer.trainable:
+            made.trainable = False
+        return self.model(made)
+
+
+def _named_alike(layer: Layer, twin: Layer, path: str | None) -> Layer:
+    """A copy of a layer, if it has no twin, under the name of the attribute that holds it."""
+    copy = unbuilt(layer) if twin is layer else twin
+    if path is not None and isinstance(copy, Sequential) and not copy.built:  # the same in each layer of a class
+        kinds = [inner.name_prefix for inner in copy.layers]
+        for i, (inner, first) in enumerate(zip(copy.layers, layer.sublayers())):
+            if first.given_name is None:
+                inner.given_name = f"{kinds[i]}_{kinds[:i].count(kinds[i])}" if kinds.count(kinds[i]) > 1 else kinds[i]
+    if path is not None:
+        copy.given_name = path.replace(".", "_")
+    return copy

@@ -1,0 +1,178 @@
+"""Layers of a user's own as source: what their ``call`` does with layers and ops is written as a class of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import torch
+
+import kerashape_torch as kt
+from kerashape_torch import layers, ops
+from kerashape_torch.errors import KerashapeError
+from kerashape_torch.opened import opened
+from tests.test_idioms import both, same
+
+
+def residual(k: Any) -> Any:
+    class Residual(k.layers.Layer):
+        def __init__(self, width: int = 4, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.steps = []
+            for _ in range(2):
+                self.steps.append(k.layers.Dense(width, activation="relu"))
+                self.steps.append(k.layers.LayerNormalization())
+            self.drop = k.layers.Dropout(0.5)
+
+        def build(self, shape: Any) -> None:
+            for step in self.steps:
+                step.build(shape)
+
+        def call(self, x: Any, training: Any = None) -> Any:
+            y = x
+            for step in self.steps:
+                y = step(y)
+            return x + self.drop(y, training=training)
+
+    x = k.Input((5, 4))
+    y = Residual()(Residual()(x))
+    return k.Model(x, k.layers.Dense(2, name="out")(y))
+
+
+def written(model: Any, where: Path) -> str:
+    """The source, which gives what was recorded."""
+    kt.saving.port(model, where)
+    done = subprocess.run([sys.executable, where / "model.py", "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return (where / "model.py").read_text()
+
+
+def test_layers_alike_are_one_class_with_the_names_of_their_attributes(tmp_path: Path) -> None:
+    text = written(residual(kt), tmp_path / "out")
+    assert text.count("class Residual(nn.Module):") == 1 and "class Residual1" not in text
+    assert "self.steps_0 = nn.Linear(4, 4)" in text and "self.drop = nn.Dropout()" in text
+    assert "import kerashape" not in text and "from kerashape" not in text
+
+
+def test_the_numbers_are_those_of_the_file(tmp_path: Path) -> None:
+    theirs, ours = both(residual)
+    theirs.save_weights(tmp_path / "a.weights.h5")
+    ours.load_weights(tmp_path / "a.weights.h5")
+    written(ours, tmp_path / "out")
+    x = np.random.default_rng(0).normal(size=(3, 5, 4)).astype("float32")
+    code = ("import sys, numpy as np, torch; sys.path.insert(0, sys.argv[1]); import model; "
+            "np.save(sys.argv[1] + '/y.npy', model.load()(torch.from_numpy(np.load(sys.argv[1] + '/x.npy'))).detach())")
+    np.save(tmp_path / "out" / "x.npy", x)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "out")], check=True)
+    same(torch.from_numpy(np.load(tmp_path / "out" / "y.npy")), theirs(x))
+
+
+class Meeting(layers.Layer):
+    """Two tensors in, two out, and a part with a model in it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.parts = {"left": kt.Sequential([layers.Dense(3), layers.Dense(2, activation="tanh")]),
+                      "right": layers.Dense(2)}
+
+    def call(self, a: Any, b: Any, scale: float = 1.0) -> Any:
+        left, right = self.parts["left"](a), self.parts["right"](b)
+        return left + right, ops.exp(left) * scale
+
+
+def test_several_tensors_and_other_arguments(tmp_path: Path) -> None:
+    a, b = kt.Input((4,)), kt.Input((6,))
+    total, other = Meeting()(a, b, scale=3.0)
+    model = kt.Model([a, b], {"total": total, "other": layers.Dense(1)(other)})
+    assert "class Meeting(nn.Module):" in written(model, tmp_path / "out")
+
+
+def test_models_with_a_call_have_the_names_of_their_attributes(tmp_path: Path) -> None:
+    class Net(kt.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = [Meeting() for _ in range(2)]
+            self.head = layers.Dense(1)
+
+        def call(self, x: Any) -> Any:
+            for block in self.blocks:
+                x, _ = block(x, x)
+            return self.head(x)
+
+    net = Net()
+    net.build((None, 2))
+    text = written(net, tmp_path / "out")
+    assert "self.head = nn.Linear(2, 1)" in text and text.count("class Meeting(nn.Module):") == 1
+
+
+def test_a_frozen_layer_stays_frozen() -> None:
+    x = kt.Input((4,))
+    layer = Meeting(trainable=False)
+    model = kt.Model(x, [*layer(x, x), layers.Dense(1)(x)])
+    inside = opened(model)
+    assert inside is not None
+    assert [w.trainable for w in inside.weights] == [w.trainable for w in model.weights] == [False] * 6 + [True] * 2
+
+
+def test_a_layer_that_is_called_in_two_ways_is_not_opened() -> None:
+    x = kt.Input((4,))
+    layer = Meeting()
+    assert opened(kt.Model(x, [layer(x, x)[1], layer(x, x, scale=2.0)[1]])) is None
+
+
+class Torch(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return torch.relu(x)
+
+
+class Weighted(layers.Layer):
+    def build(self, shape: Any) -> None:
+        self.scale = self.add_weight((shape[-1],), initializer="ones")
+
+    def call(self, x: Any) -> Any:
+        return x * self.scale
+
+
+class Lossy(layers.Layer):
+    def call(self, x: Any) -> Any:
+        self.add_loss(ops.sum(x))
+        return ops.relu(x)
+
+
+class Moody(layers.Layer):
+    def call(self, x: Any, training: bool = False) -> Any:
+        return ops.relu(x) if training else x
+
+
+@pytest.mark.parametrize("layer", [Torch, Weighted, Lossy, Moody])
+def test_what_cannot_be_written_is_refused_as_before(layer: type[Any], tmp_path: Path) -> None:
+    x = kt.Input((4,))
+    model = kt.Model(x, layer(name="mine")(x))
+    assert opened(model) is None
+    with pytest.raises(KerashapeError, match=r"mine runs Python of your own, which is not written as source"):
+        kt.saving.port(model, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_model_itself_stays_as_it_was() -> None:
+    model = residual(kt)
+    before = model.to_json(), [len(layer.nodes) for layer in model.layers]
+    assert opened(model) is not None
+    assert (model.to_json(), [len(layer.nodes) for layer in model.layers]) == before
+    assert opened(kt.Sequential([kt.Input((3,)), layers.Dense(2)])) is None
+
+
+def test_keras_writes_the_same_file_for_what_was_opened() -> None:
+    keras.backend.clear_session(free_memory=False)
+    theirs, ours = both(residual)
+    x = np.random.default_rng(0).normal(size=(3, 5, 4)).astype("float32")
+    inside = opened(ours)
+    assert inside is not None
+    module = inside.to_torch()
+    kt.set_keras_weights(module, theirs.get_weights())
+    same(module(torch.from_numpy(x)), theirs(x))
