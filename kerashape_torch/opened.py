@@ -82,9 +82,12 @@ class _Opening:
     @staticmethod
     def call(node: Node, twin: Layer, known: Mapping[int, Any]) -> Any:
         args, kwargs = map_structure(lambda x: known.get(id(x), x), (node.args, node.kwargs))
-        if torch_function(node.layer) is None or not isinstance(twin, Model):
-            return twin(*args, **kwargs)
-        return twin(alone(apart(node.layer.bind(args, kwargs))[0]))
+        bound = node.layer.bind(args, kwargs)
+        if node.layer.follows_call:
+            return twin(bound.pop("inputs"), **bound)
+        if torch_function(node.layer) is not None and isinstance(twin, Model):
+            return twin(alone(apart(bound)[0]))
+        return twin(*args, **kwargs)
 
     def layer(self, node: Node) -> Layer:
         """What stands for the layer of a call; itself, if it cannot be opened."""

@@ -110,6 +110,28 @@ def test_models_with_a_call_have_the_names_of_their_attributes(tmp_path: Path) -
     assert "self.head = nn.Linear(2, 1)" in text and text.count("class Meeting(nn.Module):") == 1
 
 
+def test_models_with_a_call_take_several_tensors(tmp_path: Path) -> None:
+    class Inner(kt.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.meeting = Meeting()
+
+        def call(self, a: Any, b: Any, training: Any = None) -> Any:
+            return self.meeting(b, a)
+
+    class Outer(kt.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.out = Inner(), layers.Dense(1)
+
+        def call(self, x: Any, training: Any = None) -> Any:
+            return self.out(self.inner(x, x[:, 1:], training=training)[0])
+
+    outer = Outer()
+    outer.build((None, 4))
+    assert "class Inner(nn.Module):" in written(outer, tmp_path / "out")
+
+
 def test_a_frozen_layer_stays_frozen() -> None:
     x = kt.Input((4,))
     layer = Meeting(trainable=False)
