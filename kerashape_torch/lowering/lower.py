@@ -19,9 +19,9 @@ from torch import fx, nn
 from torch.overrides import TorchFunctionMode
 
 from kerashape_torch import activations, masks
-from kerashape_torch.composed import MASK_ARGUMENTS, masks_arriving
+from kerashape_torch.composed import MASK_ARGUMENTS, masks_arriving, walked
 from kerashape_torch.dtypes import is_float, narrow
-from kerashape_torch.errors import KerashapeError
+from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor, TensorSpec, nodes_to, shapes_of
 from kerashape_torch.layer import ANY, CHANNELS_FIRST, KERAS, Layer, channels_first_axis, channels_first_shape
 from kerashape_torch.models import InputLayer, Model, Sequential
@@ -479,6 +479,7 @@ class _Lowering:
 
     def bindings(self, layers: list[Layer]) -> list[Binding]:
         """The weights in Keras' order, each once; frozen layers have no trainable ones."""
+        self._refuse_layers_in_two_places()
         found: list[Binding] = []
         seen: set[Layer] = set()
 
@@ -495,6 +496,17 @@ class _Lowering:
 
         collect(layers, False)
         return found
+
+    def _refuse_layers_in_two_places(self) -> None:
+        """A layer inside another one has its weights in the module of that one; they would be there twice."""
+        places: dict[Layer, Layer] = {layer: layer for layer in self.specs}
+        for layer in self.specs:
+            for inner in walked(layer, lambda each: () if isinstance(each, Model) else each.sublayers()):
+                other = places.setdefault(inner, layer)
+                if other is not layer and any(f"{inner.name}/" in spec.full_path for spec in self.specs[layer]):
+                    where = "by itself" if other is inner else f"in {other.describe()}"
+                    raise ConfigError(f"{inner.describe()} is called {where} and in {layer.describe()}: Keras has its "
+                                      "weights once, and here they would be two. Way out: a layer for each")
 
 
 def _run_order(graph: Graph) -> list[Node]:
