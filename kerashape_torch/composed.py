@@ -23,6 +23,8 @@ from kerashape_torch.user_layers import argument_names, built, makes_weights, to
 from kerashape_torch.weights import WeightSpec
 
 _NOT_HELD = ("_namer", "_names", "_ghosts", "nodes", "_tried")
+_MANY = 256
+_on_the_spot: dict[Any, Any] = {}  # modules of layers without weights that a user's call made and called
 INHERITED = "inherited"
 """The attribute with the layer whose class a user's class extends: what ``super().call(...)`` runs."""
 
@@ -281,6 +283,31 @@ def part_modules(layer: Layer, calls: Sequence[Call], heard: bool = True) -> lis
     return [listened_to(layer, module) for module in modules] if heard else modules
 
 
+def run_on_tensors(layer: Layer, args: Any, kwargs: Mapping[str, Any]) -> Any:
+    """What a layer without weights makes of torch tensors; calls alike share a module."""
+    import torch
+
+    def run(args: Any, kwargs: Any) -> Any:
+        call, given = Call.of(args, kwargs, _spec), _with_their_masks(args, kwargs)
+        key = type(layer), repr(layer), repr(call), given[0].device
+        if key not in _on_the_spot:
+            while len(_on_the_spot) >= _MANY:
+                _on_the_spot.pop(next(iter(_on_the_spot)))
+            _on_the_spot[key] = call.model(layer).to_torch(device=given[0].device)
+        return with_masks(layer, call, args, kwargs, _on_the_spot[key](*given))
+
+    apart: Any = torch.compiler.disable  # torch.compile would follow how the module is made
+    return apart(run)(args, dict(kwargs))
+
+
+def _with_their_masks(args: Any, kwargs: Any) -> list[Any]:
+    """The torch tensors of a call in order, and then the masks that they carry: what its module takes."""
+    import torch
+
+    given = [x for x in flatten(tuple(Call.of(args, kwargs, lambda x: x))) if isinstance(x, torch.Tensor)]
+    return [*given, *(mask for mask in map(masks.carried, given) if mask is not None)]
+
+
 def _plain_module(layer: Layer, call: Call, heard: bool) -> Any:
     with masks_arriving([call.args[0].mask]):
         return part_module(layer, call.args[0].shape, masked=mask_argument(layer, call) == "mask", heard=heard)
@@ -473,11 +500,7 @@ class _Follower:
 
     def _run(self, call: Call, args: Any, kwargs: Any) -> Any:
         """What a model gives on tensors without values, with masks."""
-        import torch
-
-        given = [x for x in flatten(tuple(Call.of(args, kwargs, lambda x: x))) if isinstance(x, torch.Tensor)]
-        carried = [mask for mask in map(masks.carried, given) if mask is not None]
-        return part_modules(self._layer, [call], heard=False)[0](*given, *carried)
+        return part_modules(self._layer, [call], heard=False)[0](*_with_their_masks(args, kwargs))
 
     def __getattr__(self, name: str) -> Any:
         """A weight of the layer, once it has been called; else what the layer has under this name."""

@@ -254,9 +254,12 @@ def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             inputs = [*tensors, *symbolic(brought)]
     is_plain = len(leaves) == len(tensors) or not any(hasattr(x, "get_config") for x in leaves)
     if not (tensors or (_takes_arrays.get() and leaves)) or not is_plain:  # a layer is no tensor
+        if layer.runs_on_the_spot and any(hasattr(x, "detach") for x in leaves):
+            return layer.run_on_tensors(args, kwargs)
         given = ", ".join(type(x).__name__ for x in leaves) or "nothing"
         raise KerashapeError(f"{layer.describe()} describes a layer and is called on symbolic tensors, got {given}. "
-                             "To run it on real tensors: layer.to_torch()(x)")
+                             "To run it on real tensors: layer.to_torch()(x). For a call of your own: make it in "
+                             "__init__ or build")
     if "mask" in bound:
         masks.require_symbolic(layer, bound["mask"])
     try:

@@ -382,6 +382,19 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
         told = self.training_unless_told
         return connect(self, args, kwargs if told is None else {"training": told, **kwargs})
 
+    @property
+    def runs_on_the_spot(self) -> bool:
+        """Whether a ``call`` of a user's own may make the layer where it needs it: nothing of it lasts, and training is
+        no different."""
+        lasts = type(self).weight_specs is not Layer.weight_specs or torch_function(self) is not None
+        return not lasts and not self.rests_in_inference and self.training_unless_told is None
+
+    def run_on_tensors(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """What comes out for torch tensors, of a layer that :attr:`runs_on_the_spot`."""
+        from kerashape_torch.composed import run_on_tensors
+
+        return run_on_tensors(self, args, kwargs)
+
     def about_to_be_called(self) -> None:
         """What Keras does beside, when it builds the layer at its first call."""
 

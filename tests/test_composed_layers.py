@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from harness import TORCH
+from test_idioms import both, same
 
 import kerashape_torch as kt
 from kerashape_torch import layers
@@ -330,3 +331,36 @@ def test_a_class_may_put_its_own_rules_back() -> None:
     torch.testing.assert_close(Stock(3).to_torch((3,))(x), x)
     torch.testing.assert_close(layers.TimeDistributed(Half(3, kernel_initializer="ones")).to_torch((5, 3))(
         torch.ones(2, 5, 3)), torch.full((2, 5, 3), 1.5))
+
+
+def test_layers_without_weights_may_be_made_where_they_are_called() -> None:
+    def program(k: Any) -> Any:
+        class Spot(k.layers.Layer):
+            def __init__(self, **kwargs: Any) -> None:
+                super().__init__(**kwargs)
+                self.conv = k.layers.Conv2D(4, 3, padding="same")
+
+            def build(self, shape: Any) -> None:
+                self.conv.build(shape)
+
+            def call(self, x: Any) -> Any:
+                y = k.layers.Activation("relu")(self.conv(x))
+                y = k.layers.concatenate([k.layers.add([x, y]), x])
+                return k.layers.UpSampling2D()(k.layers.ReLU(max_value=2.0)(y))
+
+        x = k.Input((6, 6, 4))
+        return k.Model(x, Spot()(x))
+
+    theirs, ours = both(program)
+    module, x = ours.to_torch(), np.random.default_rng(1).random((3, 6, 6, 4), "float32")
+    kt.set_keras_weights(module, theirs.get_weights())
+    same(module(torch.from_numpy(x)), theirs(x))
+    given = torch.from_numpy(x).requires_grad_()
+    module(given).sum().backward()
+    assert given.grad is not None and bool(given.grad.any())
+
+
+@pytest.mark.parametrize("layer", [layers.Dense(2), layers.Dropout(0.5), layers.RandomFlip()])
+def test_other_layers_are_to_be_made_before(layer: Any) -> None:
+    with pytest.raises(KerashapeError, match=r"called on symbolic tensors, got Tensor.* make it in __init__ or build"):
+        layer(torch.ones(2, 4, 4, 3))

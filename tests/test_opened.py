@@ -11,12 +11,12 @@ import keras
 import numpy as np
 import pytest
 import torch
+from test_idioms import both, same
 
 import kerashape_torch as kt
 from kerashape_torch import layers, ops
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.opened import opened
-from tests.test_idioms import both, same
 
 
 def residual(k: Any) -> Any:
