@@ -445,7 +445,8 @@ class Graph:
         node = tensor.node
         if node in done or (node.inputs and id(tensor) in ends):
             return
-        if not node.args and not node.kwargs and id(tensor) not in ends:
+        is_input = not node.args and not node.kwargs and not getattr(node.layer, "makes_its_tensor", False)
+        if is_input and id(tensor) not in ends:
             raise ConfigError(f"graph disconnected: the outputs need the input {node.layer.name!r} "
                               f"{to_text(tensor.shape)}, which is not among the model's inputs")
         done.add(node)

@@ -1,7 +1,6 @@
 """Models whose layers of a user's own have become models, to be seen into.
 
-A layer that has no weights besides those of the layers that it holds, and whose ``call`` can be followed on symbolic
-tensors, is a model in all but name.
+A layer whose ``call`` can be followed on symbolic tensors is a model in all but name.
 """
 
 from __future__ import annotations
@@ -12,13 +11,14 @@ from typing import Any
 from kerashape_torch.composed import INHERITED, attributes, own_specs, paths_inside
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.following import alone, apart, followed
-from kerashape_torch.graph import Graph, Node, arrays_taken, shapes_of
+from kerashape_torch.graph import Graph, Node, TensorSpec, arrays_taken, shapes_of
 from kerashape_torch.inputs import Input, InputLayer
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model, Sequential
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.subclassed import unbuilt
 from kerashape_torch.user_layers import adds_losses, torch_function
+from kerashape_torch.weights import Place, WeightSpec
 
 
 class _Opened(Model, catalog=False):
@@ -55,6 +55,28 @@ def opened(model: Model) -> Model | None:
     """
     found = _Opening().model(model)
     return None if found is model else found
+
+
+class _Weight(Layer, catalog=False):
+    """A weight of a layer's own, as a layer that takes nothing and gives it."""
+
+    call_arguments = shape_arguments = ()
+    makes_its_tensor = True
+    spec: Any = None
+
+    def tensor(self) -> Any:
+        return Node(self, (), {}, [], TensorSpec(self.spec.shape, "float32")).outputs
+
+    def compute_output_shape(self, *shapes: Any, **_: Any) -> Any:
+        return self.spec.shape
+
+    def weight_specs(self, *shapes: Any, **_: Any) -> list[WeightSpec]:
+        return [self.spec._replace(places=(Place("value"),))]
+
+    def module(self, *shapes: Any, **_: Any) -> Any:
+        from kerashape_torch.torch_modules.weight import Weight
+
+        return Weight(self.spec.shape)
 
 
 class _Opening:
@@ -106,17 +128,19 @@ class _Opening:
         ready, own = own_specs(layer, list(map(shapes_of, layer.input_specs(node.args, node.kwargs))))
         function = torch_function(layer)
         assert function is not None
-        if own or INHERITED in vars(ready):
+        if INHERITED in vars(ready) or any(spec.dtype not in (None, "float32") for spec in own):
             return None
+        weights = {spec.places[0].path: _Weight(spec, name=spec.places[0].path) for spec in own}
         copies = {inner: _named_alike(inner, inner, path) for inner, path in paths_inside(ready).items()}
-        body = ready.copy(**attributes(ready, lambda inner: copies[inner]))
+        body = ready.copy(**attributes(ready, lambda inner: copies[inner]),
+                          **{path: weight.tensor() for path, weight in weights.items()})
         tensors, said = apart(layer.bind(node.args, node.kwargs))
         if len({repr(apart(layer.bind(each.args, each.kwargs))[1]) for each in layer.nodes}) > 1:
             return None  # it does other things in another call
         said = {name: x for name, x in said.items() if name != "training" and x is not None}
         if "mask" in tensors or "mask" in said:
             return None
-        order = list(copies.values())
+        order = [*weights.values(), *copies.values()]
         try:
             graph = followed(function.__get__(body), tensors, said, order, ConfigError)
         except KerashapeError:

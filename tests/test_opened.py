@@ -147,17 +147,41 @@ def test_a_layer_that_is_called_in_two_ways_is_not_opened() -> None:
     assert opened(kt.Model(x, [layer(x, x)[1], layer(x, x, scale=2.0)[1]])) is None
 
 
+def weighted(k: Any) -> Any:
+    class Weighted(k.layers.Layer):
+        def __init__(self, units: int, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.units, self.norm = units, k.layers.LayerNormalization()
+
+        def build(self, shape: Any) -> None:
+            self.kept = self.add_weight(shape=(), initializer="ones", trainable=False)
+            self.w = self.add_weight(shape=(shape[-1], self.units), initializer="random_normal")
+            self.norm.build((*shape[:-1], self.units))
+
+        def call(self, x: Any) -> Any:
+            return self.norm(k.ops.matmul(x, self.w) * self.kept + self.w[0])
+
+    x = k.Input((5, 3))
+    return k.Model(x, Weighted(2)(Weighted(4)(x)))
+
+
+def test_weights_of_a_layers_own_are_written_too(tmp_path: Path) -> None:
+    theirs, ours = both(weighted)
+    theirs.save_weights(tmp_path / "a.weights.h5")
+    ours.load_weights(tmp_path / "a.weights.h5")
+    text = written(ours, tmp_path / "out")
+    assert text.count("class Weighted(nn.Module):") == 1 and "self.w = Weight(" in text
+    inside, x = opened(ours), np.random.default_rng(1).normal(size=(2, 5, 3)).astype("float32")
+    assert inside is not None
+    assert [(w.shape, w.trainable) for w in inside.weights] == [(w.shape, w.trainable) for w in ours.weights]
+    module = inside.to_torch()
+    kt.set_keras_weights(module, theirs.get_weights())
+    same(module(torch.from_numpy(x)), theirs(x))
+
+
 class Torch(layers.Layer):
     def call(self, x: Any) -> Any:
         return torch.relu(x)
-
-
-class Weighted(layers.Layer):
-    def build(self, shape: Any) -> None:
-        self.scale = self.add_weight((shape[-1],), initializer="ones")
-
-    def call(self, x: Any) -> Any:
-        return x * self.scale
 
 
 class Lossy(layers.Layer):
@@ -171,7 +195,7 @@ class Moody(layers.Layer):
         return ops.relu(x) if training else x
 
 
-@pytest.mark.parametrize("layer", [Torch, Weighted, Lossy, Moody])
+@pytest.mark.parametrize("layer", [Torch, Lossy, Moody])
 def test_what_cannot_be_written_is_refused_as_before(layer: type[Any], tmp_path: Path) -> None:
     x = kt.Input((4,))
     model = kt.Model(x, layer(name="mine")(x))
