@@ -222,3 +222,19 @@ def test_keras_writes_the_same_file_for_what_was_opened() -> None:
     module = inside.to_torch()
     kt.set_keras_weights(module, theirs.get_weights())
     same(module(torch.from_numpy(x)), theirs(x))
+
+
+def test_a_tensor_may_be_the_mask_of_a_model(tmp_path: Path) -> None:
+    """Inputs are made up for the recorded case by what they go into."""
+
+    class Inner(kt.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pool = layers.GlobalAveragePooling1D()
+
+        def call(self, x: Any) -> Any:
+            return self.pool(x)
+
+    tokens = kt.Input((5,), dtype="int32")
+    x = layers.Embedding(7, 4, mask_zero=True)(tokens)
+    written(kt.Model(tokens, Inner()(x)), tmp_path / "out")

@@ -88,7 +88,9 @@ def _tables(graph: Graph, tensor: SymbolicTensor) -> Iterator[int]:
                 continue
             layer = node.layer
             if isinstance(layer, Model):
-                yield from _tables(layer.graph, layer.graph.flat_inputs[[x is y for y in node.inputs].index(True)])
+                for given, own in zip(flatten(layer.bind(node.args, node.kwargs)["inputs"]), layer.graph.flat_inputs):
+                    if given is x:  # it may also be there as a mask
+                        yield from _tables(layer.graph, own)
                 continue
             found = [size for each in (layer, *layer.sublayers()) if (size := _table_size(each)) is not None]
             yield from found
