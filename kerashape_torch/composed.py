@@ -363,7 +363,6 @@ def masks_apart(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
     return {name: x for name, x in kwargs.items() if name not in said}, said
 
 
-
 _arriving: ContextVar[Sequence[TensorSpec | None] | None] = ContextVar("arriving", default=None)
 
 

@@ -5,7 +5,7 @@ A layer whose ``call`` can be followed on symbolic tensors is a model in all but
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kerashape_torch.composed import INHERITED, attributes, own_specs, paths_inside
@@ -15,6 +15,7 @@ from kerashape_torch.graph import Graph, Node, TensorSpec, arrays_taken, shapes_
 from kerashape_torch.inputs import Input, InputLayer
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model, Sequential
+from kerashape_torch.shape_table import class_name
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.subclassed import unbuilt
 from kerashape_torch.user_layers import adds_losses, torch_function
@@ -27,7 +28,7 @@ class _Opened(Model, catalog=False):
     def __init__(self, graph: Graph, order: list[Layer], closed: Layer) -> None:
         self._order = order
         super().__init__(graph.inputs, graph.outputs, name=closed.name)
-        self.keras_class_name = getattr(closed, "keras_class_name", type(closed).__name__)  # type: ignore[misc]
+        self.keras_class_name = class_name(closed)  # type: ignore[misc]  # of this one, not of its class
 
     @property
     def layers(self) -> list[Layer]:
@@ -154,11 +155,16 @@ class _Opening:
 def _named_alike(layer: Layer, twin: Layer, path: str | None) -> Layer:
     """A copy of a layer, if it has no twin, under the name of the attribute that holds it."""
     copy = unbuilt(layer) if twin is layer else twin
-    if path is not None and isinstance(copy, Sequential) and not copy.built:  # the same in each layer of a class
-        kinds = [inner.name_prefix for inner in copy.layers]
-        for i, (inner, first) in enumerate(zip(copy.layers, layer.sublayers())):
-            if first.given_name is None:
-                inner.given_name = f"{kinds[i]}_{kinds[:i].count(kinds[i])}" if kinds.count(kinds[i]) > 1 else kinds[i]
     if path is not None:
         copy.given_name = path.replace(".", "_")
+        if isinstance(copy, Sequential) and not copy.built:
+            _number(copy, layer.sublayers())
     return copy
+
+
+def _number(copy: Sequential, originals: Sequence[Layer]) -> None:
+    """Names the layers that nobody named by their place in the model: the same in each layer of a class."""
+    kinds = [inner.name_prefix for inner in copy.layers]
+    for i, (inner, original) in enumerate(zip(copy.layers, originals)):
+        if original.given_name is None:
+            inner.given_name = f"{kinds[i]}_{kinds[:i].count(kinds[i])}" if kinds.count(kinds[i]) > 1 else kinds[i]

@@ -60,10 +60,10 @@ class Subclassed(Model, catalog=False):
         other.training_unless_told = said if isinstance(said, bool) else None
         own = vars(other).get("build")
         if own is not None:
-            other.build = _followed_by_the_call(own)  # type: ignore[method-assign]
+            other.build = _followed_by_the_call(own)  # type: ignore[method-assign]  # of a class just being made
 
     def _start(self) -> None:
-        self._graph: Graph | None = None  # type: ignore[assignment]
+        self._graph: Graph | None = None  # type: ignore[assignment]  # until the shape is known
         self._ghosts: list[Any] = []
         self._takes: tuple[str, ...] = ()  # the names of the call's tensors
         self._said: dict[str, Any] = {}  # its other arguments

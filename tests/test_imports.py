@@ -20,8 +20,8 @@ ROOMS = ["errors", "structure", "text", "shape", "dtype_policies", "settings", "
          "identifiers", "activations", "initializers", "regularizers", "constraints", "masks", "graph", "losses",
          "metrics", "optimizers", "compiling", "compilable", "known", "meta_rule", "weights", "user_layers", "costed",
          "connected", "layer", "inputs", "lambda_source", "functional_config", "models", "backend", "mixed_precision",
-         "parts", "composed", "following", "subclassed", "standalone", "torch_modules", "opened", "ops", "random",
-         "layers", "weight_paths", "shape_table", "differences", "shape_text", "lowering", "training", "saving",
+         "parts", "composed", "following", "subclassed", "standalone", "torch_modules", "ops", "random", "layers",
+         "weight_paths", "shape_table", "opened", "differences", "shape_text", "lowering", "training", "saving",
          "planning", "reports", "port", "utils", "testing", "sources", "cli"]
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
