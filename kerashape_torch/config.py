@@ -112,6 +112,7 @@ class Record:
     _checked: ClassVar[dict[str, Kind]] = {}
     _required: ClassVar[tuple[str, ...]] = ()
     _own_first: ClassVar[tuple[Field, ...]] = ()
+    _written_as: ClassVar[dict[str, str]] = {}
     _family: ClassVar[dict[str, type[Any]]]
     keras_module: ClassVar[str] = "kerashape_torch"
     unwritten: ClassVar[tuple[str, ...]] = ()
@@ -135,12 +136,15 @@ class Record:
                 fields[name] = field._replace(default=own)
             if field.attribute != name:
                 delattr(cls, name)  # it hides the property
+                setattr(cls, field.attribute, own)
         cls._fields = fields
         cls._positional = tuple(f.name for f in fields.values() if not f.keyword_only)
-        cls._defaults = {f.attribute: f.default for f in fields.values() if f.default is not REQUIRED}
+        cls._defaults = {f.attribute: f.default for f in fields.values()
+                         if f.default is not REQUIRED and not cls._says_itself(f)}
         cls._checked = {f.name: f.kind for f in fields.values() if f.kind and type(f.kind).check is not Kind.check}
         cls._required = tuple(f.name for f in fields.values() if f.default is REQUIRED)
         cls._own_first = tuple(sorted(fields.values(), key=lambda field: field.keyword_only))
+        cls._written_as = {}
         if family:
             cls._family = {}
         elif cls.__module__.split(".")[0] != __name__.split(".")[0]:
@@ -149,6 +153,16 @@ class Record:
             cls._enter(cls.__name__, *aliases)
 
     _own_fields: ClassVar[tuple[Field, ...]] = ()
+
+    @classmethod
+    def _says_itself(cls, field: Field) -> bool:
+        """Whether the class has the default as its attribute, so that no record need hold it. What is a property or a
+        method of the class, or would become one, is held by each."""
+        found = inspect.getattr_static(cls, field.attribute, REQUIRED)
+        if isinstance(found, _Aliased):
+            setattr(cls, field.attribute, field.default)
+            found = field.default
+        return found is field.default and not hasattr(found, "__get__")
 
     @classmethod
     def _enter(cls, *names: str) -> None:
@@ -183,12 +197,17 @@ class Record:
         for name, value in kwargs.items():
             _, attribute, kind, default, _ = cls._fields[name]
             if kind is not None and value is not default:
-                value = kwargs[name] = kind.read(value, f"{cls.__name__}({name}=...)")
+                value = kwargs[name] = kind.read(value, cls._written_as.get(name) or cls._as_written(name))
             own[attribute] = value
         for name, kind in cls._checked.items():
             if name in kwargs:
-                kind.check(kwargs[name], self, f"{cls.__name__}({name}=...)")
+                kind.check(kwargs[name], self, cls._as_written(name))
         self.__post_init__()
+
+    @classmethod
+    def _as_written(cls, name: str) -> str:
+        """``Dense(units=...)``: how errors speak of an argument. Kept, since a config has as many arguments as lines."""
+        return cls._written_as.setdefault(name, f"{cls.__name__}({name}=...)")
 
     def __post_init__(self) -> None:
         """Checks of arguments against one another; raise ConfigError, so that the line that fails is the user's."""
@@ -204,7 +223,7 @@ class Record:
             field, getattr(self, field.attribute))
 
     def _written(self, field: Field) -> Any:
-        value = self.__dict__[field.attribute]
+        value = self.__dict__.get(field.attribute, field.default)
         return to_config(value if field.kind is None else field.kind.write(value, self))
 
     @classmethod
@@ -241,6 +260,8 @@ class Record:
             return True
         if field.default is REQUIRED:
             return False
+        if type(value) in SCALARS and value == field.default:
+            return True
         if field.kind is None:
             return isinstance(value, (int, float, str, tuple)) and value == field.default
         try:
@@ -346,12 +367,12 @@ def function_config(function: Any) -> dict[str, Any]:
 
 def to_config(value: Any) -> Any:
     """Any argument as a value that JSON can hold; tuples stay tuples."""
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if type(value) in SCALARS or isinstance(value, (bool, int, float, str)):
         return value
-    if isinstance(value, Mapping):
-        return {key: to_config(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(to_config(item) for item in value)
+        return type(value)([to_config(item) for item in value])
+    if isinstance(value, (dict, Mapping)):
+        return {key: to_config(item) for key, item in value.items()}
     if hasattr(value, "get_config"):
         return serialize(value)
     if hasattr(value, "tolist"):  # a NumPy array or scalar
@@ -395,7 +416,7 @@ def deserialize(config: Mapping[str, Any]) -> Any:
         family = _family_of(config)
         raise UnknownLayerError(f"{name!r} is not one of {family.keras_module}.{did_you_mean(name, family.catalog())} "
                                 f"If it is your own, pass custom_objects={{{name!r}: YourClass}}").needing(name)
-    if not isinstance(inner, Mapping):
+    if not isinstance(inner, (dict, Mapping)):
         raise ConfigError(f"{name}: its config must be a dict, got {inner!r}")
     return found.from_config(inner)
 

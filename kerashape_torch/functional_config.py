@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from kerashape_torch.config import deserialize, from_config_value, to_config
@@ -57,6 +57,14 @@ def _write_constant(value: Any) -> Any:
 _L = TypeVar("_L", bound=Layer)
 
 
+class _NotMade(ConfigError):
+    """An output of a call that does not exist, or not yet."""
+
+    def __init__(self, layer: str, call: int) -> None:
+        super().__init__(f"call {call} of the layer {layer!r} is needed, and this config does not have it")
+        self.layer = layer
+
+
 class GraphReader:
     """Makes a functional model from its config: the layers first, then their calls as soon as their inputs exist."""
 
@@ -91,8 +99,7 @@ class GraphReader:
         config = self.config
         self.call_all()
         stuck = [name for name in self.made if self.progress[name] < len(self.calls[name])]
-        lacking = next((name for layer in stuck if (name := self._missing(self.calls[layer][self.progress[layer]]))
-                        not in self.made), None)
+        lacking = next((name for name in self.waiting if name not in self.made), None)
         if lacking is not None:
             raise ConfigError(f"a call needs the layer {lacking!r}, which this config does not have")
         if stuck:
@@ -121,11 +128,11 @@ class GraphReader:
         calls = self.calls[name]
         while self.progress[name] < len(calls):
             call = calls[self.progress[name]]
-            missing = self._missing(call)
-            if missing is not None:
-                self.waiting.setdefault(missing, []).append(name)
+            try:
+                args, kwargs = self._arguments(call["args"]), self._arguments(call["kwargs"])
+            except _NotMade as needed:
+                self.waiting.setdefault(needed.layer, []).append(name)
                 break
-            args, kwargs = self._arguments(call["args"]), self._arguments(call["kwargs"])
             self.made[name](*args, **kwargs)
             self.progress[name] += 1
             self.ready.extend(self.waiting.pop(name, ()))
@@ -135,10 +142,6 @@ class GraphReader:
         self.call_all()
         made = name in self.made and len(self.made[name].nodes) > call
         return self._tensor(name, call, index).shape if made else None
-
-    def _missing(self, call: Any) -> str | None:
-        return next((str(name) for name, index, _ in _histories(call)
-                     if name not in self.made or len(self.made[name].nodes) <= index), None)
 
     def _arguments(self, value: Any) -> Any:
         if type(value) in SCALARS:
@@ -162,7 +165,10 @@ class GraphReader:
         return value
 
     def _tensor(self, name: str, node: int, index: int) -> SymbolicTensor:
-        outputs: list[SymbolicTensor] = flatten(self.made[name].nodes[node].outputs)
+        layer = self.made.get(name)
+        if layer is None or len(layer.nodes) <= node:
+            raise _NotMade(name, node)
+        outputs: list[SymbolicTensor] = flatten(layer.nodes[node].outputs)
         return outputs[index]
 
     def _tensors(self, structure: Any) -> Any:
@@ -172,15 +178,3 @@ class GraphReader:
             name, node, index = structure
             return self._tensor(name, node - self.made[name].counts_its_creation, index)
         return [self._tensors(value) for value in structure]
-
-
-def _histories(value: Any) -> Iterator[list[Any]]:
-    if isinstance(value, (dict, Mapping)):
-        if value.get("class_name") == "__keras_tensor__":
-            yield value["config"]["keras_history"]
-        else:
-            for item in value.values():
-                yield from _histories(item)
-    elif isinstance(value, (list, tuple)):  # tuples are in what get_config() gives; in JSON they are lists
-        for item in value:
-            yield from _histories(item)

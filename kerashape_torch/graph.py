@@ -90,7 +90,8 @@ class SymbolicTensor(TensorSpec):
     index: int
 
     def __init__(self, shape: Shape, dtype: str = "float32") -> None:
-        super().__init__(shape, dtype)
+        self.shape = shape
+        self.dtype = dtype
         self.mask: SymbolicTensor | None = None
 
     def _operator(self, name: str, *operands: Any) -> Any:
@@ -264,7 +265,7 @@ def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         masks.require_symbolic(layer, bound["mask"])
     try:
         specs = layer.output_spec(*args, **kwargs)
-        layer.check_weights([shapes_of(spec) for spec in layer.input_specs(args, kwargs)])
+        layer.check_weights(list(map(shapes_of, layer.input_specs(args, kwargs))))
     except ShapeError as error:
         shapes = [x.shape for x in tensors]
         path, names = way_to(layer, tensors)
@@ -408,8 +409,8 @@ class Graph:
         self.flat_outputs: list[SymbolicTensor] = flatten(outputs)
         self._check_tensors()
         self.nodes, first_met = self._search()
-        self.depths, self.layers = self._order(first_met)
         self._members = set(self.nodes)
+        self.depths, self.layers = self._order(first_met)
 
     def _check_tensors(self) -> None:
         for what, tensors in (("inputs", self.flat_inputs), ("outputs", self.flat_outputs)):
@@ -456,17 +457,19 @@ class Graph:
     def _order(self, first_met: dict[Any, int]) -> tuple[dict[Node, int], list[Any]]:
         depths: dict[Node, int] = {}  # in the order in which Keras meets them, which is how it runs those of one depth
         layer_depths: dict[Any, int] = {}
-        members = set(self.nodes)
         for node in reversed(self.nodes):
-            depths[node] = layer_depths[node.layer] = max(depths.get(node, 0), layer_depths.get(node.layer, 0))
+            depth = max(depths.get(node, 0), layer_depths.get(node.layer, 0))
+            depths[node] = layer_depths[node.layer] = depth
             for tensor in node.inputs:
-                if tensor.node in members:
-                    depths[tensor.node] = max(depths.get(tensor.node, 0), depths[node] + 1)
+                before = tensor.node
+                if before in self._members and depths.get(before, 0) <= depth:
+                    depths[before] = depth + 1
         for tensor in self.flat_inputs:  # inputs that no output needs are still inputs
             if not tensor.node.inputs and tensor.node not in depths:
                 depths[tensor.node] = layer_depths[tensor.node.layer] = 0
                 first_met[tensor.node.layer] = -1
                 self.nodes.insert(0, tensor.node)
+                self._members.add(tensor.node)
         return depths, sorted(layer_depths, key=lambda layer: (-layer_depths[layer], first_met[layer]))
 
     def mask_layers(self) -> list[Any]:

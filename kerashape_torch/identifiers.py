@@ -75,8 +75,8 @@ class FamilyIdentifiers(Identifiers):
         return self.family.catalog()
 
     def get(self, identifier: Any) -> Any:
-        if identifier is None:
-            return None
+        if identifier is None or isinstance(identifier, self.family):
+            return identifier
         found = self._look_up(identifier)
         if inspect.isclass(found):
             found = found()

@@ -30,14 +30,13 @@ class InputLayer(Layer):
     keeps_dtype = True
 
     def __post_init__(self) -> None:
-        given = self.__dict__
-        if given["shape"] is not None and given["batch_shape"] is not None:
-            raise ConfigError(f"Input takes shape or batch_shape, not both: got shape={given['shape']!r}, "
-                              f"batch_shape={given['batch_shape']!r}")
-        if given["shape"] is not None:
-            given["batch_shape"] = (given["batch_size"], *standardize(given["shape"], "Input(shape=...)"))
-        given["batch_shape"] = self._declared_shape()
-        if given["batch_shape"] is None:
+        if self.shape is not None and self.batch_shape is not None:
+            raise ConfigError(f"Input takes shape or batch_shape, not both: got shape={self.shape!r}, "
+                              f"batch_shape={self.batch_shape!r}")
+        if self.shape is not None:
+            self.batch_shape = (self.batch_size, *standardize(self.shape, "Input(shape=...)"))
+        self.batch_shape = self._declared_shape()
+        if self.batch_shape is None:
             raise ConfigError("Input needs a shape, without the batch axis: Input(shape=(3,))")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -62,6 +62,7 @@ class _Arguments(Record, family=True, kw_only=True):
     batch_size: int | None = None
 
 
+_ACTIVATIONS = ("activation", "recurrent_activation")
 _RULES = ("compute_output_shape", "weight_specs", "module", "masked_module", "layout", "output_spec", "bind",
           "sublayers", "makes_floats", "computes_like", "in_channels_first", "leaves_masks_of", "takes_masks_off")
 
@@ -71,8 +72,10 @@ def _stating_its_layer(rule: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(rule)
     def stated(self: "Layer", *shapes: Any) -> Any:
-        shapes = tuple([shape if shape is None or is_standard(shape) else map_shapes(standardize, shape)
-                        for shape in shapes])
+        for shape in shapes:
+            if not is_standard(shape) and shape is not None:
+                shapes = tuple(None if each is None else map_shapes(standardize, each) for each in shapes)
+                break
         try:
             return rule(self, *shapes)
         except ShapeError as error:
@@ -203,11 +206,8 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
     def layers_to_name(self) -> Sequence["Layer"]:
         """The layers inside this one and those that it has as activations: all that need names."""
         own = self.__dict__
-        first, second = own.get("activation"), own.get("recurrent_activation")
-        if not isinstance(first, Layer) and not isinstance(second, Layer):
-            return self.sublayers()
-        held = {"activation": first, "recurrent_activation": second}
-        return [*self.sublayers(), *(x for name, x in held.items() if isinstance(x, Layer) and name in self._fields)]
+        held = [name for name in _ACTIVATIONS if name in own and isinstance(own[name], Layer) and name in self._fields]
+        return [*self.sublayers(), *(own[name] for name in held)] if held else self.sublayers()
 
     def leaves_masks_of(self) -> "Layer":
         """The layer whose masks are on the outputs once the model runs: one inside, where this one minds none."""
@@ -403,12 +403,14 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
         if len(args) > len(self.call_arguments):
             raise ConfigError(f"{self.describe()} is called with {len(args)} positional arguments and takes "
                               f"{len(self.call_arguments)}: {', '.join(self.call_arguments)}")
-        return {**dict(zip(self.call_arguments, args)), **kwargs}
+        bound = dict(zip(self.call_arguments, args))
+        bound.update(kwargs)
+        return bound
 
     def input_specs(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         """The tensors of a call that the rules speak of, as structures of specs, without trailing ones not given."""
         bound = self.bind(args, kwargs)
-        given = [bound.get(name) for name in self.shape_arguments]
+        given = list(map(bound.get, self.shape_arguments))
         while given and given[-1] is None:
             given.pop()
         return given

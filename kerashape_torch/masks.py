@@ -38,7 +38,8 @@ def passed_on(layer: Any, bound: Mapping[str, Any], mask_of: MaskOf) -> list[Any
     first, previous = next(iter(bound.values())), bound.get("mask")
     if previous is None:
         previous = map_structure(mask_of, first)
-    return flatten(layer.compute_mask(first, previous))
+    made = layer.compute_mask(first, previous)
+    return [] if made is None else flatten(made)
 
 
 def require_symbolic(layer: Any, mask: Any) -> None:

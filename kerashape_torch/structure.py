@@ -56,14 +56,21 @@ def levels(value: Any) -> Iterator[list[Mapping[str, Any]]]:
     >>> list(levels({"a": {"b": 1}, "c": {"d": 2}, "e": [{"f": {}}]}))[1:3]
     [[{'b': 1}, {'d': 2}], [{'f': {}}]]
     """
-    level = [value]
+    level: list[Any] = [value]
     while level:
-        lists = [item for item in level if isinstance(item, (list, tuple))]
-        others = [item for item in level if not isinstance(item, (list, tuple))]
-        dicts = [item for item in others if isinstance(item, (dict, Mapping))]
+        dicts, below = [], []
+        for each in level:
+            is_list = type(each) is list  # asking an abstract class costs as much as all the rest
+            if not is_list and isinstance(each, (dict, Mapping)):
+                dicts.append(each)
+                each = each.values()
+            elif not is_list and not isinstance(each, (list, tuple)):
+                continue
+            for item in each:
+                if type(item) not in SCALARS:
+                    below.append(item)
         yield dicts
-        level = [item for each in dicts for item in each.values() if type(item) not in SCALARS]
-        level += [item for each in lists for item in each if type(item) not in SCALARS]
+        level = below
 
 
 def is_shape(value: Any) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kerashape_torch.errors import ConfigError
@@ -113,6 +114,16 @@ def weight(name: str, shape: Sequence[int], initializer: Any = "zeros", *, at: s
                       (_at(at or name, pattern, sizes),), scales=scales)
 
 
+@functools.cache
+def _said(name: str) -> Callable[[Any], tuple[Any, Any, Any]]:
+    return operator.attrgetter(f"{name}_initializer", f"{name}_regularizer", f"{name}_constraint")
+
+
+def said_of(layer: Any, name: str) -> tuple[Any, Any, Any]:
+    """The initializer, regularizer and constraint that a layer was given for its ``kernel``, ``bias`` and so on."""
+    return _said(name)(layer)
+
+
 def kernel_and_bias(layer: Any, shape: Sequence[int], *, pattern: str, axes: tuple[str, ...], name: str = "kernel",
                     bias_shape: Sequence[int] | None = None, bias_pattern: str | None = None, at: str = "",
                     scales: Scales | None = None, **sizes: int) -> list[WeightSpec]:
@@ -122,16 +133,13 @@ def kernel_and_bias(layer: Any, shape: Sequence[int], *, pattern: str, axes: tup
     with ``use_bias``. ``at`` is the path of the torch module that holds ``weight`` and ``bias``; ``scales`` are of the
     kernel.
     """
-    prefix = f"{at}." if at else ""
     shape = tuple(shape)
-    place = _at(f"{prefix}weight", pattern, sizes)
-    specs = [WeightSpec(name, shape, True, getattr(layer, f"{name}_initializer"), getattr(layer, f"{name}_regularizer"),
-                        getattr(layer, f"{name}_constraint"), axes, (place,), scales=scales)]
+    place = _at(f"{at}.weight" if at else "weight", pattern, sizes)
+    specs = [WeightSpec(name, shape, True, *said_of(layer, name), axes, (place,), scales=scales)]
     if layer.use_bias:
-        place = _at(f"{prefix}bias", bias_pattern, sizes if bias_pattern else {})
+        place = _at(f"{at}.bias" if at else "bias", bias_pattern, sizes if bias_pattern else {})
         bias = tuple(bias_shape or shape[-1:])
-        specs.append(WeightSpec("bias", bias, True, layer.bias_initializer, layer.bias_regularizer,
-                                layer.bias_constraint, axes[-len(bias):], (place,)))
+        specs.append(WeightSpec("bias", bias, True, *said_of(layer, "bias"), axes[-len(bias):], (place,)))
     return specs
 
 

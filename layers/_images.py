@@ -179,7 +179,8 @@ class ImageLayer(Spatial, catalog=False, kw_only=True):
         if isinstance(shape, Mapping) and "bounding_boxes" in shape:
             self._check_boxes()
         outside = self.layout(shape) == KERAS and not self.is_channels_first
-        return Images(self.transform(), seed_of(vars(self).get("seed")), getattr(torch, self.compute_dtype), outside)
+        seed = seed_of(getattr(self, "seed", None))
+        return Images(self.transform(), seed, getattr(torch, self.compute_dtype), outside)
 
     def _check_boxes(self) -> None:
         if not self.keeps_boxes:
@@ -200,7 +201,7 @@ class ImageLayer(Spatial, catalog=False, kw_only=True):
         """The two ends of the range that an argument gives."""
         kind = self._fields[name].kind
         assert isinstance(kind, Limits)
-        return kind.limits(vars(self)[name])
+        return kind.limits(getattr(self, name))
 
     def value_limits(self) -> tuple[float, float]:
         """The least and the greatest value of a pixel."""

@@ -26,7 +26,7 @@ class _ElementWise(Layer, catalog=False):
 
     def _require_not_negative(self, *names: str) -> None:
         for name in names:
-            value = vars(self)[name]
+            value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
                 raise ConfigError(f"{type(self).__name__}({name}=...) must be a number of 0 or more, got {value!r}")
 

@@ -10,7 +10,7 @@ from kerashape_torch.kinds import CausalPadding, DataFormat, Padding, Positive, 
 from kerashape_torch.layers._spatial import Spatial
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, elements, fixed, window_output
-from kerashape_torch.weights import WeightSpec, weight
+from kerashape_torch.weights import WeightSpec, said_of, weight
 
 AXES_IN_EINOPS = {1: "w", 2: "h w", 3: "d h w"}
 
@@ -60,10 +60,9 @@ class Convolving(Spatial, catalog=False):
     def kernel(self, role: str, shape: tuple[int, ...], pattern: str | None, axes: tuple[str, ...], *,
                name: str = "kernel", at: str = "weight", **sizes: Any) -> WeightSpec:
         """A kernel; ``role`` is what its arguments begin with. ``S`` in the pattern stands for the spatial axes."""
-        return weight(name, shape, getattr(self, f"{role}_initializer"), at=at,
-                      pattern=pattern and pattern.replace("S", AXES_IN_EINOPS[self.rank]), axes=axes,
-                      regularizer=getattr(self, f"{role}_regularizer"),
-                      constraint=getattr(self, f"{role}_constraint"), **sizes)
+        initializer, regularizer, constraint = said_of(self, role)
+        return weight(name, shape, initializer, at=at, regularizer=regularizer, constraint=constraint, axes=axes,
+                      pattern=pattern and pattern.replace("S", AXES_IN_EINOPS[self.rank]), **sizes)
 
     def biases(self, count: int, what: str, at: str = "bias") -> list[WeightSpec]:
         """The bias, if there is one."""

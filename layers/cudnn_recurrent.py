@@ -10,7 +10,7 @@ from kerashape_torch.layers.recurrent import Recurrent
 from kerashape_torch.layers.recurrent_cells import ForgetGateOnes, GRUCell, LSTMCell
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, fixed
-from kerashape_torch.weights import Place, WeightSpec
+from kerashape_torch.weights import Place, WeightSpec, said_of
 
 
 class _GivenOptions:
@@ -55,9 +55,7 @@ class _CuDNN(_GivenOptions, Recurrent, catalog=False):
 
     def _spec(self, name: str, argument: str, shape: tuple[int, ...], axes: tuple[str, ...],
               places: tuple[Place, ...]) -> WeightSpec:
-        given = vars(self)
-        return WeightSpec(name, shape, True, given[f"{argument}_initializer"], given[f"{argument}_regularizer"],
-                          given[f"{argument}_constraint"], axes, places)
+        return WeightSpec(name, shape, True, *said_of(self, argument), axes, places)
 
 
 class CuDNNLSTM(_CuDNN):

@@ -29,9 +29,8 @@ class _Choosing(ImageLayer, catalog=False):
     def changes(self) -> dict[str, ImageLayer]:
         """The changes by name."""
         factor = self.limits("factor")
-        given = vars(self)
-        colors: dict[str, Any] = {name: given[name] for name in ("value_range", "data_format")}
-        moves: dict[str, Any] = {name: given[name] for name in ("interpolation", "data_format")}
+        colors: dict[str, Any] = {name: getattr(self, name) for name in ("value_range", "data_format")}
+        moves: dict[str, Any] = {name: getattr(self, name) for name in ("interpolation", "data_format")}
         return {
             "shear": RandomShear(factor, factor, **moves), "translation": RandomTranslation(factor, factor, **moves),
             "rotation": RandomRotation(factor, **moves), "brightness": RandomBrightness(factor, **colors),

@@ -197,11 +197,11 @@ class DenseFeatures(Layer):
 # ---- Keras 1 ---------------------------------------------------------------------------------------------------------
 
 
-def _keras1_weight(layer: Layer, name: str, shape: tuple[int, ...], place: Place) -> WeightSpec:
+def _keras1_weight(layer: Any, name: str, shape: tuple[int, ...], place: Place) -> WeightSpec:
     """``W`` or ``b``, by the names that Keras 1 had for its arguments."""
-    given = vars(layer)
-    return WeightSpec(name, shape, True, given["init"] if name == "W" else "zeros", given[f"{name}_regularizer"],
-                      given[f"{name}_constraint"], (), (place,))
+    initializer = layer.init if name == "W" else "zeros"
+    return WeightSpec(name, shape, True, initializer, getattr(layer, f"{name}_regularizer"),
+                      getattr(layer, f"{name}_constraint"), (), (place,))
 
 
 class MaxoutDense(Layer):

@@ -1,7 +1,7 @@
 """Layers that bring numbers to a common scale: by batch, by sample, by group, or to length one."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerashape_torch import initializers
 from kerashape_torch.constraints import ConstraintLike
@@ -11,24 +11,26 @@ from kerashape_torch.kinds import Axes, Axis
 from kerashape_torch.layer import ANY, CHANNELS_FIRST, KERAS, Layer
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, axis_index, fixed
-from kerashape_torch.weights import WeightSpec, weight
+from kerashape_torch.weights import Place, WeightSpec, said_of, weight
 
 
 class _Normalization(Layer, catalog=False):
     """The shape stays; ``axis`` must be one of its axes, or several where the layer takes several."""
 
+    if TYPE_CHECKING:
+        axis: Any = None
     several_axes: ClassVar[bool] = False
     supports_masking = True
 
     def __post_init__(self) -> None:
-        axis = vars(self)["axis"]
+        axis = self.axis
         if axis is None or (isinstance(axis, tuple) and not self.several_axes):
             wanted = "an integer or several" if self.several_axes else "an integer"
             raise ConfigError(f"{type(self).__name__}(axis=...) must be {wanted}, got {axis!r}")
 
     def axes(self, rank: int) -> tuple[int, ...]:
         """The axes, counted from the front, in the order in which Keras sorts them: as written, so -1 precedes 1."""
-        axis = vars(self)["axis"]
+        axis = self.axis
         written = sorted(axis) if isinstance(axis, tuple) else [axis]
         return tuple(axis_index(each, rank) for each in written)
 
@@ -44,9 +46,9 @@ class _Normalization(Layer, catalog=False):
         """Scale and offset, with the initializers, regularizers and constraints that the layer was given."""
         if not scale and not center:
             return []
-        given, sizes = vars(self), self.sizes(shape)
-        return [weight(name, sizes, given[f"{name}_initializer"], at=place, regularizer=given[f"{name}_regularizer"],
-                       constraint=given[f"{name}_constraint"], axes=("channels",) if len(sizes) == 1 else ())
+        sizes = self.sizes(shape)
+        axes = ("channels",) if len(sizes) == 1 else ()
+        return [WeightSpec(name, sizes, True, *said_of(self, name), axes, (Place(place),))
                 for name, place, used in (("gamma", "weight", scale), ("beta", "bias", center)) if used]
 
 

@@ -17,7 +17,7 @@ from kerashape_torch.models import Model
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.shape import Shape, Size, elements, fixed, require_rank, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, is_shape
-from kerashape_torch.weights import Place, WeightSpec
+from kerashape_torch.weights import Place, WeightSpec, said_of
 
 
 class _Rate(Kind):
@@ -254,8 +254,7 @@ class _OneCell(_Options, Cell, catalog=False):
 
     def _spec(self, name: str, argument: str, shape: tuple[int, ...], axes: tuple[str, ...],
               at: str = "") -> WeightSpec:
-        return WeightSpec(name, shape, self.trainable, getattr(self, f"{argument}_initializer"),
-                          getattr(self, f"{argument}_regularizer"), getattr(self, f"{argument}_constraint"), axes,
+        return WeightSpec(name, shape, self.trainable, *said_of(self, argument), axes,
                           (Place(at, "i o -> o i", gates=self.torch_gates),))
 
     # ---- torch modules -----------------------------------------------------------------------------------------------

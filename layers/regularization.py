@@ -4,7 +4,7 @@ Keras and torch draw different random numbers; the rates, the scaling and what i
 ``seed`` is kept in the config and does not reach torch: its own generator is seeded by ``torch.manual_seed``.
 """
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.initializers import Seed
@@ -126,6 +126,8 @@ class GaussianNoise(_Noise):
 class _SpatialDropout(Spatial, catalog=False):
     """Drops whole channels of a sample in training."""
 
+    if TYPE_CHECKING:
+        rate: Fraction
     built_when_made = True
     supports_masking = True
     rests_in_inference = True
@@ -137,7 +139,7 @@ class _SpatialDropout(Spatial, catalog=False):
     def module(self, shape: Shape) -> Any:
         from torch import nn
 
-        return {1: nn.Dropout1d, 2: nn.Dropout2d, 3: nn.Dropout3d}[self.rank](vars(self)["rate"])
+        return {1: nn.Dropout1d, 2: nn.Dropout2d, 3: nn.Dropout3d}[self.rank](self.rate)
 
     def get_config(self) -> dict[str, Any]:
         """As Keras writes it: without ``trainable``, and with the dtype as a word."""

@@ -12,6 +12,7 @@ from kerashape_torch.saving.upgrade import keras1
 _OLD_MODULES = ("tf_keras", "tensorflow.python.keras", "keras.engine", "keras.src.engine", "keras.layers.core.",
                 "keras.src.layers.core.tf_op_layer", "keras.src.saving.legacy")
 _OLD_CLASSES = {"Policy", "PolicyV1", "TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"}
+_NAMES = (str, type(None))
 _OLD_FIELDS = ("batch_input_shape", "time_major", "rng_type")
 
 
@@ -60,8 +61,7 @@ def old_forms(dicts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
         calls, inner = node.get("inbound_nodes"), node.get("config")
         if name is not None and isinstance(calls, (list, tuple)) and not all(map(is_call_of_keras3, calls)):
             yield 2, f"the calls of {node.get('name', 'a layer')!r} are written as lists"
-        is_plain = isinstance(name, str) and isinstance(module, str | None)
-        words = (name, module, *inner) if is_plain and isinstance(inner, dict) else None
+        words = (name, module, *inner) if type(name) is str and type(module) in _NAMES and type(inner) is dict else None
         if words is None or words not in clean:
             found = [*((1, each) for each in keras1.old_forms(node)), *((2, each) for each in _old_words(node))]
             yield from found
@@ -92,4 +92,4 @@ def _has_argument(name: Any, argument: str) -> bool:
 
 def is_call_of_keras3(call: Any) -> bool:
     """Whether a call is written as ``{"args": [...], "kwargs": {...}}``."""
-    return isinstance(call, Mapping) and isinstance(call.get("args"), (list, tuple)) and "kwargs" in call
+    return isinstance(call, (dict, Mapping)) and isinstance(call.get("args"), (list, tuple)) and "kwargs" in call
