@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from kerashape_torch.composed import attributes, layers_inside
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.following import alone, apart, followed
-from kerashape_torch.graph import Graph, TensorSpec
+from kerashape_torch.graph import Graph, TensorSpec, shapes_of
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model, Sequential
 from kerashape_torch.shape import standardize
@@ -74,26 +74,36 @@ class Subclassed(Model, catalog=False):
 
     # ---- following the call ------------------------------------------------------------------------------------------
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Any = None, **shapes: Any) -> None:
         """Gives the input shape, or a list or dict of them, batch axis included.
+
+        Args:
+            input_shape: of the first argument of ``call``.
+            shapes: of each tensor by its argument's name, ``context_shape=(None, 3)``, where there are several.
 
         Raises:
             ShapeError: there is none, or a layer refuses it.
-            ConfigError: ``call`` cannot be followed.
+            ConfigError: ``call`` cannot be followed, or has no such arguments.
         """
         if self._runs_build or self._graph is not None:
             return
-        if input_shape is None:
+        first, *_ = names = self._call_names()
+        shapes = {name: shape for name, shape in {f"{first}_shape": input_shape, **shapes}.items() if shape is not None}
+        if not shapes:
             raise ShapeError(f"{self.name} has no input shape yet", hint="build((None, ...)) needs one")
-        self._follow({self._call_names()[0]: map_shapes(
-            lambda shape: TensorSpec(standardize(shape, "build(input_shape)"), "float32"), input_shape)})
+        unknown = shapes.keys() - {f"{name}_shape" for name in names}
+        if unknown:
+            raise ConfigError(f"build of {self.name} is given {', '.join(sorted(unknown))}; its call takes "
+                              f"{', '.join(names)}")
+        self._follow({name.removesuffix("_shape"): _specs(shape, name) for name, shape in shapes.items()})
 
     def _follow(self, given: Mapping[str, Any]) -> None:
-        specs, self._said = apart(given)
+        specs, self._said = apart(self._in_order(given))
         self._takes = tuple(specs)
+        self._check_all_are_given(given)
         self._runs_build = True
         try:
-            self.build(map_structure(lambda x: x.shape, next(iter(specs.values()))))  # the class's own may make layers
+            self.build(**self._shapes_to_build(specs))  # the class's own may make layers
         finally:
             self._runs_build = False
         if any(isinstance(x, WeightSpec) for x in vars(self).values()):
@@ -102,6 +112,31 @@ class Subclassed(Model, catalog=False):
         self._ghosts = self._graph.mask_layers()
         self._adopt_all()
         self.assign_names()
+
+    def _in_order(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments of ``call`` in the order in which it has them."""
+        return {name: given[name] for name in dict.fromkeys([*self._call_names(), *given]) if name in given}
+
+    def _check_all_are_given(self, given: Mapping[str, Any]) -> None:
+        taken = inspect.signature(self.call).parameters.values()
+        missing = [p.name for p in taken if p.default is p.empty and p.name not in (*given, "training")
+                   and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        if missing:
+            every = [f"{name}_shape" for name in (*given, *missing)]
+            raise ShapeError(f"the call of {self.name} takes {', '.join(missing)} too, besides {', '.join(given)}",
+                             hint=f"build({'=..., '.join(every)}=...), or call the model on Input(...). Keras' files "
+                             f"have the first shape alone, unless the class has build(self, {', '.join(every)}): make "
+                             "the model yourself, build it, and load_weights")
+
+    def _shapes_to_build(self, specs: Mapping[str, Any]) -> dict[str, Any]:
+        """What the class's own ``build`` is told: as in Keras, the first shape, or those that it has arguments for."""
+        shapes = {f"{name}_shape": shapes_of(spec) for name, spec in specs.items()}
+        if type(self).build is Subclassed.build:
+            return shapes
+        names = _shape_names(self.build)
+        if len(names) == 1:
+            return {names[0]: next(iter(shapes.values()))}
+        return {name: shape for name, shape in shapes.items() if name in names}
 
     def _adopt_all(self) -> None:
         for layer in self.layers_to_name():
@@ -170,6 +205,7 @@ class Subclassed(Model, catalog=False):
         """What ``call`` is given of its arguments by name, and ``training`` and a mask that it does not ask for."""
         names = self._call_names()
         given = {name: x for name, x in {**dict(zip(names, args)), **kwargs}.items() if x is not None}
+        given = self._in_order(given)
         beside = [name for name in ("training", "mask") if name in given and (name == "training" or name not in names)]
         return given, {name: given.pop(name) for name in beside}
 
@@ -218,10 +254,16 @@ class Subclassed(Model, catalog=False):
     def serialize(self) -> dict[str, Any]:
         written = super().serialize()
         if self._graph is not None:
-            shapes = map_structure(lambda x: x.shape, self._graph.inputs)
-            written["build_config"] = {"input_shape": shapes} if len(self._takes) == 1 else {
-                "shapes_dict": {f"{name}_shape": shape for name, shape in zip(self._takes, shapes)}}
+            inputs = [self._graph.inputs] if len(self._takes) == 1 else self._graph.inputs
+            told = self._shapes_to_build({name: x for name, x in zip(self._takes, inputs) if name != "mask"})
+            written["build_config"] = {"input_shape": next(iter(told.values()))} if len(told) == 1 else {
+                "shapes_dict": told}
         return written
+
+
+def _specs(shapes: Any, name: str) -> Any:
+    return map_shapes(lambda each: each if each is None else TensorSpec(standardize(each, f"build({name})"), "float32"),
+                      shapes)
 
 
 def _listed(tensors: Iterable[str], said: Mapping[str, Any]) -> str:
@@ -239,12 +281,21 @@ def unbuilt(layer: Any) -> Any:
 
 def _followed_by_the_call(build: Callable[..., None]) -> Callable[..., None]:
     """A class's own ``build``, which runs first when the model is built, and what it makes is called then."""
+    names = _shape_names(functools.partial(build, None))
 
     @functools.wraps(build)
-    def built(self: Subclassed, input_shape: Any = None) -> None:
+    def built(self: Subclassed, *shapes: Any, **named: Any) -> None:
         if self._runs_build:
-            build(self, input_shape)
+            build(self, *shapes, **named)
         else:
-            Subclassed.build(self, input_shape)
+            given = {**dict(zip(names, shapes)), **named}
+            first_alone = len(names) == 1 and given.keys() == {*names}
+            Subclassed.build(self, *given.values()) if first_alone else Subclassed.build(self, **given)
 
     return built
+
+
+def _shape_names(build: Callable[..., None]) -> list[str]:
+    """The arguments of a ``build`` that has been bound to its model."""
+    found = inspect.signature(build).parameters.values()
+    return [p.name for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]

@@ -602,6 +602,87 @@ def test_a_layer_meets_what_it_holds_in_the_same_order(tmp_path: Path) -> None:
     same(ours.to_torch()(torch.from_numpy(x)), theirs(x))
 
 
+# ---- several tensors by name -----------------------------------------------------------------------------------------
+
+
+def named_and_built(k: Any) -> Any:
+    class Named(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.first, self.last = k.layers.Dense(3), k.layers.Dense(2)
+
+        def build(self, left_shape: Any, right_shape: Any = None) -> None:
+            self.second = k.layers.Dense(left_shape[-1] + right_shape[-1])
+            self.first.build(left_shape)
+            self.second.build(right_shape)
+            self.last.build((*left_shape[:-1], 3 + left_shape[-1] + right_shape[-1]))
+
+        def call(self, left: Any, right: Any, training: Any = None) -> Any:
+            return self.last(k.ops.concatenate([self.first(left), self.second(right)], axis=-1))
+
+    return Named
+
+
+def named_alone(k: Any) -> Any:
+    class Named(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.first, self.second, self.last = k.layers.Dense(3), k.layers.Dense(4), k.layers.Dense(2)
+
+        def call(self, left: Any, right: Any, scale: float = 1.0) -> Any:
+            return self.last(k.ops.concatenate([self.first(left), self.second(right) * scale], axis=-1))
+
+    return Named
+
+
+def with_named_tensors(program: Any) -> tuple[Any, tuple[Any, Any], Any]:
+    keras.backend.clear_session(free_memory=False)
+    rng = np.random.default_rng(1)
+    theirs, x = program(keras)(), (rng.random((3, 4), "float32"), rng.random((3, 5), "float32"))
+    return theirs, x, theirs(*x)
+
+
+@pytest.mark.parametrize("program", [named_and_built, named_alone], ids=lambda program: program.__name__)
+def test_our_files_of_several_named_tensors(program: Any, tmp_path: Path) -> None:
+    theirs, x, expected = with_named_tensors(program)
+    ours, own = program(kt)(), {"Named": program(kt)}
+    ours.build(right_shape=(None, 5), left_shape=(None, 4))
+    assert [shape[-1] for shape in ours.input_shape] == [4, 5]
+    module = ours.to_torch()
+    kt.set_keras_weights(module, theirs.get_weights())
+    ours.save(tmp_path / "model.keras", module)
+    for loaded in (keras.models.load_model(tmp_path / "model.keras", custom_objects={"Named": type(theirs)})(*x),
+                   kt.load_model(tmp_path / "model.keras", own).to_torch()(*map(torch.from_numpy, x))):
+        same(loaded, expected)
+
+
+def test_keras_files_of_several_named_tensors(tmp_path: Path) -> None:
+    theirs, x, expected = with_named_tensors(named_and_built)
+    theirs.save(tmp_path / "model.keras")
+    loaded = kt.load_model(tmp_path / "model.keras", {"Named": named_and_built(kt)})
+    assert [w.shape for w in loaded.weights] == [w.shape for w in theirs.weights]
+    same(loaded.to_torch()(*map(torch.from_numpy, x)), expected)
+
+
+def test_keras_files_that_have_the_first_shape_alone(tmp_path: Path) -> None:
+    theirs, x, expected = with_named_tensors(named_alone)
+    theirs.save(tmp_path / "model.keras")
+    with pytest.raises(ShapeError, match=r"the call of named takes right too, besides left\s.*build\(left_shape="
+                                         r"\.\.\., right_shape.* the first shape alone.* load_weights"):
+        kt.load_model(tmp_path / "model.keras", {"Named": named_alone(kt)})
+    ours = named_alone(kt)()
+    ours.build((None, 4), right_shape=(None, 5))
+    ours.load_weights(tmp_path / "model.keras")
+    same(ours.to_torch()(*map(torch.from_numpy, x)), expected)
+    with pytest.raises(ConfigError, match=r"build of named is given up_shape; its call takes left, right, scale"):
+        named_alone(kt)().build(up_shape=(None, 4))
+
+
+def test_the_order_of_arguments_by_name_says_nothing() -> None:
+    ours, x, y = named_alone(kt)(), kt.Input((4,)), kt.Input((5,))
+    assert ours(right=y, left=x).shape == ours(x, right=y).shape == (None, 2)
+
+
 def test_a_default_of_training_means_nothing_in_a_file(tmp_path: Path) -> None:
     def program(k: Any) -> Any:
         class Net(k.Model):
