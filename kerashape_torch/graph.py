@@ -469,6 +469,14 @@ class Graph:
                 self.nodes.insert(0, tensor.node)
         return depths, sorted(layer_depths, key=lambda layer: (-layer_depths[layer], first_met[layer]))
 
+    def keep(self, tensors: Iterable[SymbolicTensor]) -> None:
+        """Adds the calls that made these, which need nothing, where no output needs them."""
+        for node in (x.node for x in tensors if x.node not in self._members):
+            self.nodes.insert(0, node)
+            self._members.add(node)
+            self.depths[node] = 0
+            self.layers.append(node.layer)
+
     def mask_layers(self) -> list[Any]:
         """The ops that make masks of the model's tensors. Keras numbers them, even those that nothing in it needs."""
         tensors = [x for node in self.nodes for x in flatten(node.outputs)]

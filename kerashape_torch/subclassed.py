@@ -17,6 +17,7 @@ from kerashape_torch.following import alone, apart, followed
 from kerashape_torch.graph import Graph, TensorSpec, shapes_of
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model, Sequential
+from kerashape_torch.own_weights import OwnWeight, as_tensors, copied, declared_weights, weight_layers
 from kerashape_torch.shape import standardize
 from kerashape_torch.structure import map_shapes, map_structure
 from kerashape_torch.user_layers import argument_names
@@ -65,6 +66,7 @@ class Subclassed(Model, catalog=False):
     def _start(self) -> None:
         self._graph: Graph | None = None  # type: ignore[assignment]  # until the shape is known
         self._ghosts: list[Any] = []
+        self._own_weights: list[OwnWeight] = []
         self._takes: tuple[str, ...] = ()  # the names of the call's tensors
         self._said: dict[str, Any] = {}  # its other arguments
 
@@ -101,17 +103,25 @@ class Subclassed(Model, catalog=False):
         specs, self._said = apart(self._in_order(given))
         self._takes = tuple(specs)
         self._check_all_are_given(given)
-        self._runs_build = True
-        try:
-            self.build(**self._shapes_to_build(specs))  # the class's own may make layers
-        finally:
-            self._runs_build = False
-        if any(isinstance(x, WeightSpec) for x in vars(self).values()):
-            raise self._refusal("it has a weight of its own, besides those of its layers")
-        self._graph = followed(self.call, specs, self._said, layers_inside(self), self._refusal)
+        weights = self._weights_after_build(specs)
+        with as_tensors(self, weights):
+            graph = followed(self.call, specs, self._said, [*weights, *layers_inside(self)], self._refusal)
+        graph.keep(weight() for weight in weights)
+        self._graph, self._own_weights = graph, weights
         self._ghosts = self._graph.mask_layers()
         self._adopt_all()
         self.assign_names()
+
+    def _weights_after_build(self, specs: Mapping[str, Any]) -> list[OwnWeight]:
+        made = vars(self).setdefault("_made", [])
+        before = len(made)
+        self._runs_build = True
+        try:
+            self.build(**self._shapes_to_build(specs))  # the class's own may make layers too
+            return declared_weights(self)
+        finally:
+            self._runs_build = False
+            del made[before:]  # it may be built anew
 
     def _in_order(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments of ``call`` in the order in which it has them."""
@@ -152,9 +162,6 @@ class Subclassed(Model, catalog=False):
     def add_loss(self, loss: Any) -> None:
         raise self._refusal("it calls add_loss")
 
-    def add_weight(self, *args: Any, **kwargs: Any) -> Any:
-        raise self._refusal("it has a weight of its own, besides those of its layers")
-
     # ---- the parts ---------------------------------------------------------------------------------------------------
 
     @property
@@ -185,7 +192,15 @@ class Subclassed(Model, catalog=False):
         return self.layers
 
     def layers_to_name(self) -> Sequence[Layer]:
-        return list(dict.fromkeys([*layers_inside(self), *(self._graph.layers if self._graph is not None else ())]))
+        called = self._graph.layers if self._graph is not None else ()
+        return [x for x in dict.fromkeys([*layers_inside(self), *called]) if not isinstance(x, OwnWeight)]
+
+    def sublayers(self) -> Sequence[Layer]:
+        return weight_layers(self)
+
+    def weight_specs(self, shape: Any = None) -> list[WeightSpec]:
+        """The weights of its own, and every layer's, in Keras' order."""
+        return [*(spec for weight in self._own_weights for spec in weight.weights), *super().weight_specs(shape)]
 
     def _direct_layers(self) -> Sequence[Layer]:
         return self.layers_to_name()
@@ -235,13 +250,14 @@ class Subclassed(Model, catalog=False):
         """A copy that is not built; its layers are copies with the same names."""
         copies: dict[Layer, Layer] = {}
 
-        def copied(layer: Layer) -> Layer:
+        def twin_of(layer: Layer) -> Layer:
             if layer not in copies:
                 copies[layer] = unbuilt(layer)
             return copies[layer]
 
-        return self.copy(nodes=[], _graph=None, _namer=None, _names=None, name=self.name,
-                         **attributes(self, copied))
+        found = self.copy(**{name: copied(value, {}) for name, value in vars(self).items()})
+        return found.copy(nodes=[], _graph=None, _own_weights=[], _namer=None, _names=None, name=self.name,
+                          **attributes(self, twin_of))
 
     # ---- configs -----------------------------------------------------------------------------------------------------
 

@@ -395,8 +395,9 @@ def alike(found: Any, expected: Any) -> None:
     same([found[name] for name in names] if names else found, [expected[name] for name in names] if names else expected)
 
 
-def in_keras(program: Program) -> tuple[Any, Any, Any]:
+def in_keras(program: Program, policy: str = "float32") -> tuple[Any, Any, Any]:
     keras.backend.clear_session(free_memory=False)
+    keras.config.set_dtype_policy(policy)  # which clear_session forgets
     cls, shape = program(keras)
     theirs, x = cls(), arrays(program, shape)
     with warnings.catch_warnings():
@@ -718,15 +719,15 @@ def test_a_functional_model_with_an_init_of_its_own(tmp_path: Path) -> None:
 
 
 def test_mixed_precision() -> None:
-    keras.config.set_dtype_policy("mixed_bfloat16")
     kt.config.set_dtype_policy("mixed_bfloat16")
     try:
-        theirs, x, expected = in_keras(models_in_models)
+        theirs, x, expected = in_keras(models_in_models, "mixed_bfloat16")
         module = built(models_in_models).to_torch()
     finally:
         keras.config.set_dtype_policy("float32")
         kt.config.set_dtype_policy("float32")
     kt.set_keras_weights(module, theirs.get_weights())
+    assert module(tensors(x)).dtype == expected.dtype == torch.bfloat16
     torch.testing.assert_close(module(tensors(x)).float(), expected.float(), rtol=2e-2, atol=2e-2)  # eight bits
 
 
@@ -882,15 +883,6 @@ def test_a_layer_inside_is_not_followed_but_run() -> None:
     model.build((None, 3))
     module, x = model.to_torch(), torch.rand(4, 3)
     torch.testing.assert_close(module(x), 2 * module.dense(x))
-
-
-def test_weights_of_its_own_are_refused() -> None:
-    model = net(lambda self, x: self.dense(x) * self.scale)
-    model.scale = kt.Variable(1.0)
-    with pytest.raises(ConfigError, match="a weight of its own"):
-        model.build((None, 3))
-    with pytest.raises(ConfigError, match="a weight of its own"):
-        model.add_weight(shape=())
 
 
 def test_a_step_of_its_own_is_not_taken_for_keras() -> None:

@@ -25,6 +25,7 @@ from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor, TensorSpec, nodes_to, shapes_of
 from kerashape_torch.layer import ANY, CHANNELS_FIRST, KERAS, Layer, channels_first_axis, channels_first_shape
 from kerashape_torch.models import InputLayer, Model, Sequential
+from kerashape_torch.own_weights import OwnWeight, weight_layers
 from kerashape_torch.shape import Shape
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.text import identifier
@@ -362,7 +363,8 @@ class _Lowering:
             module = (working.masked_module if masked else working.module)(*shapes)
         module = _in_dtype(module, layer.computes_like())
         if layer not in self.specs:
-            self.specs[layer] = [spec.below(path.replace(".", "/"), path) for spec in layer.weight_specs(
+            named = path.rpartition(".")[0] if isinstance(layer, OwnWeight) else path
+            self.specs[layer] = [spec.below(named.replace(".", "/"), path) for spec in layer.weight_specs(
                 *map(_keras_shapes(layer, working), shapes))]
         if training is not None and not isinstance(module, (Function, Fold)):
             module.train = FixedMode(module, training)  # type: ignore[method-assign]
@@ -490,7 +492,7 @@ class _Lowering:
                 seen.add(layer)
                 off = frozen or not layer.trainable
                 if isinstance(layer, Model):
-                    collect(layer.layers, off)
+                    collect(weight_layers(layer), off)
                 for spec in self.specs.get(layer, ()):
                     found.append(Binding(layer, spec._replace(trainable=False) if off else spec))
 
