@@ -239,6 +239,22 @@ def arrays_taken(taken: bool) -> Iterator[None]:
         _takes_arrays.reset(token)
 
 
+class FreeSize:
+    """The size of an axis that nobody knows before the model runs."""
+
+    def __init__(self, tensor: SymbolicTensor, axis: int) -> None:
+        self.tensor, self.axis = tensor, axis
+
+    def __repr__(self) -> str:
+        return f"<size of axis {self.axis} of {to_text(self.tensor.shape)}>"
+
+
+def free_shape(x: SymbolicTensor) -> tuple[Any, ...]:
+    """The shape of a symbolic tensor, with a :class:`FreeSize` for each size that is not known in a function that was
+    not written for symbolic tensors, and which would have numbers there."""
+    return tuple(FreeSize(x, i) if size is None and _takes_arrays.get() else size for i, size in enumerate(x.shape))
+
+
 def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls a layer on symbolic tensors: infers the output shapes, and remembers the call."""
     if _takes_arrays.get():

@@ -15,6 +15,7 @@ from kerashape_torch.ops import (  # noqa: F401  importing them enters their ops
     products,
     reductions,
     shaping,
+    sized,
     spectral,
     tensors,
 )
