@@ -415,6 +415,7 @@ class Graph:
         nodes: every call between them, each after the calls that it needs.
         layers: the layers of these calls in Keras' order: by distance from the outputs, then as first met.
         depths: for each node its distance from the outputs, by which Keras orders layers.
+        losses: numbers that a training step adds to the loss. What they need besides these calls are ops.
     """
 
     def __init__(self, inputs: Any, outputs: Any) -> None:
@@ -426,6 +427,7 @@ class Graph:
         self.nodes, first_met = self._search()
         self.depths, self.layers = self._order(first_met)
         self._members = set(self.nodes)
+        self.losses: list[SymbolicTensor] = []
 
     def _check_tensors(self) -> None:
         for what, tensors in (("inputs", self.flat_inputs), ("outputs", self.flat_outputs)):

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerashape_torch.composed import attributes, layers_inside
 from kerashape_torch.errors import ConfigError, ShapeError
-from kerashape_torch.following import alone, apart, followed
-from kerashape_torch.graph import Graph, TensorSpec, shapes_of
+from kerashape_torch.following import add_to_losses, alone, apart, followed
+from kerashape_torch.graph import Graph, SymbolicTensor, TensorSpec, nodes_to, shapes_of
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model, Sequential
 from kerashape_torch.own_weights import OwnWeight, as_tensors, copied, declared_weights, weight_layers
 from kerashape_torch.shape import standardize
-from kerashape_torch.structure import map_shapes, map_structure
+from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.user_layers import argument_names
 from kerashape_torch.weights import WeightSpec
 
@@ -107,6 +107,7 @@ class Subclassed(Model, catalog=False):
         with as_tensors(self, weights):
             graph = followed(self.call, specs, self._said, [*weights, *layers_inside(self)], self._refusal)
         graph.keep(weight() for weight in weights)
+        self._check_losses(graph)
         self._graph, self._own_weights = graph, weights
         self._ghosts = self._graph.mask_layers()
         self._adopt_all()
@@ -160,7 +161,17 @@ class Subclassed(Model, catalog=False):
                            f"x = Input(...); Model(x, {name}(...)(x))")
 
     def add_loss(self, loss: Any) -> None:
-        raise self._refusal("it calls add_loss")
+        """Adds to the loss of a training step, in ``call``."""
+        for each in loss if isinstance(loss, (list, tuple)) else [loss]:
+            if not isinstance(each, SymbolicTensor):
+                raise self._refusal(f"it adds a loss that is no tensor of its call: {each!r}")
+            add_to_losses(each if each.shape == () else each._operator("sum", each))
+
+    def _check_losses(self, graph: Graph) -> None:
+        known = {id(x) for node in graph.nodes for x in flatten(node.outputs)}
+        for node in (node for loss in graph.losses for node in nodes_to(loss, known)):
+            if node.layer.has_policy:
+                raise self._refusal(f"it adds a loss of what {node.layer.describe()} gives, which no output needs")
 
     # ---- the parts ---------------------------------------------------------------------------------------------------
 

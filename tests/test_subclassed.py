@@ -835,8 +835,19 @@ def with_numbers(self: Any, x: Any) -> Any:
     return self.dense(x) if x[0, 0] > 0 else x
 
 
-def with_a_loss(self: Any, x: Any) -> Any:
-    self.add_loss(kt.ops.sum(x))
+def with_a_loss_of_nothing(self: Any, x: Any) -> Any:
+    self.add_loss(0.1)
+    return self.dense(x)
+
+
+def with_a_loss_of_a_layer(self: Any, x: Any) -> Any:
+    self.add_loss(kt.ops.sum(self.dense(x)))
+    return x
+
+
+def with_losses_by_mode(self: Any, x: Any, training: bool = False) -> Any:
+    if training:
+        self.add_loss(kt.ops.sum(x))
     return self.dense(x)
 
 
@@ -851,7 +862,10 @@ def two_numbers(self: Any, x: Any, training: bool = False) -> Any:
 @pytest.mark.parametrize(("call", "why"), [
     (two_numbers, "it does other things in training than in inference"),
     (with_torch, "TypeError: .*relu"), (with_numbers, "a symbolic tensor has no truth value"),
-    (with_a_loss, "it calls add_loss"), (two_ways, "it does other things in training than in inference")])
+    (with_a_loss_of_nothing, "it adds a loss that is no tensor of its call: 0.1"),
+    (with_a_loss_of_a_layer, r"it adds a loss of what dense = Dense\(.*\) gives, which no output needs"),
+    (with_losses_by_mode, "it adds other losses in training than in inference"),
+    (two_ways, "it does other things in training than in inference")])
 def test_what_cannot_be_followed_says_the_way_out(call: Any, why: str) -> None:
     model = net(call)
     with pytest.raises(ConfigError, match=rf"the call of Net .*{why}.* Way out for others: a layer, class Net"):

@@ -193,6 +193,79 @@ def test_weights_in_an_older_form(tmp_path: Path) -> None:
     same(run(ours.to_torch()), expected)
 
 
+def with_losses(k: Any) -> Any:
+    class Coder(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.inside = k.layers.Dense(2, activity_regularizer="l2")
+            self.outside = k.layers.Dense(4)
+            self.beta = self.add_weight(shape=(2,), initializer="ones", name="beta")
+
+        def call(self, inputs: Any, training: Any = None) -> Any:
+            x = self.inside(inputs)
+            self.add_loss(k.ops.mean(k.ops.square(x) * k.ops.exp(self.beta)))
+            self.add_loss([k.ops.sum(k.ops.abs(x), axis=1)])
+            return self.outside(x)
+
+    return Coder
+
+
+def losses_inside(k: Any) -> Any:
+    class Pair(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.first, self.second = with_losses(k)(), with_losses(k)()
+
+        def call(self, inputs: Any) -> Any:
+            x = self.second(self.first(self.first(inputs)))
+            self.add_loss(k.ops.max(x))
+            return x
+
+    return Pair
+
+
+def losses_in_a_layer(k: Any) -> Any:
+    class Holder(k.layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.net = with_losses(k)()
+
+        def build(self, shape: Any) -> None:
+            self.net(k.Input(shape[1:]))
+
+        def call(self, inputs: Any) -> Any:
+            return k.ops.tanh(self.net(inputs))
+
+    class Around(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.holder = Holder()
+
+        def call(self, inputs: Any) -> Any:
+            return self.holder(inputs)
+
+    return Around
+
+
+@pytest.mark.parametrize("program", [with_losses, losses_inside, losses_in_a_layer], ids=by_name)
+def test_losses_of_a_call_count_in_training(program: Program) -> None:
+    theirs, expected = in_keras(program)
+    ours, y = built(program), np.ones(expected.shape, "float32")
+    for model in (theirs, ours):
+        model.compile("sgd", loss="mse")
+    module = ours.to_torch()
+    kt.set_keras_weights(module, theirs.get_weights())
+    same(run(module), expected)
+    training = kt.training.of(ours, module)
+    for _ in range(2):
+        assert float(training.test(inputs(), y)) == pytest.approx(theirs.test_on_batch(inputs(), y), rel=1e-4)
+        training.reset()
+        assert float(training.step(inputs(), y)) == pytest.approx(theirs.train_on_batch(inputs(), y), rel=1e-4)
+        training.reset()
+    for mine, other in zip(kt.get_keras_weights(module), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-5)
+
+
 def around(k: Any, cls: Any) -> Any:
     x = k.Input((4,))
     net = cls(name="net")

@@ -30,6 +30,7 @@ from kerashape_torch.shape import Shape
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.text import identifier
 from kerashape_torch.torch_modules import FixedMode, Fold, Function, place, set_at
+from kerashape_torch.torch_modules.activity import as_it_is, listener
 from kerashape_torch.torch_modules.mixed import MixedPrecision
 from kerashape_torch.user_layers import torch_function
 from kerashape_torch.weights import WeightSpec
@@ -75,6 +76,8 @@ def lower(graph: Graph, layers: list[Layer], layout: str, observed: bool = False
     lowering = _Lowering(graph, layout, observed, masks or observed)
     lowering.inputs()
     lowering.calls(_run_order(graph), "", None)
+    if observed:
+        lowering.losses(graph, "")
     lowering.outputs()
     tensors = graph.flat_inputs
     places = {id(x): i for i, x in enumerate(tensors)}
@@ -206,6 +209,13 @@ class _Lowering:
                 else:
                     self.call(node, prefix, mode)
 
+    def losses(self, graph: Graph, prefix: str) -> None:
+        """Tells who listens what a model's own call adds to the loss."""
+        for i, loss in enumerate(graph.losses):
+            if (heard := listener(as_it_is)) is not None:
+                place(self.root, f"{prefix}_loss_{i}", heard)
+                self.fx.call_module(f"{prefix}_loss_{i}", (self.value(loss).node,))
+
     def value(self, tensor: SymbolicTensor) -> Value:
         """The value of a tensor; that of a mask is made when somebody asks for it."""
         if id(tensor) not in self.values:
@@ -228,6 +238,7 @@ class _Lowering:
         path = self._path(prefix, node.layer)
         with self.fx.inside(path, node.layer):
             self.calls(_run_order(inner), f"{path}.", training)
+            self.losses(inner, f"{path}.")
             coming_out = [(self.value(x), self._mask_value(self.masks.get(id(x)))) for x in inner.flat_outputs]
         taken_off = [x for x, own in zip(given, inner.flat_inputs)
                      if id(own) not in self.masks and x.dtype == own.dtype]
