@@ -248,6 +248,14 @@ class FreeSize:
     def __repr__(self) -> str:
         return f"<size of axis {self.axis} of {to_text(self.tensor.shape)}>"
 
+    def _refuse(self, *_: Any) -> Any:
+        raise TypeError(f"{self!r} is known when the model runs: it may stand in slices, and in the shape that zeros, "
+                        "ones, full, broadcast_to, tile, repeat, arange or reshape is given, and in nothing else")
+
+    __index__ = __int__ = __float__ = __neg__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __pow__ = __rpow__ = _refuse
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _refuse
+
 
 def free_shape(x: SymbolicTensor) -> tuple[Any, ...]:
     """The shape of a symbolic tensor, with a :class:`FreeSize` for each size that is not known in a function that was

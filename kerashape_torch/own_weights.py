@@ -14,6 +14,9 @@ from kerashape_torch.text import identifier
 from kerashape_torch.user_layers import in_keras_order
 from kerashape_torch.weights import Place, WeightSpec
 
+_RUNS = object()
+"""As ``training`` of a model: its call runs, see ``add_weight``."""
+
 
 class OwnWeight(Layer, catalog=False):
     """A weight as a layer that takes nothing and gives it.
@@ -71,14 +74,17 @@ def declared_weights(model: Model) -> list[OwnWeight]:
 
 @contextlib.contextmanager
 def as_tensors(model: Model, weights: Sequence[OwnWeight]) -> Iterator[None]:
-    """The attributes of a model have symbolic tensors for these weights inside the ``with``."""
+    """The attributes of a model have symbolic tensors for these weights inside the ``with``, and none can be added."""
     tensors = {id(weight.spec): weight() for weight in weights}
     before = {name: value for name, value in vars(model).items() if any(_declared(value, name))}
+    is_marked = vars(model).setdefault("training", _RUNS) is _RUNS
     vars(model).update({name: copied(value, tensors) for name, value in before.items()})
     try:
         yield
     finally:
         vars(model).update(before)
+        if is_marked:
+            del vars(model)["training"]
 
 
 def _declared(value: Any, name: str) -> Iterator[tuple[str, WeightSpec]]:

@@ -54,7 +54,13 @@ def flattened(k: Any, net: Any, x: Any) -> Any:
     return k.ops.reshape(flat, (batch, length, 4)) * net.token + k.ops.reshape(flat, (batch, -1, 4))
 
 
-CALLS = [class_token, tiled, repeated, zeros_and_ones, heads, positions, flattened]
+def sliced(k: Any, net: Any, x: Any) -> Any:
+    length = k.ops.shape(x)[1]
+    table = k.ops.repeat(net.token, 9, axis=1)
+    return x[:, :length] + table[:, :length, :] * x[:, -1:] + table[:, length, None]
+
+
+CALLS = [sliced, class_token, tiled, repeated, zeros_and_ones, heads, positions, flattened]
 
 
 def program(k: Any, call: Any) -> Any:

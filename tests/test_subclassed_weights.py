@@ -426,15 +426,31 @@ def test_looking_at_shapes_leaves_an_unbuilt_model_alone() -> None:
     assert len(ours.weights) == 4 + 6
 
 
-def test_a_weight_that_is_written_into_is_refused() -> None:
-    class Counting(kt.Model):
+def assigning(self: Any, x: Any) -> Any:
+    self.steps.assign(self.steps + 1.0)
+    return x * self.steps
+
+
+def adding(self: Any, x: Any) -> Any:
+    return x * self.add_weight(shape=(4,))
+
+
+def sizes_multiplied(self: Any, x: Any) -> Any:
+    return kt.ops.reshape(x, (kt.ops.shape(x)[0] * 2, -1))
+
+
+@pytest.mark.parametrize(("call", "why"), [
+    (assigning, "the call of Net cannot be followed .*assign.* Way out for others"),
+    (adding, r"Net: add_weight is called in __init__ or build\(self, input_shape\)"),
+    (sizes_multiplied, r"<size of axis 0 of \(None, None\)> is known when the model runs.*zeros.*Way out for others")])
+def test_what_is_refused(call: Any, why: str) -> None:
+    class Net(kt.Model):
         def __init__(self) -> None:
             super().__init__()
             self.steps = self.add_weight(shape=(), initializer="zeros", trainable=False)
 
-        def call(self, inputs: Any) -> Any:
-            self.steps.assign(self.steps + 1.0)
-            return inputs * self.steps
-
-    with pytest.raises(ConfigError, match=r"the call of Counting cannot be followed .*assign.* Way out for others"):
-        Counting().build((None, 4))
+    Net = type("Net", (Net,), {"call": call})
+    model = Net()
+    with pytest.raises(ConfigError, match=why):
+        model.build((None, None))
+    assert not model.built and not hasattr(model, "training")

@@ -12,7 +12,8 @@ from kerashape_torch.errors import ShapeError
 from kerashape_torch.graph import FreeSize, TensorSpec
 from kerashape_torch.ops.creation import dtype_of
 from kerashape_torch.ops.operation import PUBLIC, Operands, Operation, TorchFunction, enter, own, refuse, torch_dtype
-from kerashape_torch.shape import Shape, Size, axis_index, broadcast, product, to_text
+from kerashape_torch.ops.picks import sliced
+from kerashape_torch.shape import Shape, axis_index, broadcast, product, to_text
 from kerashape_torch.structure import flatten, map_structure
 
 
@@ -34,17 +35,36 @@ class Sized(Operation, catalog=False):
                    **({"dtype": torch_dtype(self.number)} if self.number is not None else {}))
 
     def output_spec(self, *args: Any, **kwargs: Any) -> TensorSpec:
-        sizes = [args[size[0]].shape[size[1]] if isinstance(size, tuple) else size for size in self.sizes]
-        return TensorSpec(_SHAPES[self.does](self, args[0].shape, sizes), self.number or args[0].dtype)
+        return TensorSpec(_SHAPES[self.does](self, args[0].shape, lambda unknown: _read(args, self.sizes, unknown)),
+                          self.number or args[0].dtype)
 
 
-def _of_broadcast(op: Sized, shape: Shape, sizes: Sequence[Size]) -> Shape:
-    broadcast(shape, tuple(sizes))
-    return tuple(sizes)
+Sizes = Callable[[Any], list[Any]]
+"""The sizes as numbers, for what stands where one is not known."""
 
 
-def _of_reshape(op: Sized, shape: Shape, sizes: Sequence[Size]) -> Shape:
-    open_ones = tuple(None if size == -1 else size for size in sizes)
+def _read(tensors: Sequence[Any], sizes: Sequence[Any], unknown: Any) -> list[Any]:
+    def known(size: Any) -> Any:
+        if isinstance(size, slice):
+            return slice(*map(known, (size.start, size.stop, size.step)))
+        found = tensors[size[0]].shape[size[1]] if isinstance(size, tuple) else size
+        return unknown if isinstance(size, tuple) and found is None else found
+
+    return [known(size) for size in sizes]
+
+
+def _of_item(op: Sized, shape: Shape, sizes: Sizes) -> Shape:
+    few, more = (sliced(op, TensorSpec(shape), tuple(sizes(trial))).shape for trial in (2, 3))
+    return tuple(a if a == b else None for a, b in zip(few, more))
+
+
+def _of_broadcast(op: Sized, shape: Shape, sizes: Sizes) -> Shape:
+    broadcast(shape, tuple(sizes(None)))
+    return tuple(sizes(None))
+
+
+def _of_reshape(op: Sized, shape: Shape, sizes: Sizes) -> Shape:
+    open_ones = tuple(None if size == -1 else size for size in sizes(None))
     left, total, known = open_ones.count(None), product(shape), product(size for size in open_ones if size is not None)
     if total is None or not known or left > 1:
         return open_ones
@@ -53,32 +73,45 @@ def _of_reshape(op: Sized, shape: Shape, sizes: Sequence[Size]) -> Shape:
     return tuple(total // known if size is None else size for size in open_ones)
 
 
-def _of_tile(op: Sized, shape: Shape, sizes: Sequence[Size]) -> Shape:
-    rank = max(len(shape), len(sizes))
-    pairs = zip((1,) * (rank - len(shape)) + shape, (*(1,) * (rank - len(sizes)), *sizes))
+def _of_tile(op: Sized, shape: Shape, sizes: Sizes) -> Shape:
+    repeats = sizes(None)
+    rank = max(len(shape), len(repeats))
+    pairs = zip((1,) * (rank - len(shape)) + shape, (*(1,) * (rank - len(repeats)), *repeats))
     return tuple(map(product, pairs))
 
 
-def _of_repeat(op: Sized, shape: Shape, sizes: Sequence[Size]) -> Shape:
+def _of_repeat(op: Sized, shape: Shape, sizes: Sizes) -> Shape:
     shape, axis = ((product(shape),), 0) if op.axis is None else (shape, axis_index(op.axis, len(shape)))
-    return (*shape[:axis], product((shape[axis], *sizes)), *shape[axis + 1:])
+    return (*shape[:axis], product((shape[axis], *sizes(None))), *shape[axis + 1:])
 
 
-def _of_arange(op: Sized, shape: Shape, sizes: Sequence[Size]) -> Shape:
-    return (None if None in sizes else len(range(*sizes)),)  # type: ignore[arg-type]  # there is no None
+def _of_arange(op: Sized, shape: Shape, sizes: Sizes) -> Shape:
+    return (None if None in sizes(None) else len(range(*sizes(None))),)
 
 
-_SHAPES: dict[str, Callable[[Sized, Shape, Sequence[Size]], Shape]] = {
+_SHAPES: dict[str, Callable[[Sized, Shape, Sizes], Shape]] = {
     "broadcast_to": _of_broadcast, "reshape": _of_reshape, "tile": _of_tile, "repeat": _of_repeat,
-    "full": lambda op, shape, sizes: tuple(sizes), "arange": _of_arange}
+    "full": lambda op, shape, sizes: tuple(sizes(None)), "arange": _of_arange, "get_item": _of_item}
 
 
 def _call(does: str, tensors: Sequence[Any], sizes: Any, **arguments: Any) -> Any:
-    sizes = tuple(sizes) if isinstance(sizes, (list, tuple)) else (sizes,)
-    every = {id(x): x for x in (*tensors, *(size.tensor for size in sizes if isinstance(size, FreeSize)))}
+    every = {id(x): x for x in (*tensors, *(size.tensor for size in _free(sizes)))}
     places = {known: i for i, known in enumerate(every)}
-    found = tuple((places[id(size.tensor)], size.axis) if isinstance(size, FreeSize) else size for size in sizes)
+
+    def placed(size: Any) -> Any:
+        if isinstance(size, slice):
+            return slice(*map(placed, (size.start, size.stop, size.step)))
+        return (places[id(size.tensor)], size.axis) if isinstance(size, FreeSize) else size
+
+    found = tuple(map(placed, sizes if isinstance(sizes, (list, tuple)) else (sizes,)))
     return Sized(does=does, sizes=found, **arguments)(*every.values())
+
+
+def _free(given: Any) -> list[FreeSize]:
+    """The sizes that are not known, in slices too."""
+    leaves = [part for x in flatten(given) for part in (
+        (x.start, x.stop, x.step) if isinstance(x, slice) else (x,))]
+    return [x for x in leaves if isinstance(x, FreeSize)]
 
 
 def _dtype(dtype: Any, default: str = "float32") -> str:
@@ -117,6 +150,7 @@ _SIZED: dict[str, Callable[..., Any]] = {
     "reshape": _reshape,
     "broadcast_to": lambda x, shape: _call("broadcast_to", (x,), shape),
     "tile": lambda x, repeats: _call("tile", (x,), repeats),
+    "get_item": lambda x, key: _call("get_item", (x,), key),
     "repeat": lambda x, repeats, axis=None: _call("repeat", (x,), repeats, axis=axis),
 }
 
@@ -126,7 +160,7 @@ def _enter(name: str, sized: Callable[..., Any]) -> None:
 
     @functools.wraps(plain)
     def public(*args: Any, **kwargs: Any) -> Any:
-        if any(isinstance(each, FreeSize) for each in flatten((args, kwargs))):
+        if _free((args, kwargs)):
             return sized(*args, **kwargs)
         return plain(*args, **kwargs)
 

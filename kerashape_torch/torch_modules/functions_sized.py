@@ -10,9 +10,15 @@ from torch import Tensor
 Sizes = tuple[Any, ...]
 
 
-def read(tensors: tuple[Tensor, ...], sizes: Sizes) -> list[int]:
-    """The sizes as numbers."""
-    return [tensors[size[0]].shape[size[1]] if isinstance(size, tuple) else size for size in sizes]
+def read(tensors: tuple[Tensor, ...], sizes: Sizes) -> list[Any]:
+    """The sizes as numbers, in slices too."""
+    return [slice(*read(tensors, (size.start, size.stop, size.step))) if isinstance(size, slice)
+            else tensors[size[0]].shape[size[1]] if isinstance(size, tuple) else size for size in sizes]
+
+
+def get_item(*tensors: Tensor, sizes: Sizes) -> Tensor:
+    """The first tensor from and up to these sizes."""
+    return tensors[0][tuple(read(tensors, sizes))]
 
 
 def broadcast_to(*tensors: Tensor, sizes: Sizes) -> Tensor:
