@@ -542,6 +542,7 @@ class Graph:
         known: dict[int, TensorSpec] = {id(x): spec for x, spec in zip(self.flat_inputs, inputs)}
         for node in self.nodes:
             if not node.inputs:
+                known.update((id(x), x) for x in flatten(node.outputs) if id(x) not in known)
                 continue
             args, kwargs = map_structure(lambda x: known.get(id(x), x), (node.args, node.kwargs))
             specs = node.layer.output_spec(*args, **kwargs)

@@ -113,7 +113,28 @@ def one_that_is_not_read(k: Any) -> Any:
     return Idle
 
 
-PROGRAMS = [scaled, in_containers, inside_each_other, one_that_is_not_read]
+def given_back(k: Any) -> Any:
+    class Given(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.table = self.add_weight(shape=(3, 4), initializer="ones", name="table", constraint="non_neg")
+
+        def call(self, inputs: Any) -> Any:
+            return self.table, k.ops.matmul(inputs, k.ops.transpose(self.table)) * self.table.shape[0]
+
+    class Around(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.given = Given()
+
+        def call(self, inputs: Any) -> Any:
+            table, x = self.given(inputs)
+            return k.ops.matmul(x, table)
+
+    return Around
+
+
+PROGRAMS = [given_back, scaled, in_containers, inside_each_other, one_that_is_not_read]
 
 
 def by_name(program: Program) -> str:
@@ -337,7 +358,7 @@ def test_the_summary_counts_them() -> None:
     assert shown[0].split() == "\n".join(text).replace("(3, ", "(None, ").split()
 
 
-@pytest.mark.parametrize("program", [scaled, in_containers, inside_each_other], ids=by_name)
+@pytest.mark.parametrize("program", [given_back, scaled, in_containers, inside_each_other], ids=by_name)
 def test_training_steps_are_keras(program: Program) -> None:
     theirs, expected = in_keras(program)
     ours, y = built(program), np.ones(expected.shape, "float32")
@@ -392,6 +413,17 @@ def test_they_are_written_as_source(program: Program, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, tmp_path / "out" / "model.py", "--check"], capture_output=True, text=True,
                           check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_weight_may_be_an_output() -> None:
+    keras.backend.clear_session(free_memory=False)
+    theirs, ours = given_back(keras)(), built(given_back).given
+    theirs(inputs())
+    module = ours.to_torch()
+    kt.set_keras_weights(module, theirs.given.get_weights())
+    table, x = theirs.given(inputs())
+    same(run(module), (table.value, x))
+    assert ours.compute_output_shape((7, 4)) == ((3, 4), (7, 3))
 
 
 def test_plans_count_them() -> None:
