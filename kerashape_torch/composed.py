@@ -22,7 +22,7 @@ from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.user_layers import argument_names, built, makes_weights, torch_function
 from kerashape_torch.weights import WeightSpec
 
-_NOT_HELD = ("_namer", "_names", "_ghosts", "nodes", "_tried")
+_NOT_HELD = ("_namer", "_names", "_ghosts", "_own_weights", "nodes", "_tried")
 _MANY = 256
 _on_the_spot: dict[Any, Any] = {}  # modules of layers without weights that a user's call made and called
 INHERITED = "inherited"

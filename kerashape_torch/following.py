@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from kerashape_torch.errors import ConfigError, KerashapeError
-from kerashape_torch.graph import Constant, Graph, TensorSpec, arrays_taken
+from kerashape_torch.graph import Constant, Graph, SymbolicTensor, TensorSpec, arrays_taken
 from kerashape_torch.inputs import Input
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
@@ -34,6 +36,8 @@ def followed(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[s
     in_training = _by_mode(_traced(call, specs, {**said, "training": _ByMode(1)}, refusal))
     counts = {layer: len(layer.nodes) for layer in held}
     in_inference = _traced(call, specs, {**said, "training": None}, refusal)
+    if len(in_inference.losses) != len(in_training.losses):
+        raise refusal("it adds other losses in training than in inference")
     for layer, count in counts.items():
         del layer.nodes[count:]
     if _calls(in_inference, counts) != _calls(in_training, counts):
@@ -44,12 +48,34 @@ def followed(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[s
 def _traced(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[str, Any], refusal: Refusal) -> Graph:
     inputs = map_structure(lambda x: Input(batch_shape=x.shape, dtype=x.dtype), dict(specs))
     try:
-        with arrays_taken(True):
-            return Graph(alone(inputs), call(**inputs, **said))
+        with arrays_taken(True), _collecting() as losses:
+            graph = Graph(alone(inputs), call(**inputs, **said))
+            graph.losses = losses
+            return graph
     except KerashapeError:
         raise
     except Exception as error:  # whatever the user's function raises
         raise refusal(f"{type(error).__name__}: {error}") from error
+
+
+_losses: ContextVar[list[SymbolicTensor] | None] = ContextVar("losses", default=None)
+
+
+@contextlib.contextmanager
+def _collecting() -> Iterator[list[SymbolicTensor]]:
+    found: list[SymbolicTensor] = []
+    token = _losses.set(found)
+    try:
+        yield found
+    finally:
+        _losses.reset(token)
+
+
+def add_to_losses(loss: SymbolicTensor) -> None:
+    """Adds a number to the losses of the call that is being followed."""
+    found = _losses.get()
+    if found is not None:
+        found.append(loss)
 
 
 def apart(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -240,6 +240,30 @@ def arrays_taken(taken: bool) -> Iterator[None]:
         _takes_arrays.reset(token)
 
 
+class FreeSize:
+    """The size of an axis that nobody knows before the model runs."""
+
+    def __init__(self, tensor: SymbolicTensor, axis: int) -> None:
+        self.tensor, self.axis = tensor, axis
+
+    def __repr__(self) -> str:
+        return f"<size of axis {self.axis} of {to_text(self.tensor.shape)}>"
+
+    def _refuse(self, *_: Any) -> Any:
+        raise TypeError(f"{self!r} is known when the model runs: it may stand in slices, and in the shape that zeros, "
+                        "ones, full, broadcast_to, tile, repeat, arange or reshape is given, and in nothing else")
+
+    __index__ = __int__ = __float__ = __neg__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __pow__ = __rpow__ = _refuse
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _refuse
+
+
+def free_shape(x: SymbolicTensor) -> tuple[Any, ...]:
+    """The shape of a symbolic tensor, with a :class:`FreeSize` for each size that is not known in a function that was
+    not written for symbolic tensors, and which would have numbers there."""
+    return tuple(FreeSize(x, i) if size is None and _takes_arrays.get() else size for i, size in enumerate(x.shape))
+
+
 def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls a layer on symbolic tensors: infers the output shapes, and remembers the call."""
     if _takes_arrays.get():
@@ -400,6 +424,7 @@ class Graph:
         nodes: every call between them, each after the calls that it needs.
         layers: the layers of these calls in Keras' order: by distance from the outputs, then as first met.
         depths: for each node its distance from the outputs, by which Keras orders layers.
+        losses: numbers that a training step adds to the loss. What they need besides these calls are ops.
     """
 
     def __init__(self, inputs: Any, outputs: Any) -> None:
@@ -411,6 +436,7 @@ class Graph:
         self.nodes, first_met = self._search()
         self._members = set(self.nodes)
         self.depths, self.layers = self._order(first_met)
+        self.losses: list[SymbolicTensor] = []
 
     def _check_tensors(self) -> None:
         for what, tensors in (("inputs", self.flat_inputs), ("outputs", self.flat_outputs)):
@@ -472,6 +498,14 @@ class Graph:
                 self._members.add(tensor.node)
         return depths, sorted(layer_depths, key=lambda layer: (-layer_depths[layer], first_met[layer]))
 
+    def keep(self, tensors: Iterable[SymbolicTensor]) -> None:
+        """Adds the calls that made these, which need nothing, where no output needs them."""
+        for node in (x.node for x in tensors if x.node not in self._members):
+            self.nodes.insert(0, node)
+            self._members.add(node)
+            self.depths[node] = 0
+            self.layers.append(node.layer)
+
     def mask_layers(self) -> list[Any]:
         """The ops that make masks of the model's tensors. Keras numbers them, even those that nothing in it needs."""
         tensors = [x for node in self.nodes for x in flatten(node.outputs)]
@@ -511,6 +545,7 @@ class Graph:
         known: dict[int, TensorSpec] = {id(x): spec for x, spec in zip(self.flat_inputs, inputs)}
         for node in self.nodes:
             if not node.inputs:
+                known.update((id(x), x) for x in flatten(node.outputs) if id(x) not in known)
                 continue
             args, kwargs = map_structure(lambda x: known.get(id(x), x), (node.args, node.kwargs))
             specs = node.layer.output_spec(*args, **kwargs)

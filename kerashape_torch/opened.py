@@ -11,15 +11,15 @@ from typing import Any
 from kerashape_torch.composed import INHERITED, attributes, own_specs, paths_inside
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.following import alone, apart, followed
-from kerashape_torch.graph import Graph, Node, TensorSpec, arrays_taken, shapes_of
+from kerashape_torch.graph import Graph, Node, arrays_taken, shapes_of
 from kerashape_torch.inputs import Input, InputLayer
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model, Sequential
+from kerashape_torch.own_weights import OwnWeight, weight_layers
 from kerashape_torch.shape_table import class_name
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.subclassed import unbuilt
 from kerashape_torch.user_layers import adds_losses, torch_function
-from kerashape_torch.weights import Place, WeightSpec
 
 
 class _Opened(Model, catalog=False):
@@ -28,6 +28,7 @@ class _Opened(Model, catalog=False):
     def __init__(self, graph: Graph, order: list[Layer], closed: Layer) -> None:
         self._order = order
         super().__init__(graph.inputs, graph.outputs, name=closed.name)
+        self.graph.keep(layer() for layer in order if isinstance(layer, OwnWeight))
         self.keras_class_name = class_name(closed)  # type: ignore[misc]  # of this one, not of its class
 
     @property
@@ -58,28 +59,6 @@ def opened(model: Model) -> Model | None:
     return None if found is model else found
 
 
-class _Weight(Layer, catalog=False):
-    """A weight of a layer's own, as a layer that takes nothing and gives it."""
-
-    call_arguments = shape_arguments = ()
-    makes_its_tensor = True
-    spec: Any = None
-
-    def tensor(self) -> Any:
-        return Node(self, (), {}, [], TensorSpec(self.spec.shape, "float32")).outputs
-
-    def compute_output_shape(self, *shapes: Any, **_: Any) -> Any:
-        return self.spec.shape
-
-    def weight_specs(self, *shapes: Any, **_: Any) -> list[WeightSpec]:
-        return [self.spec._replace(places=(Place("value"),))]
-
-    def module(self, *shapes: Any, **_: Any) -> Any:
-        from kerashape_torch.torch_modules.weight import Weight
-
-        return Weight(self.spec.shape)
-
-
 class _Opening:
     def __init__(self) -> None:
         self.made: dict[Layer, Layer] = {}
@@ -100,7 +79,7 @@ class _Opening:
                 outputs = self.call(node, twins[node.layer], known)
                 known.update(zip(map(id, flatten(node.outputs)), flatten(outputs)))
         ends = map_structure(lambda x: known[id(x)], model.graph.outputs)
-        return _Opened(Graph(inputs, ends), [twins[layer] for layer in model.layers if layer in twins], model)
+        return _Opened(Graph(inputs, ends), [twins[layer] for layer in weight_layers(model) if layer in twins], model)
 
     @staticmethod
     def call(node: Node, twin: Layer, known: Mapping[int, Any]) -> Any:
@@ -131,10 +110,10 @@ class _Opening:
         assert function is not None
         if INHERITED in vars(ready) or any(spec.dtype not in (None, "float32") for spec in own):
             return None
-        weights = {spec.places[0].path: _Weight(spec, name=spec.places[0].path) for spec in own}
+        weights = {spec.places[0].path: OwnWeight(spec, name=spec.places[0].path) for spec in own}
         copies = {inner: _named_alike(inner, inner, path) for inner, path in paths_inside(ready).items()}
         body = ready.copy(**attributes(ready, lambda inner: copies[inner]),
-                          **{path: weight.tensor() for path, weight in weights.items()})
+                          **{path: weight() for path, weight in weights.items()})
         tensors, said = apart(layer.bind(node.args, node.kwargs))
         if len({repr(apart(layer.bind(each.args, each.kwargs))[1]) for each in layer.nodes}) > 1:
             return None  # it does other things in another call

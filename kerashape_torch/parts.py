@@ -9,6 +9,7 @@ from typing import Any
 from kerashape_torch import activations
 from kerashape_torch.layer import ANY, KERAS, Layer
 from kerashape_torch.models import Model
+from kerashape_torch.own_weights import OwnWeight, weight_layers
 from kerashape_torch.weights import WeightSpec
 
 
@@ -61,11 +62,11 @@ def specs_at(layer: Layer, shapes: Sequence[Any], at: str) -> list[WeightSpec]:
 
 def _model_specs(model: Model, path: str) -> list[WeightSpec]:
     specs = []
-    for layer in model.layers:
+    for layer in weight_layers(model):
         below = f"{path}.{torch_name(layer.name)}"
         inner = _model_specs(layer, below) if isinstance(layer, Model) else [
             spec.below(torch=below) for spec in layer.weights]
-        inner = [spec.below(layer.name) for spec in inner]
+        inner = [spec.below("" if isinstance(layer, OwnWeight) else layer.name) for spec in inner]
         specs += inner if layer.trainable else [spec._replace(trainable=False) for spec in inner]
     return specs
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kerashape_torch.errors import ConfigError
-from kerashape_torch.ops.creation import _dtype
+from kerashape_torch.ops.creation import dtype_of
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +56,7 @@ def _generator(seed: Any, like: torch.Tensor | None = None) -> torch.Generator |
 def _empty(shape: Sequence[Any], dtype: Any) -> torch.Tensor:
     import torch
 
-    return torch.empty(tuple(shape), dtype=_dtype(dtype))
+    return torch.empty(tuple(shape), dtype=dtype_of(dtype))
 
 
 def normal(shape: Sequence[Any], mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None) -> Any:
@@ -89,7 +89,7 @@ def randint(shape: Sequence[Any], minval: int, maxval: int, dtype: Any = "int32"
 def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Any:
     """The numbers of classes, as often as their logits say: (batch, classes) to (batch, samples)."""
     drawn = logits.softmax(-1).multinomial(num_samples, replacement=True, generator=_generator(seed, logits))
-    return drawn.to(_dtype(dtype))
+    return drawn.to(dtype_of(dtype))
 
 
 def dropout(inputs: Any, rate: float, noise_shape: Sequence[Any] | None = None, seed: Any = None) -> Any:

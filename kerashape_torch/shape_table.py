@@ -13,6 +13,7 @@ from kerashape_torch.errors import KerashapeError, did_you_mean
 from kerashape_torch.graph import Graph, TensorSpec
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
+from kerashape_torch.own_weights import weight_layers
 from kerashape_torch.shape import count, to_text
 from kerashape_torch.standalone import alone, built_for, with_batch
 from kerashape_torch.structure import flatten_shapes, map_structure
@@ -254,7 +255,7 @@ def _described(model: Any) -> Any:
 
 def _of_model(model: Model, shape: Any = None) -> ShapeTable:
     found = _WeightsOf()
-    weights = [w if model.trainable else w._replace(trainable=False) for w in found.in_all(model.layers)]
+    weights = [w if model.trainable else w._replace(trainable=False) for w in found.in_all(weight_layers(model))]
     if not model.built:
         return ShapeTable(model.name, _rows_without_shapes(model), weights)
     graph = model.graph
@@ -336,7 +337,7 @@ class _WeightsOf(dict[Layer, list[Weight]]):
             if layer not in seen:
                 seen.add(layer)
                 if isinstance(layer, Model):
-                    waiting += reversed(layer.layers)
+                    waiting += reversed(weight_layers(layer))
                 else:
                     found += self[layer]
         return found

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerashape_torch.composed import attributes, layers_inside
 from kerashape_torch.errors import ConfigError, ShapeError
-from kerashape_torch.following import alone, apart, followed
-from kerashape_torch.graph import Graph, TensorSpec
+from kerashape_torch.following import add_to_losses, alone, apart, followed
+from kerashape_torch.graph import Graph, SymbolicTensor, TensorSpec, nodes_to, shapes_of
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model, Sequential
+from kerashape_torch.own_weights import OwnWeight, as_tensors, copied, declared_weights, weight_layers
 from kerashape_torch.shape import standardize
-from kerashape_torch.structure import map_shapes, map_structure
+from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.user_layers import argument_names
 from kerashape_torch.weights import WeightSpec
 
@@ -65,6 +66,7 @@ class Subclassed(Model, catalog=False):
     def _start(self) -> None:
         self._graph: Graph | None = None  # type: ignore[assignment]  # until the shape is known
         self._ghosts: list[Any] = []
+        self._own_weights: list[OwnWeight] = []
         self._takes: tuple[str, ...] = ()  # the names of the call's tensors
         self._said: dict[str, Any] = {}  # its other arguments
 
@@ -74,34 +76,78 @@ class Subclassed(Model, catalog=False):
 
     # ---- following the call ------------------------------------------------------------------------------------------
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Any = None, **shapes: Any) -> None:
         """Gives the input shape, or a list or dict of them, batch axis included.
+
+        Args:
+            input_shape: of the first argument of ``call``.
+            shapes: of each tensor by its argument's name, ``context_shape=(None, 3)``, where there are several.
 
         Raises:
             ShapeError: there is none, or a layer refuses it.
-            ConfigError: ``call`` cannot be followed.
+            ConfigError: ``call`` cannot be followed, or has no such arguments.
         """
         if self._runs_build or self._graph is not None:
             return
-        if input_shape is None:
+        first, *_ = names = self._call_names()
+        shapes = {name: shape for name, shape in {f"{first}_shape": input_shape, **shapes}.items() if shape is not None}
+        if not shapes:
             raise ShapeError(f"{self.name} has no input shape yet", hint="build((None, ...)) needs one")
-        self._follow({self._call_names()[0]: map_shapes(
-            lambda shape: TensorSpec(standardize(shape, "build(input_shape)"), "float32"), input_shape)})
+        unknown = shapes.keys() - {f"{name}_shape" for name in names}
+        if unknown:
+            raise ConfigError(f"build of {self.name} is given {', '.join(sorted(unknown))}; its call takes "
+                              f"{', '.join(names)}")
+        self._follow({name.removesuffix("_shape"): _specs(shape, name) for name, shape in shapes.items()})
 
     def _follow(self, given: Mapping[str, Any]) -> None:
-        specs, self._said = apart(given)
+        specs, self._said = apart(self._in_order(given))
         self._takes = tuple(specs)
-        self._runs_build = True
-        try:
-            self.build(map_structure(lambda x: x.shape, next(iter(specs.values()))))  # the class's own may make layers
-        finally:
-            self._runs_build = False
-        if any(isinstance(x, WeightSpec) for x in vars(self).values()):
-            raise self._refusal("it has a weight of its own, besides those of its layers")
-        self._graph = followed(self.call, specs, self._said, layers_inside(self), self._refusal)
+        self._check_all_are_given(given)
+        weights = self._weights_after_build(specs)
+        with as_tensors(self, weights):
+            graph = followed(self.call, specs, self._said, [*weights, *layers_inside(self)], self._refusal)
+        graph.keep(weight() for weight in weights)
+        self._check_losses(graph)
+        self._graph, self._own_weights = graph, weights
         self._ghosts = self._graph.mask_layers()
         self._adopt_all()
         self.assign_names()
+
+    def _weights_after_build(self, specs: Mapping[str, Any]) -> list[OwnWeight]:
+        made = vars(self).setdefault("_made", [])
+        before = len(made)
+        self._runs_build = True
+        try:
+            self.build(**self._shapes_to_build(specs))  # the class's own may make layers too
+            return declared_weights(self)
+        finally:
+            self._runs_build = False
+            del made[before:]  # it may be built anew
+
+    def _in_order(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments of ``call`` in the order in which it has them."""
+        return {name: given[name] for name in dict.fromkeys([*self._call_names(), *given]) if name in given}
+
+    def _check_all_are_given(self, given: Mapping[str, Any]) -> None:
+        taken = inspect.signature(self.call).parameters.values()
+        missing = [p.name for p in taken if p.default is p.empty and p.name not in (*given, "training")
+                   and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        if missing:
+            every = [f"{name}_shape" for name in (*given, *missing)]
+            raise ShapeError(f"the call of {self.name} takes {', '.join(missing)} too, besides {', '.join(given)}",
+                             hint=f"build({'=..., '.join(every)}=...), or call the model on Input(...). Keras' files "
+                             f"have the first shape alone, unless the class has build(self, {', '.join(every)}): make "
+                             "the model yourself, build it, and load_weights")
+
+    def _shapes_to_build(self, specs: Mapping[str, Any]) -> dict[str, Any]:
+        """What the class's own ``build`` is told: as in Keras, the first shape, or those that it has arguments for."""
+        shapes = {f"{name}_shape": shapes_of(spec) for name, spec in specs.items()}
+        if type(self).build is Subclassed.build:
+            return shapes
+        names = _shape_names(self.build)
+        if len(names) == 1:
+            return {names[0]: next(iter(shapes.values()))}
+        return {name: shape for name, shape in shapes.items() if name in names}
 
     def _adopt_all(self) -> None:
         for layer in self.layers_to_name():
@@ -115,10 +161,17 @@ class Subclassed(Model, catalog=False):
                            f"x = Input(...); Model(x, {name}(...)(x))")
 
     def add_loss(self, loss: Any) -> None:
-        raise self._refusal("it calls add_loss")
+        """Adds to the loss of a training step, in ``call``."""
+        for each in loss if isinstance(loss, (list, tuple)) else [loss]:
+            if not isinstance(each, SymbolicTensor):
+                raise self._refusal(f"it adds a loss that is no tensor of its call: {each!r}")
+            add_to_losses(each if each.shape == () else each._operator("sum", each))
 
-    def add_weight(self, *args: Any, **kwargs: Any) -> Any:
-        raise self._refusal("it has a weight of its own, besides those of its layers")
+    def _check_losses(self, graph: Graph) -> None:
+        known = {id(x) for node in graph.nodes for x in flatten(node.outputs)}
+        for node in (node for loss in graph.losses for node in nodes_to(loss, known)):
+            if node.layer.has_policy:
+                raise self._refusal(f"it adds a loss of what {node.layer.describe()} gives, which no output needs")
 
     # ---- the parts ---------------------------------------------------------------------------------------------------
 
@@ -150,7 +203,15 @@ class Subclassed(Model, catalog=False):
         return self.layers
 
     def layers_to_name(self) -> Sequence[Layer]:
-        return list(dict.fromkeys([*layers_inside(self), *(self._graph.layers if self._graph is not None else ())]))
+        called = self._graph.layers if self._graph is not None else ()
+        return [x for x in dict.fromkeys([*layers_inside(self), *called]) if not isinstance(x, OwnWeight)]
+
+    def sublayers(self) -> Sequence[Layer]:
+        return weight_layers(self)
+
+    def weight_specs(self, shape: Any = None) -> list[WeightSpec]:
+        """The weights of its own, and every layer's, in Keras' order."""
+        return [*(spec for weight in self._own_weights for spec in weight.weights), *super().weight_specs(shape)]
 
     def _direct_layers(self) -> Sequence[Layer]:
         return self.layers_to_name()
@@ -170,6 +231,7 @@ class Subclassed(Model, catalog=False):
         """What ``call`` is given of its arguments by name, and ``training`` and a mask that it does not ask for."""
         names = self._call_names()
         given = {name: x for name, x in {**dict(zip(names, args)), **kwargs}.items() if x is not None}
+        given = self._in_order(given)
         beside = [name for name in ("training", "mask") if name in given and (name == "training" or name not in names)]
         return given, {name: given.pop(name) for name in beside}
 
@@ -199,13 +261,14 @@ class Subclassed(Model, catalog=False):
         """A copy that is not built; its layers are copies with the same names."""
         copies: dict[Layer, Layer] = {}
 
-        def copied(layer: Layer) -> Layer:
+        def twin_of(layer: Layer) -> Layer:
             if layer not in copies:
                 copies[layer] = unbuilt(layer)
             return copies[layer]
 
-        return self.copy(nodes=[], _graph=None, _namer=None, _names=None, name=self.name,
-                         **attributes(self, copied))
+        found = self.copy(**{name: copied(value, {}) for name, value in vars(self).items()})
+        return found.copy(nodes=[], _graph=None, _own_weights=[], _namer=None, _names=None, name=self.name,
+                          **attributes(self, twin_of))
 
     # ---- configs -----------------------------------------------------------------------------------------------------
 
@@ -218,10 +281,16 @@ class Subclassed(Model, catalog=False):
     def serialize(self) -> dict[str, Any]:
         written = super().serialize()
         if self._graph is not None:
-            shapes = map_structure(lambda x: x.shape, self._graph.inputs)
-            written["build_config"] = {"input_shape": shapes} if len(self._takes) == 1 else {
-                "shapes_dict": {f"{name}_shape": shape for name, shape in zip(self._takes, shapes)}}
+            inputs = [self._graph.inputs] if len(self._takes) == 1 else self._graph.inputs
+            told = self._shapes_to_build({name: x for name, x in zip(self._takes, inputs) if name != "mask"})
+            written["build_config"] = {"input_shape": next(iter(told.values()))} if len(told) == 1 else {
+                "shapes_dict": told}
         return written
+
+
+def _specs(shapes: Any, name: str) -> Any:
+    return map_shapes(lambda each: each if each is None else TensorSpec(standardize(each, f"build({name})"), "float32"),
+                      shapes)
 
 
 def _listed(tensors: Iterable[str], said: Mapping[str, Any]) -> str:
@@ -239,12 +308,21 @@ def unbuilt(layer: Any) -> Any:
 
 def _followed_by_the_call(build: Callable[..., None]) -> Callable[..., None]:
     """A class's own ``build``, which runs first when the model is built, and what it makes is called then."""
+    names = _shape_names(functools.partial(build, None))
 
     @functools.wraps(build)
-    def built(self: Subclassed, input_shape: Any = None) -> None:
+    def built(self: Subclassed, *shapes: Any, **named: Any) -> None:
         if self._runs_build:
-            build(self, input_shape)
+            build(self, *shapes, **named)
         else:
-            Subclassed.build(self, input_shape)
+            given = {**dict(zip(names, shapes)), **named}
+            first_alone = len(names) == 1 and given.keys() == {*names}
+            Subclassed.build(self, *given.values()) if first_alone else Subclassed.build(self, **given)
 
     return built
+
+
+def _shape_names(build: Callable[..., None]) -> list[str]:
+    """The arguments of a ``build`` that has been bound to its model."""
+    found = inspect.signature(build).parameters.values()
+    return [p.name for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from kerashape_torch.dtypes import is_integer
@@ -174,15 +174,19 @@ def built(layer: Any, shapes: Sequence[Any]) -> tuple[Any, list[WeightSpec]]:
         given = ", ".join(map(to_text, shapes))
         raise ShapeError(f"{type(layer).__name__}.build fails on {given}: {error}") from error
     made = twin.__dict__.pop("_made")
-    made += [x for x in vars(twin).values() if isinstance(x, _Declared) and not any(x is each for each in made)]
-    made.sort(key=lambda spec: spec.serial)
-    for spec in made:
+    attributes = {id(value): name for name, value in vars(twin).items() if isinstance(value, WeightSpec)}
+    return twin, [spec._replace(places=(Place(_free(layer, attributes.get(id(spec), spec.name))),))
+                  for spec in in_keras_order([*made, *vars(twin).values()])]
+
+
+def in_keras_order(found: Iterable[Any]) -> list[_Declared]:
+    """The declared weights among these, each once: trainable ones first, as Keras lists them."""
+    specs = {id(x): x for x in found if isinstance(x, _Declared)}.values()
+    for spec in specs:
         if None in spec.shape:
             raise ShapeError(f"{spec.name} is {to_text(spec.shape)}: an axis is None that the weights need",
                              hint="give its size in the input shape")
-    attributes = {id(value): name for name, value in vars(twin).items() if isinstance(value, WeightSpec)}
-    specs = [spec._replace(places=(Place(_free(layer, attributes.get(id(spec), spec.name))),)) for spec in made]
-    return twin, sorted(specs, key=lambda spec: not spec.trainable)
+    return sorted(specs, key=lambda spec: (not spec.trainable, spec.serial))
 
 
 def _free(layer: Any, name: str) -> str:

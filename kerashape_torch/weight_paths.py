@@ -16,9 +16,12 @@ from kerashape_torch.composed import built_first, held_first, layers_inside
 from kerashape_torch.graph import snake_case
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
+from kerashape_torch.own_weights import OwnWeight, weights_of_its_own
 from kerashape_torch.structure import flatten
 from kerashape_torch.weights import WeightSpec
 
+TOP = "top_level_model_weights"
+"""Where a file that is laid out by layers keeps the weights of a model's own."""
 _ATTENTION = {"query": "query_dense", "key": "key_dense", "value": "value_dense", "gate": "_gate_dense",
               "attention_output": "output_dense"}
 _NAMED_PARTS = {"MultiHeadAttention": _ATTENTION,
@@ -95,12 +98,13 @@ def weight_layout(model: Model) -> Layout:
         numbers[layer] = list(range(len(kept), len(kept) + len(places)))
         kept += places
     layers = []
-    for top in model.layers:
-        inner = dict.fromkeys(layer for layer, _ in layer_groups(top)) if isinstance(top, Model) else [top]
-        own = [number for layer in inner for number in numbers.get(layer, ())]
+    for layer in model.layers:
+        inner = dict.fromkeys(each for each, _ in layer_groups(layer)) if isinstance(layer, Model) else [layer]
+        own = [number for each in inner for number in numbers.get(each, ())]
         if own:
-            layers.append((top.name, sorted(own, key=lambda number: not kept[number].spec.trainable)))
-    return Layout(kept, layers)
+            layers.append((layer.name, sorted(own, key=lambda number: not kept[number].spec.trainable)))
+    top = [number for weight in weights_of_its_own(model) for number in numbers[weight]]
+    return Layout(kept, [*layers, (TOP, top)] if top else layers)
 
 
 def kept_weights(model: Model) -> list[tuple[Layer, list[Kept]]]:
@@ -117,6 +121,8 @@ def kept_weights(model: Model) -> list[tuple[Layer, list[Kept]]]:
 
 def layer_groups(model: Model, above: str = "") -> Iterator[tuple[Layer, str]]:
     """The layers that hold weights themselves, and their groups; models are walked through."""
+    for number, weight in enumerate(weights_of_its_own(model)):
+        yield weight, f"{above}vars/{number}"
     for layer, group in _groups_of(model).items():
         if isinstance(layer, Model):
             yield from layer_groups(layer, f"{above}{group}/")
@@ -173,6 +179,8 @@ def _kept(layer: Layer, group: str) -> list[Kept]:
     counts: Counter[str] = Counter()
     found = []
     specs = layer.weights
+    if isinstance(layer, OwnWeight):
+        return [Kept(layer, specs[0], group, (), group.rpartition("/")[0], "", False, layer.dtype or "float32")]
     normalizes = type(layer).__name__ == "SpectralNormalization" and specs[0].name != "vector_u"
     if normalizes:
         counts[f"{group}/vars"] = 1  # Keras keeps the wrapped kernel here once more, before its own vector

@@ -179,6 +179,39 @@ def test_weights_of_a_layers_own_are_written_too(tmp_path: Path) -> None:
     same(module(torch.from_numpy(x)), theirs(x))
 
 
+def test_weights_around_layers_of_ones_own() -> None:
+    def program(k: Any) -> Any:
+        class Inner(k.layers.Layer):
+            def build(self, shape: Any) -> None:
+                self.w = self.add_weight(shape=(shape[-1],), initializer="random_normal", name="w")
+
+            def call(self, x: Any) -> Any:
+                return x * self.w
+
+        class Around(k.layers.Layer):
+            def __init__(self, **kwargs: Any) -> None:
+                super().__init__(**kwargs)
+                self.inner = Inner()
+
+            def build(self, shape: Any) -> None:
+                self.v = self.add_weight(shape=(shape[-1],), initializer="random_normal", name="v")
+                self.inner.build(shape)
+
+            def call(self, x: Any) -> Any:
+                return self.inner(x) + self.v
+
+        x = k.Input((3,))
+        return k.Model(x, Around()(x))
+
+    theirs, ours = both(program)
+    inside, x = opened(ours), np.random.default_rng(1).normal(size=(2, 3)).astype("float32")
+    assert inside is not None
+    assert [w.name for w in inside.weights] == [w.name for w in theirs.weights]
+    module = inside.to_torch()
+    kt.set_keras_weights(module, theirs.get_weights())
+    same(module(torch.from_numpy(x)), theirs(x))
+
+
 class Torch(layers.Layer):
     def call(self, x: Any) -> Any:
         return torch.relu(x)

@@ -395,8 +395,9 @@ def alike(found: Any, expected: Any) -> None:
     same([found[name] for name in names] if names else found, [expected[name] for name in names] if names else expected)
 
 
-def in_keras(program: Program) -> tuple[Any, Any, Any]:
+def in_keras(program: Program, policy: str = "float32") -> tuple[Any, Any, Any]:
     keras.backend.clear_session(free_memory=False)
+    keras.config.set_dtype_policy(policy)  # which clear_session forgets
     cls, shape = program(keras)
     theirs, x = cls(), arrays(program, shape)
     with warnings.catch_warnings():
@@ -602,6 +603,87 @@ def test_a_layer_meets_what_it_holds_in_the_same_order(tmp_path: Path) -> None:
     same(ours.to_torch()(torch.from_numpy(x)), theirs(x))
 
 
+# ---- several tensors by name -----------------------------------------------------------------------------------------
+
+
+def named_and_built(k: Any) -> Any:
+    class Named(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.first, self.last = k.layers.Dense(3), k.layers.Dense(2)
+
+        def build(self, left_shape: Any, right_shape: Any = None) -> None:
+            self.second = k.layers.Dense(left_shape[-1] + right_shape[-1])
+            self.first.build(left_shape)
+            self.second.build(right_shape)
+            self.last.build((*left_shape[:-1], 3 + left_shape[-1] + right_shape[-1]))
+
+        def call(self, left: Any, right: Any, training: Any = None) -> Any:
+            return self.last(k.ops.concatenate([self.first(left), self.second(right)], axis=-1))
+
+    return Named
+
+
+def named_alone(k: Any) -> Any:
+    class Named(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.first, self.second, self.last = k.layers.Dense(3), k.layers.Dense(4), k.layers.Dense(2)
+
+        def call(self, left: Any, right: Any, scale: float = 1.0) -> Any:
+            return self.last(k.ops.concatenate([self.first(left), self.second(right) * scale], axis=-1))
+
+    return Named
+
+
+def with_named_tensors(program: Any) -> tuple[Any, tuple[Any, Any], Any]:
+    keras.backend.clear_session(free_memory=False)
+    rng = np.random.default_rng(1)
+    theirs, x = program(keras)(), (rng.random((3, 4), "float32"), rng.random((3, 5), "float32"))
+    return theirs, x, theirs(*x)
+
+
+@pytest.mark.parametrize("program", [named_and_built, named_alone], ids=lambda program: program.__name__)
+def test_our_files_of_several_named_tensors(program: Any, tmp_path: Path) -> None:
+    theirs, x, expected = with_named_tensors(program)
+    ours, own = program(kt)(), {"Named": program(kt)}
+    ours.build(right_shape=(None, 5), left_shape=(None, 4))
+    assert [shape[-1] for shape in ours.input_shape] == [4, 5]
+    module = ours.to_torch()
+    kt.set_keras_weights(module, theirs.get_weights())
+    ours.save(tmp_path / "model.keras", module)
+    for loaded in (keras.models.load_model(tmp_path / "model.keras", custom_objects={"Named": type(theirs)})(*x),
+                   kt.load_model(tmp_path / "model.keras", own).to_torch()(*map(torch.from_numpy, x))):
+        same(loaded, expected)
+
+
+def test_keras_files_of_several_named_tensors(tmp_path: Path) -> None:
+    theirs, x, expected = with_named_tensors(named_and_built)
+    theirs.save(tmp_path / "model.keras")
+    loaded = kt.load_model(tmp_path / "model.keras", {"Named": named_and_built(kt)})
+    assert [w.shape for w in loaded.weights] == [w.shape for w in theirs.weights]
+    same(loaded.to_torch()(*map(torch.from_numpy, x)), expected)
+
+
+def test_keras_files_that_have_the_first_shape_alone(tmp_path: Path) -> None:
+    theirs, x, expected = with_named_tensors(named_alone)
+    theirs.save(tmp_path / "model.keras")
+    with pytest.raises(ShapeError, match=r"the call of named takes right too, besides left\s.*build\(left_shape="
+                                         r"\.\.\., right_shape.* the first shape alone.* load_weights"):
+        kt.load_model(tmp_path / "model.keras", {"Named": named_alone(kt)})
+    ours = named_alone(kt)()
+    ours.build((None, 4), right_shape=(None, 5))
+    ours.load_weights(tmp_path / "model.keras")
+    same(ours.to_torch()(*map(torch.from_numpy, x)), expected)
+    with pytest.raises(ConfigError, match=r"build of named is given up_shape; its call takes left, right, scale"):
+        named_alone(kt)().build(up_shape=(None, 4))
+
+
+def test_the_order_of_arguments_by_name_says_nothing() -> None:
+    ours, x, y = named_alone(kt)(), kt.Input((4,)), kt.Input((5,))
+    assert ours(right=y, left=x).shape == ours(x, right=y).shape == (None, 2)
+
+
 def test_a_default_of_training_means_nothing_in_a_file(tmp_path: Path) -> None:
     def program(k: Any) -> Any:
         class Net(k.Model):
@@ -637,15 +719,15 @@ def test_a_functional_model_with_an_init_of_its_own(tmp_path: Path) -> None:
 
 
 def test_mixed_precision() -> None:
-    keras.config.set_dtype_policy("mixed_bfloat16")
     kt.config.set_dtype_policy("mixed_bfloat16")
     try:
-        theirs, x, expected = in_keras(models_in_models)
+        theirs, x, expected = in_keras(models_in_models, "mixed_bfloat16")
         module = built(models_in_models).to_torch()
     finally:
         keras.config.set_dtype_policy("float32")
         kt.config.set_dtype_policy("float32")
     kt.set_keras_weights(module, theirs.get_weights())
+    assert module(tensors(x)).dtype == expected.dtype == torch.bfloat16
     torch.testing.assert_close(module(tensors(x)).float(), expected.float(), rtol=2e-2, atol=2e-2)  # eight bits
 
 
@@ -753,8 +835,19 @@ def with_numbers(self: Any, x: Any) -> Any:
     return self.dense(x) if x[0, 0] > 0 else x
 
 
-def with_a_loss(self: Any, x: Any) -> Any:
-    self.add_loss(kt.ops.sum(x))
+def with_a_loss_of_nothing(self: Any, x: Any) -> Any:
+    self.add_loss(0.1)
+    return self.dense(x)
+
+
+def with_a_loss_of_a_layer(self: Any, x: Any) -> Any:
+    self.add_loss(kt.ops.sum(self.dense(x)))
+    return x
+
+
+def with_losses_by_mode(self: Any, x: Any, training: bool = False) -> Any:
+    if training:
+        self.add_loss(kt.ops.sum(x))
     return self.dense(x)
 
 
@@ -769,7 +862,10 @@ def two_numbers(self: Any, x: Any, training: bool = False) -> Any:
 @pytest.mark.parametrize(("call", "why"), [
     (two_numbers, "it does other things in training than in inference"),
     (with_torch, "TypeError: .*relu"), (with_numbers, "a symbolic tensor has no truth value"),
-    (with_a_loss, "it calls add_loss"), (two_ways, "it does other things in training than in inference")])
+    (with_a_loss_of_nothing, "it adds a loss that is no tensor of its call: 0.1"),
+    (with_a_loss_of_a_layer, r"it adds a loss of what dense = Dense\(.*\) gives, which no output needs"),
+    (with_losses_by_mode, "it adds other losses in training than in inference"),
+    (two_ways, "it does other things in training than in inference")])
 def test_what_cannot_be_followed_says_the_way_out(call: Any, why: str) -> None:
     model = net(call)
     with pytest.raises(ConfigError, match=rf"the call of Net .*{why}.* Way out for others: a layer, class Net"):
@@ -801,15 +897,6 @@ def test_a_layer_inside_is_not_followed_but_run() -> None:
     model.build((None, 3))
     module, x = model.to_torch(), torch.rand(4, 3)
     torch.testing.assert_close(module(x), 2 * module.dense(x))
-
-
-def test_weights_of_its_own_are_refused() -> None:
-    model = net(lambda self, x: self.dense(x) * self.scale)
-    model.scale = kt.Variable(1.0)
-    with pytest.raises(ConfigError, match="a weight of its own"):
-        model.build((None, 3))
-    with pytest.raises(ConfigError, match="a weight of its own"):
-        model.add_weight(shape=())
 
 
 def test_a_step_of_its_own_is_not_taken_for_keras() -> None:

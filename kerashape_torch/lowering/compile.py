@@ -22,6 +22,7 @@ from kerashape_torch.lowering.weights import (
     weight_dtypes,
 )
 from kerashape_torch.models import Model
+from kerashape_torch.own_weights import weight_layers
 from kerashape_torch.standalone import alone, twin, with_batch
 from kerashape_torch.weight_paths import weight_layout
 
@@ -78,11 +79,11 @@ def inner_module(layer: Layer, shape: Any, masked: bool = False) -> fx.GraphModu
 def part_of_model(model: Model, masks: bool = False) -> fx.GraphModule:
     """A model as a part of a layer's module, in Keras' order, without memory yet. If ``masks``, it gives those of its
     outputs beside them, None for one that has none."""
-    return assemble(lower(model.graph, model.layers, "keras", masks=masks), model.name)
+    return assemble(lower(model.graph, weight_layers(model), "keras", masks=masks), model.name)
 
 
 def _compile(model: Model, device: Any, dtype: Any, layout: str, weights: bool) -> fx.GraphModule:
-    lowered = lower(model.graph, model.layers, layout)
+    lowered = lower(model.graph, weight_layers(model), layout)
     module = assemble(lowered, model.name)
     known = keras_weights(module)
     known.layout, known.order = weight_layout(model).described(), layout

@@ -25,10 +25,12 @@ from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor, TensorSpec, nodes_to, shapes_of
 from kerashape_torch.layer import ANY, CHANNELS_FIRST, KERAS, Layer, channels_first_axis, channels_first_shape
 from kerashape_torch.models import InputLayer, Model, Sequential
+from kerashape_torch.own_weights import OwnWeight, weight_layers
 from kerashape_torch.shape import Shape
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.text import identifier
 from kerashape_torch.torch_modules import FixedMode, Fold, Function, place, set_at
+from kerashape_torch.torch_modules.activity import as_it_is, listener
 from kerashape_torch.torch_modules.mixed import MixedPrecision
 from kerashape_torch.user_layers import torch_function
 from kerashape_torch.weights import WeightSpec
@@ -74,6 +76,8 @@ def lower(graph: Graph, layers: list[Layer], layout: str, observed: bool = False
     lowering = _Lowering(graph, layout, observed, masks or observed)
     lowering.inputs()
     lowering.calls(_run_order(graph), "", None)
+    if observed:
+        lowering.losses(graph, "")
     lowering.outputs()
     tensors = graph.flat_inputs
     places = {id(x): i for i, x in enumerate(tensors)}
@@ -205,6 +209,13 @@ class _Lowering:
                 else:
                     self.call(node, prefix, mode)
 
+    def losses(self, graph: Graph, prefix: str) -> None:
+        """Tells who listens what a model's own call adds to the loss."""
+        for i, loss in enumerate(graph.losses):
+            if (heard := listener(as_it_is)) is not None:
+                place(self.root, f"{prefix}_loss_{i}", heard)
+                self.fx.call_module(f"{prefix}_loss_{i}", (self.value(loss).node,))
+
     def value(self, tensor: SymbolicTensor) -> Value:
         """The value of a tensor; that of a mask is made when somebody asks for it."""
         if id(tensor) not in self.values:
@@ -227,6 +238,7 @@ class _Lowering:
         path = self._path(prefix, node.layer)
         with self.fx.inside(path, node.layer):
             self.calls(_run_order(inner), f"{path}.", training)
+            self.losses(inner, f"{path}.")
             coming_out = [(self.value(x), self._mask_value(self.masks.get(id(x)))) for x in inner.flat_outputs]
         taken_off = [x for x, own in zip(given, inner.flat_inputs)
                      if id(own) not in self.masks and x.dtype == own.dtype]
@@ -362,7 +374,8 @@ class _Lowering:
             module = (working.masked_module if masked else working.module)(*shapes)
         module = _in_dtype(module, layer.computes_like())
         if layer not in self.specs:
-            self.specs[layer] = [spec.below(path.replace(".", "/"), path) for spec in layer.weight_specs(
+            named = path.rpartition(".")[0] if isinstance(layer, OwnWeight) else path
+            self.specs[layer] = [spec.below(named.replace(".", "/"), path) for spec in layer.weight_specs(
                 *map(_keras_shapes(layer, working), shapes))]
         if training is not None and not isinstance(module, (Function, Fold)):
             module.train = FixedMode(module, training)  # type: ignore[method-assign]
@@ -490,7 +503,7 @@ class _Lowering:
                 seen.add(layer)
                 off = frozen or not layer.trainable
                 if isinstance(layer, Model):
-                    collect(layer.layers, off)
+                    collect(weight_layers(layer), off)
                 for spec in self.specs.get(layer, ()):
                     found.append(Binding(layer, spec._replace(trainable=False) if off else spec))
 

@@ -18,6 +18,7 @@ from kerashape_torch.lowering.compile import assemble
 from kerashape_torch.lowering.lower import lower
 from kerashape_torch.lowering.weights import device_of
 from kerashape_torch.models import Model
+from kerashape_torch.own_weights import weight_layers
 from kerashape_torch.torch_modules import set_at
 from kerashape_torch.torch_modules.activity import Heard, is_heard, listening
 from kerashape_torch.torch_modules.mixed import MixedPrecision
@@ -36,7 +37,7 @@ class Observed:
         _refuse(model, None)
         self.heard: Heard = []
         with listening(self.heard):
-            again = assemble(lower(model.graph, model.layers, "keras", observed=True), model.name)
+            again = assemble(lower(model.graph, weight_layers(model), "keras", observed=True), model.name)
         device = device_of(module)
         parts: dict[str, Any] = {}
         self.twins: list[tuple[Any, Any]] = []

@@ -11,7 +11,8 @@ from kerashape_torch.shape import Shape, axis_index
 # ---- without a tensor ------------------------------------------------------------------------------------------------
 
 
-def _dtype(dtype: Any, default: str = "float32") -> Any:
+def dtype_of(dtype: Any, default: str = "float32") -> Any:
+    """The torch dtype for what an argument ``dtype`` says."""
     name = default if dtype is None else str(getattr(dtype, "__name__", dtype)).removeprefix("torch.")
     return torch_dtype({"float": "float32", "int": "int32"}.get(name, name))
 
@@ -22,17 +23,17 @@ def _size(shape: Any) -> tuple[int, ...]:
 
 def zeros(shape: Any, dtype: Any = None) -> Any:
     """A tensor of zeros."""
-    return stock("zeros")(_size(shape), dtype=_dtype(dtype))
+    return stock("zeros")(_size(shape), dtype=dtype_of(dtype))
 
 
 def ones(shape: Any, dtype: Any = None) -> Any:
     """A tensor of ones."""
-    return stock("ones")(_size(shape), dtype=_dtype(dtype))
+    return stock("ones")(_size(shape), dtype=dtype_of(dtype))
 
 
 def empty(shape: Any, dtype: Any = None) -> Any:
     """A tensor with anything in it."""
-    return stock("empty")(_size(shape), dtype=_dtype(dtype))
+    return stock("empty")(_size(shape), dtype=dtype_of(dtype))
 
 
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
@@ -45,14 +46,14 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     _refuse_symbolic("arange", *given)
     kinds = (str(x.dtype).removeprefix("torch.") if hasattr(x, "dtype") else type(x) for x in given)
     first, end = (0, start) if stop is None else (start, stop)
-    return stock("arange")(first, end, 1 if step is None else step, dtype=_dtype(dtype, result_type(*kinds)))
+    return stock("arange")(first, end, 1 if step is None else step, dtype=dtype_of(dtype, result_type(*kinds)))
 
 
 def eye(N: int, M: Any = None, k: int = 0, dtype: Any = None) -> Any:
     """Ones on a diagonal, zeros elsewhere."""
     columns = N if M is None else M
     rows = stock("arange")(N).unsqueeze(-1)
-    return (stock("arange")(columns) - rows == (k or 0)).to(_dtype(dtype))
+    return (stock("arange")(columns) - rows == (k or 0)).to(dtype_of(dtype))
 
 
 def identity(n: int, dtype: Any = None) -> Any:

@@ -15,6 +15,7 @@ from kerashape_torch.ops import (  # noqa: F401  importing them enters their ops
     products,
     reductions,
     shaping,
+    sized,
     spectral,
     tensors,
 )
@@ -22,7 +23,7 @@ from kerashape_torch.ops.operation import PUBLIC
 
 _FOR_OPERATORS = ("add", "subtract", "multiply", "power", "floor_divide", "mod", "matmul", "negative", "absolute",
                   "get_item", "less", "less_equal", "greater", "greater_equal", "not_equal", "logical_and",
-                  "logical_or", "logical_xor", "logical_not")
+                  "logical_or", "logical_xor", "logical_not", "sum")
 
 OPERATORS.update({name: PUBLIC[name] for name in _FOR_OPERATORS})
 OPERATORS["divide"] = PUBLIC["true_divide"]  # Python's / makes TrueDivide in Keras, ops.divide makes Divide

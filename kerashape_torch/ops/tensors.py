@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from kerashape_torch.graph import TensorSpec
+from kerashape_torch.graph import SymbolicTensor, TensorSpec, free_shape
 from kerashape_torch.ops.operation import enter, refuse
 
 
 def shape(x: Any) -> tuple[Any, ...]:
-    """The shape of a tensor, with None where it is not known; no layer is made."""
-    return tuple(x.shape)
+    """The shape of a tensor, with None where it is not known; no layer is made.
+
+    In a function that is followed, what stands there instead of None can be a size of other ops.
+    """
+    return free_shape(x) if isinstance(x, SymbolicTensor) else tuple(x.shape)
 
 
 def ndim(x: Any) -> int:

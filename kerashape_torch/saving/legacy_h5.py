@@ -18,9 +18,8 @@ from kerashape_torch.saving.old_arrays import in_todays_form, old_count
 from kerashape_torch.saving.quantized import Found, quantized
 from kerashape_torch.saving.stored import Stored
 from kerashape_torch.shape import to_text
-from kerashape_torch.weight_paths import Kept, Layout
+from kerashape_torch.weight_paths import TOP, Kept, Layout
 
-TOP = "top_level_model_weights"
 STATE = "optimizer_weights"
 
 

@@ -149,12 +149,14 @@ def _model(config: Any, custom_objects: Mapping[str, Any] | None, version: str |
 
 
 def _build_as_saved(model: Model, written: Any) -> None:
-    """Builds a model with a call of its own for the shape that Keras saw first, whatever its batch."""
-    shape = written.get("input_shape") if isinstance(written, Mapping) else None
-    if shape is None:
+    """Builds a model with a call of its own for the shapes that Keras saw first, whatever their batch."""
+    said = written if isinstance(written, Mapping) else {}
+    first, named = (map_shapes(lambda each: (None, *each[1:]) if each else each, said.get(name))
+                    for name in ("input_shape", "shapes_dict"))
+    if first is None and not named:
         raise ConfigError(f"the file does not say for which input shape {type(model).__name__} was built. Way out: "
                           "make the model yourself, model.build((None, ...)), and load_weights")
-    model.build(map_shapes(lambda each: (None, *each[1:]), shape))
+    model.build(**named) if first is None else model.build(first)
 
 
 def save_model(model: Model, filepath: Any, weights: nn.Module | Training | None = None) -> None:

@@ -24,7 +24,7 @@ from kerashape_torch.errors import KerashapeError
 from kerashape_torch.graph import TensorSpec
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.torch_modules import place, set_at
-from kerashape_torch.torch_modules.activity import listener
+from kerashape_torch.torch_modules.activity import as_it_is, listener
 from kerashape_torch.torch_modules.lambdas import on_device_of
 from kerashape_torch.torch_modules.places import empty, keras_value
 from kerashape_torch.torch_modules.recurrent import Options, Recurrent, States
@@ -55,7 +55,7 @@ class UserLayer(nn.Module):
                 self.register_parameter(name, nn.Parameter(tensor, requires_grad=spec.trainable))
             else:
                 self.register_buffer(name, tensor)
-        self._losses = listener(_as_it_is) if adds_losses(layer) else None
+        self._losses = listener(as_it_is) if adds_losses(layer) else None
         parts = {inner: self._part(path, inner, calls) for path, (inner, calls) in trial.calls.items()}
         self._parts = attributes(trial.layer, lambda inner: parts.get(inner, inner))
         own = {*vars(layer), *self._parts, *(spec.places[0].path for spec in trial.specs)}
@@ -106,10 +106,6 @@ class UserLayer(nn.Module):
     def extra_repr(self) -> str:
         given = {**self._layer.given(), **self._built, **self._masked}
         return ", ".join(f"{name}={value!r}" for name, value in given.items() if name != "name")
-
-
-def _as_it_is(loss: Tensor) -> Tensor:
-    return loss
 
 
 class Part:
