@@ -206,7 +206,7 @@ class Record:
 
     @classmethod
     def _as_written(cls, name: str) -> str:
-        """``Dense(units=...)``: how errors speak of an argument. Kept, since a config has as many arguments as lines."""
+        """``Dense(units=...)``: how errors speak of an argument. Kept: a config has as many arguments as lines."""
         return cls._written_as.setdefault(name, f"{cls.__name__}({name}=...)")
 
     def __post_init__(self) -> None:
