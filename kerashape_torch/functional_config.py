@@ -85,6 +85,7 @@ class GraphReader:
         self.config = config
         self.made: dict[str, Layer] = {}
         self.calls: dict[str, list[Any]] = {}
+        self.nodes: dict[str, list[Node]] = {}  # of the calls made; a layer may have others, in models that share it
         self.progress: dict[str, int] = {}
         self.ready: deque[str] = deque()  # layers to be called, the next one at the right end
         self.waiting: dict[str, list[str]] = {}  # for a layer's next call: the layers that need it
@@ -98,6 +99,7 @@ class GraphReader:
             raise ConfigError(f"two layers of this config are named {name!r}")
         self.made[name] = self._layer(written)
         self.calls[name] = list(written.get("inbound_nodes", ()))
+        self.nodes[name] = [node for node in self.made[name].nodes if not node.inputs]  # an input's own
         self.progress[name] = 0
         self.ready.appendleft(name)
 
@@ -159,18 +161,19 @@ class GraphReader:
                 break
             args, kwargs = self._arguments(call["args"]), self._arguments(call["kwargs"])
             self.made[name](*args, **kwargs)
+            self.nodes[name].append(self.made[name].nodes[-1])
             self.progress[name] += 1
             self.ready.extend(self.waiting.pop(name, ()))
 
     def shape(self, name: str, call: int, index: int) -> Shape | None:
         """The shape of an output of a call, None where the call has not been made."""
         self.call_all()
-        made = name in self.made and len(self.made[name].nodes) > call
+        made = name in self.made and len(self.nodes[name]) > call
         return self._tensor(name, call, index).shape if made else None
 
     def _missing(self, call: Any) -> str | None:
         return next((str(name) for name, index, _ in _histories(call)
-                     if name not in self.made or len(self.made[name].nodes) <= index), None)
+                     if name not in self.made or len(self.nodes[name]) <= index), None)
 
     def _arguments(self, value: Any) -> Any:
         if type(value) in SCALARS:
@@ -194,7 +197,7 @@ class GraphReader:
         return value
 
     def _tensor(self, name: str, node: int, index: int) -> SymbolicTensor:
-        return _outputs_of(self.made[name].nodes[node])[index]
+        return _outputs_of(self.nodes[name][node])[index]
 
     def _tensors(self, structure: Any) -> Any:
         if isinstance(structure, Mapping):

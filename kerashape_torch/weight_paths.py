@@ -16,6 +16,7 @@ from kerashape_torch.composed import built_first, held_first, layers_inside
 from kerashape_torch.graph import snake_case
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
+from kerashape_torch.parts import held_specs, owners
 from kerashape_torch.structure import flatten
 from kerashape_torch.weights import WeightSpec
 
@@ -96,8 +97,7 @@ def weight_layout(model: Model) -> Layout:
         kept += places
     layers = []
     for top in model.layers:
-        inner = dict.fromkeys(layer for layer, _ in layer_groups(top)) if isinstance(top, Model) else [top]
-        own = [number for layer in inner for number in numbers.get(layer, ())]
+        own = [number for layer in owners([top]) for number in numbers.get(layer, ())]
         if own:
             layers.append((top.name, sorted(own, key=lambda number: not kept[number].spec.trainable)))
     return Layout(kept, layers)
@@ -107,11 +107,13 @@ def kept_weights(model: Model) -> list[tuple[Layer, list[Kept]]]:
     """The layers of a model that have weights, in Keras' order, each with the places of its weights in a file."""
     found: dict[Layer, list[Kept]] = {}
     for layer, group in layer_groups(model):
-        kept = _kept(layer, group)
-        first = found.setdefault(layer, kept)
-        if first is not kept:
-            found[layer] = [place._replace(copies=(*place.copies, again.path, *again.copies))
-                            for place, again in zip(first, kept)]
+        places = iter(_kept(layer, group))
+        for owner, specs in held_specs(layer):
+            kept = [place._replace(holder=owner) for _, place in zip(specs, places)]
+            first = found.setdefault(owner, kept)
+            if first is not kept:
+                found[owner] = [place._replace(copies=(*place.copies, again.path, *again.copies))
+                                for place, again in zip(first, kept)]
     return [(layer, kept) for layer, kept in found.items() if kept]
 
 
