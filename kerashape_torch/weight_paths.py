@@ -16,7 +16,7 @@ from kerashape_torch.composed import built_first, held_first, layers_inside
 from kerashape_torch.graph import snake_case
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
-from kerashape_torch.parts import held_specs, owners
+from kerashape_torch.parts import has_anothers_weights, held_specs, owners
 from kerashape_torch.structure import flatten
 from kerashape_torch.weights import WeightSpec
 
@@ -43,6 +43,7 @@ class Kept(NamedTuple):
         kind: the class of the innermost layer that has it, such as the ``LSTM`` in a ``Bidirectional``.
         channels_first: whether that layer has images channels first.
         policy: the dtype policy of the layer, or of the part of it, that has the weight.
+        around: the name of the layer around that layer which is one of the model; the path of the spec begins there.
     """
 
     holder: Layer | str
@@ -53,6 +54,7 @@ class Kept(NamedTuple):
     kind: str = ""
     channels_first: bool = False
     policy: str = "float32"
+    around: str = ""
 
     @property
     def owner(self) -> str:
@@ -61,8 +63,8 @@ class Kept(NamedTuple):
 
     @property
     def layer(self) -> str:
-        """The name of its layer."""
-        return self.holder.split(" = ")[0] if isinstance(self.holder, str) else self.holder.name
+        """The name of its layer in the model."""
+        return self.around or (self.holder.split(" = ")[0] if isinstance(self.holder, str) else self.holder.name)
 
     @property
     def group(self) -> str:
@@ -108,8 +110,9 @@ def kept_weights(model: Model) -> list[tuple[Layer, list[Kept]]]:
     found: dict[Layer, list[Kept]] = {}
     for layer, group in layer_groups(model):
         places = iter(_kept(layer, group))
-        for owner, specs in held_specs(layer):
-            kept = [place._replace(holder=owner) for _, place in zip(specs, places)]
+        for owner, specs in held_specs(layer) if has_anothers_weights(layer) else [(layer, None)]:
+            kept = [*places] if specs is None else [
+                place._replace(holder=owner, around=layer.name) for _, place in zip(specs, places)]
             first = found.setdefault(owner, kept)
             if first is not kept:
                 found[owner] = [place._replace(copies=(*place.copies, again.path, *again.copies))
