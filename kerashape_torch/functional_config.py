@@ -131,7 +131,7 @@ class GraphReader:
         """Keeps the file's order of layers where it comes of dicts in dicts, which Keras' torch backend leaves as they
         are and its other backends sort. Weights are numbered in that order, and outputs of models likewise."""
         listed = {name: i for i, name in enumerate(self.made)}
-        order = sorted(graph.layers, key=lambda layer: listed[layer.name])
+        order = sorted(graph.layers, key=lambda layer: listed.get(layer.name, -1))  # ops that make masks are not listed
         taken = [graph.outputs, graph.inputs, *((node.args, node.kwargs) for node in graph.nodes)]
         if order != graph.layers and any(flatten(each) != flatten_in_torchs_order(each) for each in taken):
             graph.layers, graph.in_torchs_order = order, True
