@@ -263,8 +263,7 @@ def custom_object_scope(objects: Mapping[str, Any] | None) -> Iterator[None]:
     """Names that configs read inside the ``with`` may use, besides the catalog."""
     token = _custom_objects.set({**_custom_objects.get(), **(objects or {})})
     try:
-        with sharing.one_of_each():
-            yield
+        yield
     finally:
         _custom_objects.reset(token)
 
@@ -383,8 +382,9 @@ def deserialize(config: Mapping[str, Any]) -> Any:
         UnknownLayerError: the name is in no catalog and not in ``custom_objects``; the nearest known name is given.
         UnsafeConfigError: the config holds code.
     """
-    made = sharing.known(config)
-    return sharing.remember(config, _deserialized(config)) if made is None else made
+    with sharing.OneOfEach():
+        made = sharing.known(config)
+        return sharing.remember(config, _deserialized(config)) if made is None else made
 
 
 def _deserialized(config: Mapping[str, Any]) -> Any:

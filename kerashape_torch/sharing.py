@@ -13,15 +13,15 @@ _made: contextvars.ContextVar[dict[int, Any] | None] = contextvars.ContextVar("m
 _numbers: contextvars.ContextVar[Mapping[Any, int]] = contextvars.ContextVar("numbers", default={})  # noqa: B039
 
 
-@contextlib.contextmanager
-def one_of_each() -> Iterator[None]:
-    """Objects of one number that are made inside the outermost ``with`` are one."""
-    token = _made.set({}) if _made.get() is None else None
-    try:
-        yield
-    finally:
-        if token is not None:
-            _made.reset(token)
+class OneOfEach:
+    """Objects of one number that are made inside the outermost ``with`` are one: those of one config."""
+
+    def __enter__(self) -> None:
+        self.token = _made.set({}) if _made.get() is None else None
+
+    def __exit__(self, *_: object) -> None:
+        if self.token is not None:
+            _made.reset(self.token)
 
 
 def known(config: Mapping[str, Any]) -> Any:

@@ -349,7 +349,7 @@ def test_masks_reach_layers_inside(name: str) -> None:
     module = same_on_tokens(program)
     if name == "Attending":  # torch.compile takes no recurrent layers
         tokens = torch.from_numpy(TOKENS)
-        compiled = torch.compile(module, backend="eager", fullgraph=TORCH >= (2, 11))  # 2.6 sets no attribute of a tensor
+        compiled = torch.compile(module, backend="eager", fullgraph=TORCH >= (2, 11))  # 2.6 breaks at x.attribute = y
         torch.testing.assert_close(compiled(tokens), module(tokens))
 
 

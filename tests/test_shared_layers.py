@@ -209,6 +209,16 @@ def test_a_mode_of_its_own_is_refused() -> None:
         model.to_torch()
 
 
+def test_two_files_share_nothing(tmp_path: Path) -> None:
+    """The numbers are those of one file, whatever scope the files are read in."""
+    for name in ("one", "other"):
+        a_layer(kt).save(tmp_path / f"{name}.keras")
+    with kt.saving.custom_object_scope({}):
+        one, other = (kt.load_model(tmp_path / f"{name}.keras") for name in ("one", "other"))
+    assert one.get_layer("steps").layer is one.get_layer("dense") is not other.get_layer("dense")
+    assert other.get_layer("steps").layer is other.get_layer("dense")
+
+
 def test_inside_a_users_layer() -> None:
     def build(k: Any) -> Any:
         class Both(k.layers.Layer):
