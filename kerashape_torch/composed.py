@@ -17,7 +17,7 @@ from kerashape_torch.errors import ConfigError
 from kerashape_torch.graph import MaskedSpec, TensorSpec, number, shapes_of
 from kerashape_torch.layer import Layer, owner
 from kerashape_torch.models import Input, Model
-from kerashape_torch.parts import is_one_module, listened_to, part_module, specs_at, torch_name
+from kerashape_torch.parts import held_at, is_one_module, listened_to, part_module, torch_name, where_first
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.user_layers import argument_names, built, makes_weights, torch_function
 from kerashape_torch.weights import WeightSpec
@@ -220,15 +220,28 @@ class Trial(NamedTuple):
     calls: dict[str, tuple[Layer, list[Call]]]
 
     def weight_specs(self) -> list[WeightSpec]:
-        """The weights of its own, trainable ones first, and those of the layers inside."""
-        own, inside = list(self.specs), []
+        """The weights of its own, trainable ones first, and those of the layers inside, each where it is met first."""
+        own = list(self.specs)
         for path, (inner, calls) in self.calls.items():
             if path == INHERITED:
                 own = [*(spec.below(torch=path) for spec in inner_specs(inner, calls)), *own]
-            else:
+        inside = where_first(self._inside()).values()
+        return [*sorted(own, key=lambda spec: not spec.trainable), *(spec for specs in inside for spec in specs)]
+
+    def again(self) -> list[tuple[Layer, WeightSpec, WeightSpec]]:
+        """The weights that lie in two of the layers inside: whose they are, where they lie first, and where else."""
+        inside = self._inside()
+        first = where_first(inside)
+        return [(owner, *pair) for owner, specs in inside for pair in zip(first[owner], specs)]
+
+    def _inside(self) -> list[tuple[Layer, list[WeightSpec]]]:
+        """The layers that have the weights of the layers inside."""
+        found = []
+        for path, (inner, calls) in self.calls.items():
+            if path != INHERITED:
                 at = path if is_plain(inner, calls) else f"{path}.{torch_name(inner.name)}"
-                inside += specs_at(inner, calls[0].shapes(inner), at)
-        return [*sorted(own, key=lambda spec: not spec.trainable), *inside]
+                found += held_at(inner, calls[0].shapes(inner), at)
+        return found
 
 
 def is_plain(layer: Layer, calls: Sequence[Call]) -> bool:

@@ -15,6 +15,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, NoReturn, TypeVar, get_args, get_origin
 
+from kerashape_torch import sharing
 from kerashape_torch.dtype_policies import POLICIES, policy_name
 from kerashape_torch.errors import ConfigError, UnknownLayerError, UnsafeConfigError, did_you_mean
 from kerashape_torch.kinds import Kind, Plain
@@ -349,7 +350,7 @@ def serialize(obj: Any) -> dict[str, Any]:
     registered = get_registered_name(cls) if module == cls.__module__ else None  # Keras has a name for users' classes
     return {"module": None if module == "__main__" else module,
             "class_name": getattr(obj, "keras_class_name", cls.__name__),
-            "config": obj.get_config(), "registered_name": registered}
+            "config": obj.get_config(), "registered_name": registered, **sharing.number(obj)}
 
 
 def function_config(function: Any) -> dict[str, Any]:
@@ -402,6 +403,12 @@ def deserialize(config: Mapping[str, Any]) -> Any:
         UnknownLayerError: the name is in no catalog and not in ``custom_objects``; the nearest known name is given.
         UnsafeConfigError: the config holds code.
     """
+    with sharing.OneOfEach():
+        made = sharing.known(config)
+        return sharing.remember(config, _deserialized(config)) if made is None else made
+
+
+def _deserialized(config: Mapping[str, Any]) -> Any:
     name, inner = config["class_name"], config["config"]
     if not isinstance(name, str):
         raise ConfigError(f"class_name must be a string, got {name!r}")

@@ -11,33 +11,54 @@ from kerashape_torch.errors import ConfigError, UnknownLayerError
 from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor
 from kerashape_torch.layer import Layer
 from kerashape_torch.shape import Shape
-from kerashape_torch.structure import SCALARS, flatten, map_structure
+from kerashape_torch.structure import SCALARS, flatten, flatten_in_torchs_order, map_structure, sorted_inside
 
 
 def write_graph(graph: Graph) -> dict[str, Any]:
-    """The layers with their calls, and where inputs and outputs are."""
+    """The layers with their calls, and where inputs and outputs are.
+
+    Dicts in dicts are written with their keys sorted, as Keras' backends differ in how they take the others; a graph
+    from a file stays in that file's order.
+    """
+    ends = [each if graph.in_torchs_order else sorted_inside(each) for each in (graph.inputs, graph.outputs)]
     kept = {node: i for layer in graph.layers for i, node in enumerate(graph.nodes_of(layer))}
 
     def place(x: SymbolicTensor) -> list[Any]:
-        return [x.node.layer.name, kept[x.node] + x.node.layer.counts_its_creation, x.index]
+        return [x.node.layer.name, kept[x.node] + x.node.layer.counts_its_creation, _index(x)]
 
     layers = []
     for layer in graph.layers:
-        nodes = [_write_call(node, kept) for node in graph.nodes_of(layer) if node.inputs]
+        nodes = [_write_call(node, kept, graph.in_torchs_order) for node in graph.nodes_of(layer) if node.inputs]
         layers.append({**layer.serialize(), "name": layer.name, "inbound_nodes": nodes})
-    return {"layers": layers, "input_layers": map_structure(place, graph.inputs),
-            "output_layers": map_structure(place, graph.outputs)}
+    return {"layers": layers, **{name: map_structure(place, end) for name, end in zip(_ENDS, ends)}}
 
 
-def _write_call(node: Node, kept: Mapping[Node, int]) -> dict[str, Any]:
+_ENDS = ("input_layers", "output_layers")
+
+
+def _outputs_of(node: Node) -> list[SymbolicTensor]:
+    """What came out of a call, in the order in which the file of its layer counts them."""
+    return (flatten_in_torchs_order if _is_in_torchs_order(node.layer) else flatten)(node.outputs)
+
+
+def _is_in_torchs_order(layer: Layer) -> bool:
+    return getattr(getattr(layer, "graph", None), "in_torchs_order", False)
+
+
+def _index(x: SymbolicTensor) -> int:
+    return next(i for i, each in enumerate(_outputs_of(x.node)) if each is x)
+
+
+def _write_call(node: Node, kept: Mapping[Node, int], in_torchs_order: bool) -> dict[str, Any]:
     def write(value: Any) -> Any:
         if not isinstance(value, SymbolicTensor):
             return _write_constant(value)
-        history = [value.node.layer.name, kept[value.node], value.index]
+        history = [value.node.layer.name, kept[value.node], _index(value)]
         return {"class_name": "__keras_tensor__",
                 "config": {"shape": value.shape, "dtype": value.dtype, "keras_history": history}}
 
-    return {"args": map_structure(write, list(node.args)), "kwargs": map_structure(write, node.kwargs)}
+    args, kwargs = (node.args, node.kwargs) if in_torchs_order else sorted_inside((node.args, node.kwargs))
+    return {"args": map_structure(write, list(args)), "kwargs": map_structure(write, kwargs)}
 
 
 def _write_constant(value: Any) -> Any:
@@ -72,6 +93,7 @@ class GraphReader:
         self.config = config
         self.made: dict[str, Layer] = {}
         self.calls: dict[str, list[Any]] = {}
+        self.nodes: dict[str, list[Node]] = {}  # of the calls made; a layer may have others, in models that share it
         self.progress: dict[str, int] = {}
         self.ready: deque[str] = deque()  # layers to be called, the next one at the right end
         self.waiting: dict[str, list[str]] = {}  # for a layer's next call: the layers that need it
@@ -85,6 +107,7 @@ class GraphReader:
             raise ConfigError(f"two layers of this config are named {name!r}")
         self.made[name] = self._layer(written)
         self.calls[name] = list(written.get("inbound_nodes", ()))
+        self.nodes[name] = [node for node in self.made[name].nodes if not node.inputs]  # an input's own
         self.progress[name] = 0
         self.ready.appendleft(name)
 
@@ -108,7 +131,18 @@ class GraphReader:
                     name=config.get("name"))
         if config.get("trainable") is False:
             model.trainable = False
+        self._order(model.graph)  # type: ignore[attr-defined]  # a functional model
         return model
+
+    def _order(self, graph: Graph) -> None:
+        """Keeps the file's order of layers where it comes of dicts in dicts, which Keras' torch backend leaves as they
+        are and its other backends sort. Weights are numbered in that order, and outputs of models likewise."""
+        listed = {name: i for i, name in enumerate(self.made)}
+        order = sorted(graph.layers, key=lambda layer: listed.get(layer.name, -1))  # ops that make masks are not listed
+        taken = [graph.outputs, graph.inputs, *((node.args, node.kwargs) for node in graph.nodes)]
+        if order != graph.layers and any(flatten(each) != flatten_in_torchs_order(each) for each in taken):
+            graph.layers, graph.in_torchs_order = order, True
+        graph.in_torchs_order |= any(map(_is_in_torchs_order, order))
 
     def call_all(self) -> None:
         """Calls all layers whose inputs exist.
@@ -134,13 +168,14 @@ class GraphReader:
                 self.waiting.setdefault(needed.layer, []).append(name)
                 break
             self.made[name](*args, **kwargs)
+            self.nodes[name].append(self.made[name].nodes[-1])
             self.progress[name] += 1
             self.ready.extend(self.waiting.pop(name, ()))
 
     def shape(self, name: str, call: int, index: int) -> Shape | None:
         """The shape of an output of a call, None where the call has not been made."""
         self.call_all()
-        made = name in self.made and len(self.made[name].nodes) > call
+        made = name in self.made and len(self.nodes[name]) > call
         return self._tensor(name, call, index).shape if made else None
 
     def _arguments(self, value: Any) -> Any:
@@ -165,11 +200,9 @@ class GraphReader:
         return value
 
     def _tensor(self, name: str, node: int, index: int) -> SymbolicTensor:
-        layer = self.made.get(name)
-        if layer is None or len(layer.nodes) <= node:
+        if name not in self.made or len(self.nodes[name]) <= node:
             raise _NotMade(name, node)
-        outputs: list[SymbolicTensor] = flatten(layer.nodes[node].outputs)
-        return outputs[index]
+        return _outputs_of(self.nodes[name][node])[index]
 
     def _tensors(self, structure: Any) -> Any:
         if isinstance(structure, Mapping):

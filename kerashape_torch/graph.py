@@ -425,7 +425,11 @@ class Graph:
         layers: the layers of these calls in Keras' order: by distance from the outputs, then as first met.
         depths: for each node its distance from the outputs, by which Keras orders layers.
         losses: numbers that a training step adds to the loss. What they need besides these calls are ops.
+        in_torchs_order: whether layers and outputs are counted as by Keras' torch backend, which wrote the file that
+            the graph is from: it sorts no dict in another one.
     """
+
+    in_torchs_order = False
 
     def __init__(self, inputs: Any, outputs: Any) -> None:
         self.inputs = inputs

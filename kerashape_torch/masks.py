@@ -91,4 +91,5 @@ def _unless(x: Any, mask: Any) -> Any:
 
 def _is_all_tensors(value: Any) -> bool:
     found = flatten(value)
-    return bool(found) and all(getattr(x, "is_symbolic", False) or hasattr(x, "detach") for x in found)
+    return len(found) > 0 and all(  # torch.compile of 2.11 knows no bool() of a list
+        getattr(x, "is_symbolic", False) or hasattr(x, "detach") for x in found)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kerashape_torch import sharing
 from kerashape_torch.compilable import Compilable
 from kerashape_torch.config import argument, custom_object_scope, deserialize, from_config_value, serialize
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, did_you_mean
@@ -234,13 +235,14 @@ class Model(Compilable, Layer, aliases=("Functional",)):
 
     def compute_output_shape(self, shape: Any) -> Any:
         """The output shape for another input shape: another batch, or sizes where the model has None."""
-        shapes = flatten_shapes(shape)
-        specs = [TensorSpec(tuple(s), own.dtype) for s, own in zip(shapes, self.graph.flat_inputs)]
+        specs = [TensorSpec(tuple(s), own.dtype) for s, own in zip(flatten_shapes(shape), self.graph.flat_inputs)]
         return shapes_of(self.output_spec(specs))
 
     def weight_specs(self, shape: Any = None) -> list[WeightSpec]:
         """Every layer's weights in Keras' order, each with the path ``layer/kernel``."""
-        return [spec.below(layer.name) for layer in self.layers for spec in layer.weights]
+        from kerashape_torch.parts import held_specs, where_first
+
+        return [spec for specs in where_first(held_specs(self)).values() for spec in specs]
 
     @property
     def weights(self) -> list[WeightSpec]:
@@ -267,15 +269,14 @@ class Model(Compilable, Layer, aliases=("Functional",)):
         return {"name": self.name, "trainable": self.trainable, **write_graph(self.graph)}
 
     def serialize(self) -> dict[str, Any]:
-        written = serialize(self) if self.is_users_own() else {
-            "module": self.keras_module, "class_name": self.keras_class_name, "config": self.get_config(),
-            "registered_name": "Functional"}
+        written = serialize(self) if self.is_users_own() else {**serialize(self), "registered_name": "Functional"}
         # a functional model is built by its calls: Keras writes no input shape
         return {**written, "build_config": {"input_shape": None}, "compile_config": self.get_compile_config()}
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON text, as Keras writes it; :func:`model_from_json` reads it."""
-        return json.dumps(self.serialize(), **kwargs)
+        with sharing.numbered(self):
+            return json.dumps(self.serialize(), **kwargs)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> "Self":
@@ -403,8 +404,7 @@ class Sequential(Model):
             raise ConfigError(f"{self.name} already has the input shape {to_text(self._stack[0].output_shape)}: "
                               "an Input comes first")
         if layer.given_name is not None and any(layer.given_name == other.given_name for other in self._named(layer)):
-            raise ConfigError(f"{self.name} already has a layer named {layer.given_name!r}. "
-                              f"Give {layer!r} another name")
+            raise ConfigError(f"{self.name} already has a layer named {layer.given_name!r}. Name {layer!r} anew")
         if isinstance(layer, InputLayer):
             self._tail = layer.output
         elif self._tail is not None:

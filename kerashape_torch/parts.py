@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from kerashape_torch import activations
@@ -52,23 +52,75 @@ def specs_at(layer: Layer, shapes: Sequence[Any], at: str) -> list[WeightSpec]:
 
     ``trainable=False`` freezes what a layer has itself; one that only holds others leaves theirs alone, as in Keras.
     """
+    return [spec for _, specs in held_at(layer, shapes, at) for spec in specs]
+
+
+def held_at(layer: Layer, shapes: Sequence[Any], at: str) -> list[tuple[Layer, list[WeightSpec]]]:
+    """The same, with the layers that have them: see :func:`held_specs`."""
+    return [(owner, [spec.below(layer.name, at) for spec in (_frozen(specs) if _is_frozen(layer) else specs)])
+            for owner, specs in held_specs(layer, shapes)]
+
+
+def _is_frozen(part: Layer) -> bool:
+    return not part.trainable and (isinstance(part, Model) or not part.sublayers())
+
+
+def _frozen(specs: Iterable[WeightSpec]) -> list[WeightSpec]:
+    return [spec._replace(trainable=False) for spec in specs]
+
+
+# ---- whose a weight is -----------------------------------------------------------------------------------------------
+
+
+def held_specs(layer: Layer, shapes: Sequence[Any] | None = None) -> list[tuple[Layer, list[WeightSpec]]]:
+    """The layers that have the weights of a layer, each with its own as they lie below that one's path: those of a
+    model and of a layer around another one, which have none of their own, or the layer itself. ``shapes`` are those
+    that its rules are told, if not the ones it has been called with."""
+    if not isinstance(layer, Model) and not has_anothers_weights(layer):
+        return [(layer, layer.weights if shapes is None else layer.weight_specs(*shapes))]
+    parts: list[tuple[Layer, Any, str, bool]] = []
     if isinstance(layer, Model):
-        specs = [spec.below(layer.name) for spec in _model_specs(layer, at)]
+        parts = [(inner, None, torch_name(inner.name), not inner.trainable) for inner in weight_layers(layer)]
     else:
-        specs = [spec.below(layer.name, at) for spec in layer.weight_specs(*shapes)]
-    is_frozen = not layer.trainable and (isinstance(layer, Model) or not layer.sublayers())
-    return [spec._replace(trainable=False) for spec in specs] if is_frozen else specs
+        for inner, shape in layer.shapes_inside(  # type: ignore[attr-defined]
+                *(layer.call_shapes() if shapes is None else shapes)):
+            at = "layer" if is_one_module(inner, shape) else f"layer.{torch_name(inner.name)}"
+            parts.append((inner, [shape], at, _is_frozen(inner)))
+    return [(owner, [spec.below("" if isinstance(inner, OwnWeight) else inner.name, at)
+                     for spec in (_frozen(specs) if is_frozen else specs)])
+            for inner, known, at, is_frozen in parts for owner, specs in held_specs(inner, known)]
 
 
-def _model_specs(model: Model, path: str) -> list[WeightSpec]:
-    specs = []
-    for layer in weight_layers(model):
-        below = f"{path}.{torch_name(layer.name)}"
-        inner = _model_specs(layer, below) if isinstance(layer, Model) else [
-            spec.below(torch=below) for spec in layer.weights]
-        inner = [spec.below("" if isinstance(layer, OwnWeight) else layer.name) for spec in inner]
-        specs += inner if layer.trainable else [spec._replace(trainable=False) for spec in inner]
-    return specs
+def where_first(held: Iterable[tuple[Layer, list[WeightSpec]]]) -> dict[Layer, list[WeightSpec]]:
+    """The weights of each layer where it is met first."""
+    found: dict[Layer, list[WeightSpec]] = {}
+    for owner, specs in held:
+        found.setdefault(owner, specs)
+    return found
+
+
+def has_anothers_weights(layer: Layer) -> bool:
+    """Whether a layer around another one has that one's weights and no more."""
+    return getattr(layer, "passes_weights_on", False)
+
+
+def layers_with_weights(layer: Layer) -> Sequence[Layer]:
+    """The layers inside a model, or inside a layer around another one, that have its weights, in Keras' order."""
+    return weight_layers(layer) if isinstance(layer, Model) else layer.sublayers()
+
+
+def owners(layers: Iterable[Layer]) -> Iterator[Layer]:
+    """The layers that have the weights of these, each once, in Keras' order."""
+    seen: set[Layer] = set()
+    waiting = list(layers)[::-1]
+    while waiting:
+        layer = waiting.pop()
+        if layer not in seen:
+            seen.add(layer)
+            if isinstance(layer, Model) or has_anothers_weights(layer):
+                waiting += reversed(layers_with_weights(layer))
+            else:
+                yield layer
 
 
 def torch_name(name: str) -> str:

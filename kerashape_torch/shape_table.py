@@ -14,6 +14,7 @@ from kerashape_torch.graph import Graph, TensorSpec
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
 from kerashape_torch.own_weights import weight_layers
+from kerashape_torch.parts import has_anothers_weights, held_specs
 from kerashape_torch.shape import count, to_text
 from kerashape_torch.standalone import alone, built_for, with_batch
 from kerashape_torch.structure import flatten_shapes, map_structure
@@ -329,15 +330,20 @@ class _WeightsOf(dict[Layer, list[Weight]]):
 
     def in_all(self, layers: Iterable[Layer]) -> list[Weight]:
         """Those of layers and of all that is nested in them, each layer once."""
-        found: list[Weight] = []
+        found: dict[Layer, list[Weight]] = {}
         seen: set[Layer] = set()
         waiting = list(layers)[::-1]
         while waiting:
             layer = waiting.pop()
-            if layer not in seen:
-                seen.add(layer)
-                if isinstance(layer, Model):
-                    waiting += reversed(weight_layers(layer))
-                else:
-                    found += self[layer]
-        return found
+            if layer in seen:
+                continue
+            seen.add(layer)
+            if isinstance(layer, Model):
+                waiting += reversed(weight_layers(layer))
+            elif has_anothers_weights(layer) and layer.built:
+                weights = iter(self[layer])
+                for owner, specs in held_specs(layer):
+                    found.setdefault(owner, [weight for _, weight in zip(specs, weights)])
+            else:
+                found.setdefault(layer, self[layer])
+        return [weight for own in found.values() for weight in own]

@@ -35,6 +35,40 @@ def _collect(structure: Any, found: list[Any]) -> None:
             found.append(item)
 
 
+def flatten_in_torchs_order(structure: Any) -> list[Any]:
+    """The leaves as Keras' torch backend orders them, which sorts no dict that lies in another one.
+
+    >>> flatten_in_torchs_order({"b": 1, "a": {"d": 2, "c": 3}}), flatten({"b": 1, "a": {"d": 2, "c": 3}})
+    ([2, 3, 1], [3, 2, 1])
+    """
+    if isinstance(structure, dict):
+        return [leaf for key in sorted(structure) for leaf in _as_they_stand(structure[key])]
+    if isinstance(structure, (list, tuple)):
+        return [leaf for item in structure for leaf in flatten_in_torchs_order(item)]
+    return [structure]
+
+
+def _as_they_stand(structure: Any) -> list[Any]:
+    if isinstance(structure, _INNER):
+        items = structure.values() if isinstance(structure, dict) else structure
+        return [leaf for item in items for leaf in _as_they_stand(item)]
+    return [structure]
+
+
+def sorted_inside(structure: Any, inside: bool = False) -> Any:
+    """The same structure with the keys of dicts in dicts sorted, so that all backends of Keras order it alike.
+
+    >>> sorted_inside({"b": 1, "a": {"d": 2, "c": 3}})
+    {'b': 1, 'a': {'c': 3, 'd': 2}}
+    """
+    if isinstance(structure, dict):
+        return {key: sorted_inside(structure[key], True) for key in (sorted(structure) if inside else structure)}
+    if isinstance(structure, (list, tuple)):
+        items = [sorted_inside(item, inside) for item in structure]
+        return items if isinstance(structure, list) else tuple(items)
+    return structure
+
+
 def map_structure(function: Callable[[Any], Any], structure: Any) -> Any:
     """The same structure with ``function`` applied to each leaf, in the order of :func:`flatten`.
 

@@ -17,6 +17,7 @@ from kerashape_torch.graph import snake_case
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
 from kerashape_torch.own_weights import OwnWeight, weights_of_its_own
+from kerashape_torch.parts import has_anothers_weights, held_specs, owners
 from kerashape_torch.structure import flatten
 from kerashape_torch.weights import WeightSpec
 
@@ -45,6 +46,7 @@ class Kept(NamedTuple):
         kind: the class of the innermost layer that has it, such as the ``LSTM`` in a ``Bidirectional``.
         channels_first: whether that layer has images channels first.
         policy: the dtype policy of the layer, or of the part of it, that has the weight.
+        around: the name of the layer around that layer which is one of the model; the path of the spec begins there.
     """
 
     holder: Layer | str
@@ -55,6 +57,7 @@ class Kept(NamedTuple):
     kind: str = ""
     channels_first: bool = False
     policy: str = "float32"
+    around: str = ""
 
     @property
     def owner(self) -> str:
@@ -63,8 +66,8 @@ class Kept(NamedTuple):
 
     @property
     def layer(self) -> str:
-        """The name of its layer."""
-        return self.holder.split(" = ")[0] if isinstance(self.holder, str) else self.holder.name
+        """The name of its layer in the model."""
+        return self.around or (self.holder.split(" = ")[0] if isinstance(self.holder, str) else self.holder.name)
 
     @property
     def group(self) -> str:
@@ -99,8 +102,7 @@ def weight_layout(model: Model) -> Layout:
         kept += places
     layers = []
     for layer in model.layers:
-        inner = dict.fromkeys(each for each, _ in layer_groups(layer)) if isinstance(layer, Model) else [layer]
-        own = [number for each in inner for number in numbers.get(each, ())]
+        own = [number for each in owners([layer]) for number in numbers.get(each, ())]
         if own:
             layers.append((layer.name, sorted(own, key=lambda number: not kept[number].spec.trainable)))
     top = [number for weight in weights_of_its_own(model) for number in numbers[weight]]
@@ -111,11 +113,14 @@ def kept_weights(model: Model) -> list[tuple[Layer, list[Kept]]]:
     """The layers of a model that have weights, in Keras' order, each with the places of its weights in a file."""
     found: dict[Layer, list[Kept]] = {}
     for layer, group in layer_groups(model):
-        kept = _kept(layer, group)
-        first = found.setdefault(layer, kept)
-        if first is not kept:
-            found[layer] = [place._replace(copies=(*place.copies, again.path, *again.copies))
-                            for place, again in zip(first, kept)]
+        places = iter(_kept(layer, group))
+        for owner, specs in held_specs(layer) if has_anothers_weights(layer) else [(layer, None)]:
+            kept = [*places] if specs is None else [
+                place._replace(holder=owner, around=layer.name) for _, place in zip(specs, places)]
+            first = found.setdefault(owner, kept)
+            if first is not kept:
+                found[owner] = [place._replace(copies=(*place.copies, again.path, *again.copies))
+                                for place, again in zip(first, kept)]
     return [(layer, kept) for layer, kept in found.items() if kept]
 
 

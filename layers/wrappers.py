@@ -51,6 +51,11 @@ class Wrapper(Holder, catalog=False):
     def makes_floats(self) -> bool:
         return not isinstance(self.layer, Model) and bool(self.layer.makes_floats)  # a model sees to its own layers
 
+    @property
+    def passes_weights_on(self) -> bool:
+        """Whether it has no weights but the layer's, which are that layer's wherever else it is called."""
+        return type(self).weight_specs is Wrapper.weight_specs
+
     def sublayers(self) -> Sequence[Layer]:
         return (self.layer,)
 
@@ -64,7 +69,7 @@ class Wrapper(Holder, catalog=False):
         return self.layer.compute_output_shape(shape)
 
     def weight_specs(self, shape: Shape) -> list[WeightSpec]:
-        return part_specs(self.layer, shape, "layer")
+        return [spec for inner, each in self.shapes_inside(shape) for spec in part_specs(inner, each, "layer")]
 
     def flops(self, shape: Shape) -> int:
         return self.layer.flops(shape)  # type: ignore[no-any-return]
@@ -270,19 +275,16 @@ class TimeDistributed(Wrapper):
         return (shape[0], *shape[2:])
 
     def shapes_inside(self, *shapes: Any) -> list[tuple[Layer, Any]]:
-        return [(self.layer, self._step_shape(shapes[0]))]
+        step = self._step_shape(shapes[0])
+        if isinstance(self.layer, Sequential) and not self.layer.built:
+            self.layer.build(step)
+        return [(self.layer, step)]
 
     def compute_output_shape(self, shape: Shape) -> Shape:
         output = self.layer.compute_output_shape(self._step_shape(shape))
         if not is_shape(output):
             raise ShapeError(f"the layer inside must give one tensor, got {len(flatten_shapes(output))}")
         return (output[0], shape[1], *output[1:])
-
-    def weight_specs(self, shape: Shape) -> list[WeightSpec]:
-        step = self._step_shape(shape)
-        if isinstance(self.layer, Sequential) and not self.layer.built:
-            self.layer.build(step)
-        return part_specs(self.layer, step, "layer")
 
     def flops(self, shape: Shape) -> int:
         step = self._step_shape(shape)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import torch
+from harness import TORCH
 
 import kerashape_torch as kt
 from kerashape_torch.errors import ConfigError, ShapeError
@@ -348,7 +349,7 @@ def test_masks_reach_layers_inside(name: str) -> None:
     module = same_on_tokens(program)
     if name == "Attending":  # torch.compile takes no recurrent layers
         tokens = torch.from_numpy(TOKENS)
-        compiled = torch.compile(module, backend="eager", fullgraph=True)
+        compiled = torch.compile(module, backend="eager", fullgraph=TORCH >= (2, 11))  # 2.6 breaks at x.attribute = y
         torch.testing.assert_close(compiled(tokens), module(tokens))
 
 

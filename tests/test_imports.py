@@ -16,7 +16,7 @@ PACKAGE = Path(kerashape_torch.__file__).parent
 LAYERS = Path(kerashape_torch.layers.__file__).parent
 
 # From the top of the house down: a room may import from rooms above it, and from its own files.
-ROOMS = ["errors", "structure", "text", "shape", "dtype_policies", "settings", "kinds", "config", "dtypes",
+ROOMS = ["errors", "structure", "text", "shape", "dtype_policies", "settings", "kinds", "sharing", "config", "dtypes",
          "identifiers", "activations", "initializers", "regularizers", "constraints", "masks", "graph", "losses",
          "metrics", "optimizers", "compiling", "compilable", "known", "meta_rule", "weights", "user_layers", "costed",
          "connected", "layer", "inputs", "lambda_source", "functional_config", "models", "own_weights", "backend",
@@ -28,7 +28,7 @@ ROOMS = ["errors", "structure", "text", "shape", "dtype_policies", "settings", "
 # doors, inside a function.
 DOORS = {"user_layers": {"composed"}, "composed": {"lowering", "torch_modules"},
          "layer": {"composed", "lowering", "reports", "torch_modules"},
-         "models": {"lowering", "reports", "saving", "subclassed"}, "own_weights": {"torch_modules"},
+         "models": {"lowering", "parts", "reports", "saving", "subclassed"}, "own_weights": {"torch_modules"},
          "shape_table": {"saving", "lowering", "differences"}, "optimizers": {"training"}, "losses": {"training"},
          "metrics": {"training"}, "saving": {"port"}}
 

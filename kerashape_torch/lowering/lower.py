@@ -6,12 +6,12 @@ works in; a permute is emitted only where a value is not in the order that is as
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import keyword
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -19,19 +19,22 @@ from torch import fx, nn
 from torch.overrides import TorchFunctionMode
 
 from kerashape_torch import activations, masks
-from kerashape_torch.composed import MASK_ARGUMENTS, masks_arriving, walked
+from kerashape_torch.composed import MASK_ARGUMENTS, masks_arriving
 from kerashape_torch.dtypes import is_float, narrow
-from kerashape_torch.errors import ConfigError, KerashapeError
+from kerashape_torch.errors import KerashapeError
 from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor, TensorSpec, nodes_to, shapes_of
 from kerashape_torch.layer import ANY, CHANNELS_FIRST, KERAS, Layer, channels_first_axis, channels_first_shape
-from kerashape_torch.models import InputLayer, Model, Sequential
-from kerashape_torch.own_weights import OwnWeight, weight_layers
+from kerashape_torch.lowering.marked import MarkedGraph
+from kerashape_torch.models import InputLayer, Model
+from kerashape_torch.own_weights import OwnWeight
+from kerashape_torch.parts import has_anothers_weights, held_specs, layers_with_weights, owners
 from kerashape_torch.shape import Shape
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.text import identifier
 from kerashape_torch.torch_modules import FixedMode, Fold, Function, place, set_at
 from kerashape_torch.torch_modules.activity import as_it_is, listener
 from kerashape_torch.torch_modules.mixed import MixedPrecision
+from kerashape_torch.torch_modules.shared import refuse_layers_in_two_places, share
 from kerashape_torch.user_layers import torch_function
 from kerashape_torch.weights import WeightSpec
 
@@ -86,42 +89,6 @@ def lower(graph: Graph, layers: list[Layer], layout: str, observed: bool = False
                    map_structure(lambda x: places[id(x)], graph.inputs), [x.dtype == "string" for x in tensors])
 
 
-class ModelCall(NamedTuple):
-    """A call of a model inside a model: the path of its modules, the number of the call, and the name of what it is."""
-
-    path: str
-    number: int
-    name: str
-
-
-class MarkedGraph(fx.Graph):
-    """A graph whose nodes know where they come from: ``meta["keras_layer"]`` is the layer's name, and
-    ``meta["keras_calls"]`` the calls of models inside models, from the outermost one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = ""
-        self.calls: tuple[ModelCall, ...] = ()
-        self.count = 0
-
-    @contextlib.contextmanager
-    def inside(self, path: str, model: Model) -> Iterator[None]:
-        """Nodes made meanwhile belong to this call of a model."""
-        outside, self.count = self.calls, self.count + 1
-        kind = model.keras_class_name
-        is_of_a_class = kind not in (Model.keras_class_name, Sequential.keras_class_name)
-        self.calls = (*outside, ModelCall(path, self.count, kind if is_of_a_class else path.rpartition(".")[2]))
-        try:
-            yield
-        finally:
-            self.calls = outside
-
-    def create_node(self, *arguments: Any, **named: Any) -> fx.Node:
-        node = super().create_node(*arguments, **named)
-        node.meta.update(keras_layer=self.layer, keras_calls=self.calls)
-        return node
-
-
 class _Unfilled(TorchFunctionMode):
     """Modules are made without torch's initial numbers, which Keras' or those of a file would replace."""
 
@@ -145,6 +112,7 @@ class _Lowering:
         self.permuted: dict[tuple[fx.Node, str], fx.Node] = {}
         self.modules: dict[Any, list[tuple[str, str]]] = {}
         self.specs: dict[Layer, list[WeightSpec]] = {}
+        self.again: list[tuple[Layer, WeightSpec, WeightSpec]] = []  # where a weight lies first, and where else
         self.paths: dict[str, Layer] = {}
         self.input_shapes: list[Shape] = []
         self.constants: list[Constant] = []
@@ -373,10 +341,11 @@ class _Lowering:
             masked = "mask" in kwargs and layer.uses_mask
             module = (working.masked_module if masked else working.module)(*shapes)
         module = _in_dtype(module, layer.computes_like())
-        if layer not in self.specs:
+        if layer not in self.modules:
             named = path.rpartition(".")[0] if isinstance(layer, OwnWeight) else path
-            self.specs[layer] = [spec.below(named.replace(".", "/"), path) for spec in layer.weight_specs(
-                *map(_keras_shapes(layer, working), shapes))]
+            for owner, specs in held_specs(layer, list(map(_keras_shapes(layer, working), shapes))):
+                below = [spec.below(named.replace(".", "/"), path) for spec in specs]
+                self.again += [(owner, *pair) for pair in zip(self.specs.setdefault(owner, below), below)]
         if training is not None and not isinstance(module, (Function, Fold)):
             module.train = FixedMode(module, training)  # type: ignore[method-assign]
         if isinstance(module, nn.Identity):
@@ -492,49 +461,38 @@ class _Lowering:
 
     def bindings(self, layers: list[Layer]) -> list[Binding]:
         """The weights in Keras' order, each once; frozen layers have no trainable ones."""
-        self._refuse_layers_in_two_places()
+        refuse_layers_in_two_places(self.specs)
+        share(self.root, self.again)
         found: list[Binding] = []
         seen: set[Layer] = set()
 
-        def collect(layers: list[Layer], frozen: bool) -> None:
+        def collect(layers: Sequence[Layer], frozen: bool) -> None:
             for layer in layers:
                 if layer in seen:
                     continue
                 seen.add(layer)
                 off = frozen or not layer.trainable
-                if isinstance(layer, Model):
-                    collect(weight_layers(layer), off)
+                if isinstance(layer, Model) or has_anothers_weights(layer):
+                    collect(layers_with_weights(layer), off)
                 for spec in self.specs.get(layer, ()):
                     found.append(Binding(layer, spec._replace(trainable=False) if off else spec))
 
         collect(layers, False)
         return found
 
-    def _refuse_layers_in_two_places(self) -> None:
-        """A layer inside another one has its weights in the module of that one; they would be there twice."""
-        places: dict[Layer, Layer] = {layer: layer for layer in self.specs}
-        for layer in self.specs:
-            for inner in walked(layer, lambda each: () if isinstance(each, Model) else each.sublayers()):
-                other = places.setdefault(inner, layer)
-                if other is not layer and any(f"{inner.name}/" in spec.full_path for spec in self.specs[layer]):
-                    where = "by itself" if other is inner else f"in {other.describe()}"
-                    raise ConfigError(f"{inner.describe()} is called {where} and in {layer.describe()}: Keras has its "
-                                      "weights once, and here they would be two. Way out: a layer for each")
-
 
 def _run_order(graph: Graph) -> list[Node]:
     """The calls, branch after branch; in Keras' order where a layer that changes by being called is called again."""
-    again = [layer for layer in graph.layers if len(graph.nodes_of(layer)) > 1]
-    if not any(_changes(layer) for layer in again):
+    counts = Counter(owner for layer in graph.layers for owner in owners([layer]) for _ in graph.nodes_of(layer))
+    if not any(counts[owner] > 1 and _changes(owner, specs) for layer in graph.layers
+               if any(counts[owner] > 1 for owner in owners([layer])) for owner, specs in held_specs(layer)):
         return graph.nodes
     return [node for level in graph.by_depth().values() for node in level]
 
 
-def _changes(layer: Layer) -> bool:
+def _changes(layer: Layer, specs: Iterable[WeightSpec]) -> bool:
     """Whether a call leaves something behind for the next one: states, or statistics in training."""
-    if isinstance(layer, Model):
-        return any(map(_changes, layer.layers))
-    return getattr(layer, "stateful", False) or any(not spec.trainable for spec in layer.weights)
+    return getattr(layer, "stateful", False) or any(not spec.trainable for spec in specs)
 
 
 def _in_dtype(module: nn.Module, layer: Layer) -> nn.Module:

@@ -11,7 +11,7 @@ from torch import fx, nn
 
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.layer import CHANNELS_FIRST
-from kerashape_torch.lowering.lower import ModelCall
+from kerashape_torch.lowering.marked import ModelCall
 from kerashape_torch.lowering.module_table import shape_of
 from kerashape_torch.port.construct import made
 from kerashape_torch.port.forward import is_automatic

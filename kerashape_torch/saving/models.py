@@ -337,14 +337,30 @@ def save_weights(source: Model | nn.Module | Training, filepath: Any) -> None:
         archive.write(filepath, lambda path: write_by_path(path, kept, arrays, state_arrays))
     elif name.endswith(".safetensors") and not isinstance(source, Model):
         module, _ = _module_and_state(getattr(source, "model", None), source)
-        from safetensors.torch import save_model as save_tensors
+        from safetensors.torch import save_file
 
         from kerashape_torch.lowering.weights import refuse_folded
 
         refuse_folded(module)
-        archive.write(filepath, lambda path: save_tensors(module, str(path), metadata={"format": "pt"}))
+        tensors, metadata = _each_once(module.state_dict())
+        archive.write(filepath, lambda path: save_file(tensors, path, metadata))
     else:
         raise KerashapeError(f"weights are saved as .weights.h5, or those of a module as .safetensors, got {name!r}")
+
+
+def _each_once(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The tensors of a state dict, and metadata with the names of those that another name stands for, as safetensors
+    keeps it."""
+    tensors: dict[str, Any] = {}
+    metadata = {"format": "pt"}
+    names: dict[Any, str] = {}
+    for name, tensor in state.items():
+        first = names.setdefault((tensor.data_ptr(), tensor.shape), name) if tensor.numel() else name
+        if first is name:
+            tensors[name] = tensor.contiguous()
+        else:
+            metadata[name] = first
+    return tensors, metadata
 
 
 def _numbers_of_module(module: nn.Module) -> tuple[list[Kept], list[Any]]:

@@ -28,6 +28,7 @@ from kerashape_torch.torch_modules.activity import as_it_is, listener
 from kerashape_torch.torch_modules.lambdas import on_device_of
 from kerashape_torch.torch_modules.places import empty, keras_value
 from kerashape_torch.torch_modules.recurrent import Options, Recurrent, States
+from kerashape_torch.torch_modules.shared import share
 from kerashape_torch.user_layers import adds_losses, argument_names, torch_function
 from kerashape_torch.weights import WeightSpec
 
@@ -57,6 +58,7 @@ class UserLayer(nn.Module):
                 self.register_buffer(name, tensor)
         self._losses = listener(as_it_is) if adds_losses(layer) else None
         parts = {inner: self._part(path, inner, calls) for path, (inner, calls) in trial.calls.items()}
+        share(self, trial.again())
         self._parts = attributes(trial.layer, lambda inner: parts.get(inner, inner))
         own = {*vars(layer), *self._parts, *(spec.places[0].path for spec in trial.specs)}
         self._properties = {name for name in dir(type(layer)) if isinstance(getattr(type(layer), name), property)}
