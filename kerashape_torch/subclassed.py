@@ -21,7 +21,6 @@ from kerashape_torch.own_weights import OwnWeight, as_tensors, copied, declared_
 from kerashape_torch.shape import standardize
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.user_layers import argument_names
-from kerashape_torch.weights import WeightSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -208,10 +207,6 @@ class Subclassed(Model, catalog=False):
 
     def sublayers(self) -> Sequence[Layer]:
         return weight_layers(self)
-
-    def weight_specs(self, shape: Any = None) -> list[WeightSpec]:
-        """The weights of its own, and every layer's, in Keras' order."""
-        return [*(spec for weight in self._own_weights for spec in weight.weights), *super().weight_specs(shape)]
 
     def _direct_layers(self) -> Sequence[Layer]:
         return self.layers_to_name()
