@@ -403,9 +403,13 @@ def deserialize(config: Mapping[str, Any]) -> Any:
         UnknownLayerError: the name is in no catalog and not in ``custom_objects``; the nearest known name is given.
         UnsafeConfigError: the config holds code.
     """
-    with sharing.OneOfEach():
-        made = sharing.known(config)
-        return sharing.remember(config, _deserialized(config)) if made is None else made
+    if not sharing.is_one_of_each():
+        with sharing.one_of_each():
+            return deserialize(config)
+    if sharing.KEY not in config:
+        return _deserialized(config)
+    made = sharing.known(config)
+    return sharing.remember(config, _deserialized(config)) if made is None else made
 
 
 def _deserialized(config: Mapping[str, Any]) -> Any:

@@ -139,9 +139,10 @@ class GraphReader:
         are and its other backends sort. Weights are numbered in that order, and outputs of models likewise."""
         listed = {name: i for i, name in enumerate(self.made)}
         order = sorted(graph.layers, key=lambda layer: listed.get(layer.name, -1))  # ops that make masks are not listed
-        taken = [graph.outputs, graph.inputs, *((node.args, node.kwargs) for node in graph.nodes)]
-        if order != graph.layers and any(flatten(each) != flatten_in_torchs_order(each) for each in taken):
-            graph.layers, graph.in_torchs_order = order, True
+        if order != graph.layers:
+            taken = [graph.outputs, graph.inputs, *((node.args, node.kwargs) for node in graph.nodes)]
+            if any(flatten(each) != flatten_in_torchs_order(each) for each in taken):
+                graph.layers, graph.in_torchs_order = order, True
         graph.in_torchs_order |= any(map(_is_in_torchs_order, order))
 
     def call_all(self) -> None:

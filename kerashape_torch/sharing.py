@@ -13,15 +13,19 @@ _made: contextvars.ContextVar[dict[int, Any] | None] = contextvars.ContextVar("m
 _numbers: contextvars.ContextVar[Mapping[Any, int]] = contextvars.ContextVar("numbers", default={})  # noqa: B039
 
 
-class OneOfEach:
-    """Objects of one number that are made inside the outermost ``with`` are one: those of one config."""
+def is_one_of_each() -> bool:
+    """Whether a config is being read."""
+    return _made.get() is not None
 
-    def __enter__(self) -> None:
-        self.token = _made.set({}) if _made.get() is None else None
 
-    def __exit__(self, *_: object) -> None:
-        if self.token is not None:
-            _made.reset(self.token)
+@contextlib.contextmanager
+def one_of_each() -> Iterator[None]:
+    """Objects of one number that are made inside the ``with`` are one: those of one config."""
+    token = _made.set({})
+    try:
+        yield
+    finally:
+        _made.reset(token)
 
 
 def known(config: Mapping[str, Any]) -> Any:
