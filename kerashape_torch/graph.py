@@ -271,7 +271,7 @@ def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     bound = layer.bind(args, kwargs)
     leaves = [*flatten(args), *flatten(kwargs)] if kwargs else flatten(args)
     inputs = tensors = [x for x in leaves if isinstance(x, SymbolicTensor)]
-    if any(x.mask is not None for x in tensors):
+    if [x for x in tensors if x.mask is not None]:
         brought = masks.brought_along(layer, bound, _mask_of)
         bound |= brought
         if not kwargs and layer.keeps_masks_of(args):
@@ -288,8 +288,9 @@ def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if "mask" in bound:
         masks.require_symbolic(layer, bound["mask"])
     try:
-        specs = layer.output_spec(*args, **kwargs)
-        layer.check_weights(list(map(shapes_of, layer.input_specs(args, kwargs))))
+        given = layer.input_specs(args, kwargs)
+        specs = layer.outputs_for(given, args, kwargs)
+        layer.check_weights(list(map(shapes_of, given)))
     except ShapeError as error:
         shapes = [x.shape for x in tensors]
         path, names = way_to(layer, tensors)

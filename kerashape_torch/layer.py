@@ -63,7 +63,8 @@ class _Arguments(Record, family=True, kw_only=True):
 
 
 _ACTIVATIONS = ("activation", "recurrent_activation")
-_RULES = ("compute_output_shape", "weight_specs", "module", "masked_module", "layout", "output_spec", "bind",
+_SPELLINGS = frozenset({"given_input_shape", "input_dim", "batch_input_shape", "batch_shape"})
+_RULES = ("compute_output_shape", "weight_specs", "module", "masked_module", "layout", "outputs_for", "bind",
           "sublayers", "makes_floats", "computes_like", "in_channels_first", "leaves_masks_of", "takes_masks_off")
 
 
@@ -297,6 +298,8 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
     def _declared_shape(self) -> Shape | None:
         """The input shape that the arguments give, with its batch axis; conflicting spellings are refused."""
         given = self.__dict__
+        if _SPELLINGS.isdisjoint(given):
+            return None
         spellings: dict[str, Shape] = {}
         batch = given.get("batch_size")
         if self.given_input_shape is not None:
@@ -428,11 +431,14 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
 
     def output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Shapes and dtypes that come out of a call with these symbolic tensors or :class:`TensorSpec`."""
+        return self.outputs_for(self.input_specs(args, kwargs), args, kwargs)
+
+    def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """The same, for whoever has the :meth:`input_specs` of the call already."""
         if torch_function(self) is not None and type(self).compute_output_shape is Layer.compute_output_shape:
             from kerashape_torch.composed import follow
 
             return follow(self, args, kwargs).outputs
-        specs = self.input_specs(args, kwargs)
         shapes = self.compute_output_shape(*map(shapes_of, specs))
         first = specs[0] if specs else None
         if not isinstance(first, TensorSpec):

@@ -222,7 +222,7 @@ class Model(Compilable, Layer, aliases=("Functional",)):
     def input_dtype(self) -> str:
         return self.graph.flat_inputs[0].dtype if self.built else super().input_dtype()
 
-    def output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         given = [x for x in flatten(self.bind(args, kwargs).get("inputs")) if isinstance(x, TensorSpec)]
         expected = self.graph.flat_inputs
         if len(given) != len(expected):
@@ -494,11 +494,11 @@ class Sequential(Model):
     def _direct_layers(self) -> Sequence[Layer]:
         return self._stack
 
-    def output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if self._tail is None:
             first = next(x for x in flatten((args, kwargs)) if isinstance(x, TensorSpec))
             self.build(first.shape)
-        return super().output_spec(*args, **kwargs)
+        return super().outputs_for(specs, args, kwargs)
 
     def compute_output_shape(self, shape: Any) -> Any:
         """The output shape for an input shape; it does not build the model."""

@@ -35,7 +35,7 @@ class OwnWeight(Layer, catalog=False):
         dtype = self.compute_dtype if kept is None or is_float(kept) else kept
         return (self.nodes[0] if self.nodes else Node(self, (), {}, [], TensorSpec(self.spec.shape, dtype))).outputs
 
-    def output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return TensorSpec(self().shape, self().dtype)
 
     def compute_output_shape(self, *shapes: Any, **_: Any) -> Any:

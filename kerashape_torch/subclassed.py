@@ -234,7 +234,7 @@ class Subclassed(Model, catalog=False):
         given, beside = self._given(args, kwargs)
         return {"inputs": alone(apart(given)[0]), **beside}
 
-    def output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         given, _ = self._given(args, kwargs)
         tensors, said = apart(given)
         if self._graph is None:
@@ -242,7 +242,7 @@ class Subclassed(Model, catalog=False):
         elif (tuple(tensors), said) != (self._takes, self._said):
             raise ConfigError(f"{self.describe()} is called with {_listed(tensors, said)} and was built with "
                               f"{_listed(self._takes, self._said)}. Way out: one model for each")
-        return super().output_spec(*args, **kwargs)
+        return super().outputs_for(specs, args, kwargs)
 
     def compute_output_shape(self, shape: Any) -> Any:
         """The output shape for an input shape; it does not build the model."""

@@ -5,7 +5,7 @@ module acts in ``train()`` and gives its images back in ``eval()``, as ``predict
 floats, as Keras' shape rules promise; Keras itself leaves them alone in inference in some of these layers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from kerashape_torch.dtypes import is_float
@@ -189,10 +189,10 @@ class ImageLayer(Spatial, catalog=False, kw_only=True):
         if self.bounding_box_format is None:
             raise ConfigError(f"{self.describe()} takes bounding boxes with bounding_box_format=..., such as 'xyxy'")
 
-    def output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         given = self.bind(args, kwargs)["inputs"]
         if not isinstance(given, Mapping):
-            return super().output_spec(*args, **kwargs)
+            return super().outputs_for(specs, args, kwargs)
         return _specs(given, self.compute_output_shape(shapes_of(given)), self)
 
     # ---- what the arguments say --------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Attention of one head: [query, value] or [query, value, key] in, a mean of the values for each query out."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from kerashape_torch import ops
@@ -46,11 +47,11 @@ class Attention(Layer):
         query, value, _ = _three(shapes)
         return (*query[:-1], *value[-1:])
 
-    def output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        output = super().output_spec(*args, **kwargs)
+    def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        output = super().outputs_for(specs, args, kwargs)
         if not self.bind(args, kwargs).get("return_attention_scores"):
             return output
-        query, _, key = _three(shapes_of(self.input_specs(args, kwargs)[0]))
+        query, _, key = _three(shapes_of(specs[0]))
         return output, TensorSpec((*query[:-1], key[-2]), output.dtype)
 
     def weight_specs(self, shapes: list[Shape]) -> list[WeightSpec]:

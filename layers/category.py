@@ -380,11 +380,11 @@ class HashedCrossing(Encoder):
             raise ShapeError(f"the two features must have one shape, got {to_text(first)} and {to_text(second)}")
         return encoded_shape(first, self.num_bins, self.output_mode)
 
-    def output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        for x in flatten(self.input_specs(args, kwargs)):
+    def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        for x in flatten(specs):
             if is_float(x.dtype):
                 raise ShapeError(f"features are integers or strings, got {x.dtype}")
-        return super().output_spec(*args, **kwargs)
+        return super().outputs_for(specs, args, kwargs)
 
     def module(self, shapes: Any) -> Any:
         from kerashape_torch.torch_modules.category import CrossBins

@@ -1,5 +1,6 @@
 """Tables that turn integers into vectors."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kerashape_torch import ops
@@ -132,10 +133,10 @@ class ReversibleEmbedding(Embedding):
         if self.lora_rank and not self.tie_weights:
             raise ConfigError("ReversibleEmbedding(lora_rank=...) cannot be had together with tie_weights=False")
 
-    def output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if not self.bind(args, kwargs).get("reverse"):
-            return super().output_spec(*args, **kwargs)
-        shape = flatten(self.input_specs(args, kwargs))[0].shape
+            return super().outputs_for(specs, args, kwargs)
+        shape = flatten(specs)[0].shape
         if shape[-1:] != (self.output_dim,):
             raise ShapeError(f"reverse: the last axis must be output_dim={self.output_dim}, in {to_text(shape)}")
         return TensorSpec((*shape[:-1], self.input_dim), self.compute_dtype)

@@ -1,7 +1,7 @@
 """Layers made of a function: a user's own, and the one that finds padded steps."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kerashape_torch import ops
@@ -79,12 +79,11 @@ class Lambda(Layer):
         batch = flatten_shapes(shape)[0][0]
         return map_shapes(lambda each: (batch, *each), given)
 
-    def output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if self.given_output_shape is not None:
-            return super().output_spec(*args, **kwargs)
-        inputs = self.input_specs(args, kwargs)[0]
+            return super().outputs_for(specs, args, kwargs)
         return self._run_on(map_structure(lambda x: TensorSpec(x.shape, self.output_dtype(x.dtype))
-                                          if is_float(x.dtype) else x, inputs))
+                                          if is_float(x.dtype) else x, specs[0]))
 
     def _run_on(self, inputs: Any) -> Any:
         def call(inputs: Any, **arguments: Any) -> Any:

@@ -1,5 +1,6 @@
 """Attention of several heads, each with its own projections of query, key and value."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 from kerashape_torch.config import argument
@@ -72,14 +73,14 @@ class _Headed(_Options, Layer, catalog=False):
         """The dense layers inside, in Keras' order."""
         raise NotImplementedError
 
-    def output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        output = super().output_spec(*args, **kwargs)
+    def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        output = super().outputs_for(specs, args, kwargs)
         bound = self.bind(args, kwargs)
         if not bound.get("return_attention_scores"):
             return output
         if self.flash_attention:
             raise ShapeError("return_attention_scores: flash attention makes no scores", hint="flash_attention=None")
-        query, value, *rest = map(shapes_of, self.input_specs(args, kwargs))
+        query, value, *rest = map(shapes_of, specs)
         kept, queries, keys = self.attended(query, rest[0] if rest else value)
         return output, TensorSpec((*kept, *queries, *keys), output.dtype)
 
@@ -245,12 +246,12 @@ class MultiHeadAttention(_Headed):
         kept = tuple(size for axis, size in enumerate(query[:-1]) if axis not in axes)
         return (*kept, self.num_heads), tuple(query[axis] for axis in axes), tuple(key[axis] for axis in axes)
 
-    def output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if self.bind(args, kwargs).get("use_causal_mask") or self.sliding_window is not None:
-            shapes = list(map(shapes_of, self.input_specs(args, kwargs)))
+            shapes = list(map(shapes_of, specs))
             if len(shapes) > 1 and len(shapes[1]) > 2 and self.axes(len(shapes[1])) != (1,):
                 raise ShapeError("attention_axes: a causal mask and a sliding window run along axis 1 alone")
-        return super().output_spec(*args, **kwargs)
+        return super().outputs_for(specs, args, kwargs)
 
     @property
     def head_sizes(self) -> tuple[int, int]:

@@ -162,7 +162,7 @@ class Operation(Layer, family=True):
                 by_position.append(given.pop(p.name))
         return type(self).recipe(*by_position, **given)
 
-    def output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         rule = type(self).rule
         if rule is not None:
             return rule(self, *args, **kwargs)

@@ -5,7 +5,7 @@ There are such sizes where a function is followed on symbolic tensors. The tenso
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from kerashape_torch.errors import ShapeError
@@ -34,7 +34,7 @@ class Sized(Operation, catalog=False):
         return own(f"sized.{self.does}", sizes=self.sizes, **more,
                    **({"dtype": torch_dtype(self.number)} if self.number is not None else {}))
 
-    def output_spec(self, *args: Any, **kwargs: Any) -> TensorSpec:
+    def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return TensorSpec(_SHAPES[self.does](self, args[0].shape, lambda unknown: _read(args, self.sizes, unknown)),
                           self.number or args[0].dtype)
 
