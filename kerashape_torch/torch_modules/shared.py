@@ -27,11 +27,11 @@ def share(root: nn.Module, again: Iterable[tuple[Layer, WeightSpec, WeightSpec]]
     modules: dict[str, tuple[Layer, str]] = {}
     for layer, first, other in again:
         for here, there in zip(first.places, other.places):
-            tensor = tensor_at(root, here.path)
             if here == there:
                 continue
             if here != there._replace(path=here.path):
                 raise _two_places(layer, f"as {here.path}", f"as {there.path}")
+            tensor = tensor_at(root, here.path)
             if isinstance(tensor, nn.Parameter):
                 ones[id(tensor_at(root, there.path))] = tensor
             else:
