@@ -52,7 +52,7 @@ class Identifiers(Kind):
         try:
             found = self.get(value)
         except ConfigError as error:
-            raise type(error)(f"{where}: {error}") from None
+            raise type(error)(f"{where}: {error}").needing(error.supply) from None
         # A custom name is resolved now: the scope that knows it may be over when the config is written.
         return value if isinstance(value, str) and value in self.names() else found
 
@@ -60,7 +60,8 @@ class Identifiers(Kind):
         return self.serialize(self.get(value))
 
     def unknown(self, name: str) -> ConfigError:
-        return ConfigError(f"{name!r} is not one of {self.module}.{did_you_mean(name, self.names())}")
+        return ConfigError(
+            f"{name!r} is not one of {self.module}.{did_you_mean(name, self.names())}").needing(name)
 
 
 class FamilyIdentifiers(Identifiers):

@@ -3,6 +3,9 @@
 A group is named after the class, not after the layer, and numbered in the order of ``model.layers``; inside a layer the
 groups are called as Keras' attributes are. Keras keeps a layer that it meets again, inside another model, only where it
 met it first, although a config makes two layers of it; we write it in each place, and ask for the first alone.
+
+In a model with a ``call`` of its own a layer is met as an attribute and among ``layers``. Keras 3 looks first at what
+comes first in the alphabet, tf_keras at what comes last, and it does not count what it has met.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ class Kept(NamedTuple):
         spec: as that layer states it.
         path: of the dataset in the file; empty where the numbers are part of another weight's.
         copies: paths of datasets with the same numbers.
+        older: the path that tf_keras gives it.
         part: what of the layer it belongs to: the group of its path, which LoRA's weights have too.
         kind: the class of the innermost layer that has it, such as the ``LSTM`` in a ``Bidirectional``.
         channels_first: whether that layer has images channels first.
@@ -58,6 +62,7 @@ class Kept(NamedTuple):
     channels_first: bool = False
     policy: str = "float32"
     around: str = ""
+    older: str = ""
 
     @property
     def owner(self) -> str:
@@ -112,8 +117,8 @@ def weight_layout(model: Model) -> Layout:
 def kept_weights(model: Model) -> list[tuple[Layer, list[Kept]]]:
     """The layers of a model that have weights, in Keras' order, each with the places of its weights in a file."""
     found: dict[Layer, list[Kept]] = {}
-    for layer, group in layer_groups(model):
-        places = iter(_kept(layer, group))
+    for (layer, group), (_, older) in zip(layer_groups(model), layer_groups(model, is_older=True)):
+        places = (place._replace(older=place.path.replace(group, older, 1)) for place in _kept(layer, group))
         for owner, specs in held_specs(layer) if has_anothers_weights(layer) else [(layer, None)]:
             kept = [*places] if specs is None else [
                 place._replace(holder=owner, around=layer.name) for _, place in zip(specs, places)]
@@ -124,21 +129,22 @@ def kept_weights(model: Model) -> list[tuple[Layer, list[Kept]]]:
     return [(layer, kept) for layer, kept in found.items() if kept]
 
 
-def layer_groups(model: Model, above: str = "") -> Iterator[tuple[Layer, str]]:
-    """The layers that hold weights themselves, and their groups; models are walked through."""
+def layer_groups(model: Model, above: str = "", is_older: bool = False) -> Iterator[tuple[Layer, str]]:
+    """The layers that hold weights themselves, and their groups, as tf_keras calls them if ``is_older``; models are
+    walked through."""
     for number, weight in enumerate(weights_of_its_own(model)):
         yield weight, f"{above}vars/{number}"
-    for layer, group in _groups_of(model).items():
+    for layer, group in _groups_of(model, is_older).items():
         if isinstance(layer, Model):
-            yield from layer_groups(layer, f"{above}{group}/")
+            yield from layer_groups(layer, f"{above}{group}/", is_older)
         else:
             yield layer, f"{above}{group}"
 
 
-def _groups_of(model: Model) -> dict[Layer, str]:
+def _groups_of(model: Model, is_older: bool = False) -> dict[Layer, str]:
     """The layers of a model in Keras' order, and their groups."""
     groups = _groups_in(_shown(model) | {"layers": layers_inside(model)} if model.follows_call
-                        else {"layers": model.layers})
+                        else {"layers": model.layers}, is_older)
     return {layer: groups[layer] for layer in model.layers}
 
 
@@ -155,7 +161,7 @@ def _shown(layer: Layer) -> dict[str, Any]:
     return found
 
 
-def _groups_in(attributes: Mapping[str, Any]) -> dict[Layer, str]:
+def _groups_in(attributes: Mapping[str, Any], is_older: bool = False) -> dict[Layer, str]:
     """The groups of the layers in attributes, in lists and dicts too. Keras looks at attributes by the alphabet, at
     private ones last."""
     found: dict[Layer, str] = {}
@@ -166,12 +172,15 @@ def _groups_in(attributes: Mapping[str, Any]) -> dict[Layer, str]:
             return
         counts: Counter[str] = Counter()
         for each in value.values() if isinstance(value, dict) else value:
-            if isinstance(each, (Layer, list, tuple, dict)):
+            is_met = is_older and isinstance(each, Layer) and each in found
+            if isinstance(each, (Layer, list, tuple, dict)) and not is_met:
                 name = _group_name(each) if isinstance(each, Layer) else "container"
                 walk(each, f"{group}/{name}_{counts[name]}" if counts[name] else f"{group}/{name}")
                 counts[name] += 1
 
-    for name in sorted(attributes, key=lambda name: f"~{name}" if name.startswith("_") else name):
+    in_order = sorted(attributes, reverse=True) if is_older else sorted(
+        attributes, key=lambda name: f"~{name}" if name.startswith("_") else name)
+    for name in in_order:
         walk(attributes[name], name)
     return found
 

@@ -62,6 +62,16 @@ def test_what_is_needed_what_is_refused_and_what_has_changed(tmp_path: Path) -> 
         load_model(path)
     for name in ("mine_1", "lambda_2", "lambda_3", "tfsmlayer_4"):
         assert name in str(error.value)
+    assert "custom_objects={'Mine': ..., 'lambda_2': ..., 'lambda_3': ...}" in str(error.value)
+
+
+def test_a_function_of_ones_own_may_be_passed(tmp_path: Path) -> None:
+    file = written(tmp_path, keras2(("Dense", {"units": 3, "activation": "swish2"})))
+    (needed,) = [each for each in check(file).layers if each.verdict != "exact"]
+    assert needed.verdict == "needs you" and "custom_objects={'swish2': swish2}" in needed.way_out
+    with pytest.raises(ConfigError, match=r"'swish2' is not one of .*custom_objects=\{'swish2': \.\.\.\}"):
+        load_model(file)
+    assert check(file, {"swish2": torch.tanh}).is_exact
 
 
 def test_the_lines_that_it_offers_run(tmp_path: Path) -> None:

@@ -490,3 +490,19 @@ def test_texts_that_hdf5_would_read_for_ever(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text(json.dumps(config))
     with pytest.raises(ConfigError, match="is not JSON"):
         load_model(tmp_path / "m.json")
+
+
+@pytest.mark.parametrize("name", ["w", "w.index", "w.data-00000-of-00001", "."])
+def test_checkpoints_are_refused_with_advice(name: str, tmp_path: Path) -> None:
+    for part in ("w.index", "w.data-00000-of-00001"):
+        (tmp_path / part).write_bytes(b"\0\0\6\10\1")
+    for load in (load_model, small().load_weights):
+        with pytest.raises(ConfigError, match=r"checkpoint of TensorFlow.*Way out.*save_weights\('w.h5'\)"):
+            load(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "keras_metadata.pb"])
+def test_parts_of_saved_models_are_refused_with_advice(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"\x08\x01\xc4")
+    with pytest.raises(ConfigError, match=r"SavedModel of TensorFlow.*Way out"):
+        load_model(tmp_path / name)

@@ -11,6 +11,7 @@ import h5py
 import harness
 import numpy as np
 import pytest
+import torch
 
 from kerashape_torch import Input, Model, Sequential, get_keras_weights, layers, load_model, saving
 from kerashape_torch.errors import ConfigError, WeightsError
@@ -269,3 +270,70 @@ def test_another_number_of_layers_names_them(tmp_path: Path) -> None:
         Sequential([Dense(4, input_shape=(3,))]).load_weights(path)
     with pytest.raises(ConfigError, match=r"w\.h5 holds weights only"):
         load_model(path)
+
+
+class Encoder(Model):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.zed, self.blocks = Dense(3), [Dense(4), Dense(4)]
+
+    def call(self, x: Any) -> Any:
+        for block in self.blocks:
+            x = block(x)
+        return self.zed(x)
+
+
+class Net(Model):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.encoder, self._private, self.dec, self.mlp = Encoder(), Dense(2), Dense(6), Dense(3)
+        self.heads = {"u": Dense(3)}
+
+    def call(self, x: Any) -> Any:
+        return self.dec(self._private(self.mlp(self.heads["u"](self.encoder(x)))))
+
+
+def test_a_class_with_a_call_of_its_own_as_tf_keras_keeps_it(tmp_path: Path) -> None:
+    """tf_keras 2.21 wrote these paths: it meets ``mlp`` and ``zed`` by name, and all others among ``layers``."""
+    paths = {"layers/encoder/layers/dense": (4, 4), "layers/encoder/layers/dense_1": (4, 4),
+             "layers/encoder/zed": (4, 3), "layers/dense": (3, 2), "layers/dense_1": (2, 6), "mlp": (3, 3),
+             "layers/dense_2": (3, 3)}
+    kernels = dict(zip(paths, numbers(*paths.values())))
+    with h5py.File(tmp_path / "w.weights.h5", "w") as file:
+        for path, kernel in kernels.items():
+            file[f"{path}/vars/0"], file[f"{path}/vars/1"] = kernel, np.zeros(kernel.shape[1], "float32")
+    net = Net()
+    net.build((None, 4))
+    net.load_weights(tmp_path / "w.weights.h5")
+    x = np.ones((2, 4), "float32")
+    expected = x
+    for path in ("layers/encoder/layers/dense", "layers/encoder/layers/dense_1", "layers/encoder/zed",
+                 "layers/dense_2", "mlp", "layers/dense", "layers/dense_1"):
+        expected = expected @ kernels[path]
+    np.testing.assert_allclose(net.to_torch()(torch.tensor(x)).detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+    net.save_weights(tmp_path / "ours.weights.h5")  # as Keras 3 does it
+    with h5py.File(tmp_path / "ours.weights.h5") as file:
+        assert {"dec", "encoder", "heads", "layers"} == set(file) - {"vars"}
+
+
+def test_layers_of_a_loss_alone_are_passed_over(tmp_path: Path) -> None:
+    """Keras 2 keeps what leads to the tensor of ``model.add_loss(tensor)``: its layers are in the file."""
+    def node(name: str) -> list[Any]:
+        return [[[name, 0, 0, {}]]]
+
+    config = {"class_name": "Functional", "config": {
+        "name": "vae", "input_layers": [["x", 0, 0]], "output_layers": [["mean", 0, 0]], "layers": [
+            {"class_name": "InputLayer", "name": "x", "inbound_nodes": [],
+             "config": {"batch_input_shape": [None, 3], "dtype": "float32", "name": "x"}},
+            *({"class_name": "Dense", "name": name, "config": {"name": name, "units": 2}, "inbound_nodes": node("x")}
+              for name in ("variance", "mean")),
+            {"class_name": "AddLoss", "name": "add_loss", "config": {"name": "add_loss", "unconditional": False},
+             "inbound_nodes": node("variance")}]}}
+    arrays = numbers((3, 2), (2,), (3, 2), (2,))
+    path = write(tmp_path / "weights.h5", [("variance", arrays[:2]), ("mean", arrays[2:])])
+    with h5py.File(tmp_path / "m.h5", "w") as file, h5py.File(path) as weights:
+        weights.copy(weights, file, "model_weights")
+        file.attrs.update({"model_config": json.dumps(config), "keras_version": "2.15.0", "backend": "tensorflow"})
+    module = load_model(tmp_path / "m.h5").to_torch()
+    for got, want in zip(get_keras_weights(module), arrays[2:], strict=True):
+        np.testing.assert_array_equal(got, want)

@@ -1,7 +1,7 @@
 """Weights as Keras 3 lays them out: an array ``layers/dense_1/vars/0`` for each, in whatever kind of file.
 
 tf_keras writes the same layout with slips of its own: attributes with an underscore, the ``layers`` of 2.13 under the
-name of another attribute, and on Windows whole paths as one name.
+name of another attribute, on Windows whole paths as one name, and other ways to the layers of a class with a ``call``.
 """
 
 from __future__ import annotations
@@ -61,10 +61,11 @@ class ByPath:
         found: dict[str, Stored] = {}
         problems: list[tuple[Kept, WeightsError]] = []
         parts: dict[str, list[Kept]] = {}
-        for kept in layout.kept:
+        all_kept = self._as_kept_here(layout.kept)
+        for kept in all_kept:
             if kept.path:
                 parts.setdefault(kept.group, []).append(kept)
-        expected = Counter(path.rpartition("/")[0] for kept in layout.kept for path in (kept.path, *kept.copies))
+        expected = Counter(path.rpartition("/")[0] for kept in all_kept for path in (kept.path, *kept.copies))
         for group, wanted in parts.items():
             try:
                 self._find_part(group, wanted, expected[group], found)
@@ -75,8 +76,17 @@ class ByPath:
         if problems:
             warn_of(problems)
         elif not skip_mismatch:
-            self._check_for_others(layout.kept)
-        return [found.get(kept.path) if kept.path else zeros(kept.spec.shape) for kept in layout.kept]
+            self._check_for_others(all_kept)
+        return [found.get(kept.path) if kept.path else zeros(kept.spec.shape) for kept in all_kept]
+
+    def _as_kept_here(self, kept: Sequence[Kept]) -> Sequence[Kept]:
+        """The weights with the paths of tf_keras, if those are in the file where Keras 3's are not."""
+        if all(self._has(place.path) for place in kept) or not all(self._has(place.older) for place in kept):
+            return kept
+        return [place._replace(path=place.older) for place in kept]
+
+    def _has(self, path: str) -> bool:
+        return not path or _plain(path.rpartition("/")[0]) in self._plain
 
     def vector(self, wanted: Kept) -> list[float]:
         """The numbers of one array that has one axis, and that is no weight of the model's."""

@@ -18,10 +18,18 @@ from kerashape_torch.models import Model
 from kerashape_torch.optimizers import state
 from kerashape_torch.saving import archive
 from kerashape_torch.saving.by_path import write_by_path
-from kerashape_torch.saving.containers import local_path
 from kerashape_torch.saving.legacy_h5 import write_by_layer
 from kerashape_torch.saving.preflight import explained
-from kerashape_torch.saving.reading import CONFIG, METADATA, WEIGHTS, Contents, Weights, read_or_take, read_weights
+from kerashape_torch.saving.reading import (
+    CONFIG,
+    METADATA,
+    WEIGHTS,
+    Contents,
+    Weights,
+    read_or_take,
+    read_weights,
+    readable_path,
+)
 from kerashape_torch.saving.stored import Stored
 from kerashape_torch.saving.upgrade import to_keras3
 from kerashape_torch.saving.vocabularies import give_vocabularies, idf_weights
@@ -298,7 +306,7 @@ def load_weights(target: Any, filepath: Any, by_name: bool = False, skip_mismatc
             between a first look at all arrays and the reading does a module keep some of the new ones; it says so, and
             refuses to run until weights have been loaded into it.
     """
-    where = local_path(filepath)
+    where = readable_path(filepath)
     if isinstance(target, Model):
         if not target.built:
             raise WeightsError(f"{target.name} has no weights before its input shape is known; call build(shape) first")

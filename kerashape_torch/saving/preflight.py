@@ -27,6 +27,7 @@ class Finding(NamedTuple):
         verdict: ``exact``; ``needs you``: a function or a class of yours; ``refused``.
         why: what the file asks for.
         way_out: what to do; the lines of code that supply what is needed.
+        supply: the key of ``custom_objects`` that they have.
     """
 
     layer: str
@@ -34,6 +35,7 @@ class Finding(NamedTuple):
     verdict: str
     why: str = ""
     way_out: str = ""
+    supply: str = ""
 
 
 class Findings(NamedTuple):
@@ -72,15 +74,19 @@ def findings(config: Any, custom_objects: Mapping[str, Any] | None = None, versi
 
 def explained(error: ConfigError, config: Any, custom_objects: Mapping[str, Any] | None = None,
               version: str | None = None, backend: str | None = None) -> ConfigError:
-    """The error that a config ends in, with all layers that need something where it names the first of several."""
+    """The error that a config ends in, with all layers that need something where it names the first of several, and
+    with what is to be passed for them."""
     try:
         found = findings(config, custom_objects, version, backend).open
     except KerashapeError:
         return error
+    keys = ", ".join(f"{key!r}: ..." for key in dict.fromkeys(each.supply for each in found if each.supply))
+    way_out = f"What is your own, pass: custom_objects={{{keys}}}; `kerashape check` writes the lines" if keys else ""
     if len(found) < 2:
-        return error
+        is_told = not way_out or "custom_objects" in str(error)
+        return error if is_told else type(error)(f"{error} {way_out}").needing(error.supply)
     listed = "\n".join(f"  {each.layer} ({each.class_name}): {each.why}" for each in found)
-    return type(error)(f"{len(found)} layers of this model need something:\n{listed}")
+    return type(error)(f"{len(found)} layers of this model need something:\n{listed}\n{way_out}".rstrip())
 
 
 # ---- one layer -------------------------------------------------------------------------------------------------------
@@ -112,7 +118,7 @@ def _finding(path: str, entry: Mapping[str, Any], version: str | None, backend: 
             return Finding(path, class_name, REFUSED, *_split(str(error)))
         is_class = isinstance(error, UnknownLayerError)
         why = re.split(r" (?:Pass the function|If it is your own|Way out:)", str(error))[0]
-        return Finding(path, class_name, NEEDS, why, _lines(key, is_class, entry))
+        return Finding(path, class_name, NEEDS, why, _lines(key, is_class, entry), key)
     return Finding(path, class_name, EXACT)
 
 
@@ -128,7 +134,7 @@ def _of_op_layer(path: str, entry: Mapping[str, Any], problem: str) -> Finding:
     if known(function) or configs.custom_object(function) is not None:
         return Finding(path, class_name, EXACT)
     return Finding(path, class_name, NEEDS, f"tf.{function} has no equivalent among the ops",
-                   _lines(function, False, entry))
+                   _lines(function, False, entry), function)
 
 
 def _is_about(problem: str, path: str) -> bool:

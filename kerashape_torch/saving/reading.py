@@ -64,7 +64,7 @@ def read(path: Any, weights: bool = True) -> Contents:
         ConfigError: it is no model file, or one that goes beyond the limits.
         WeightsError: its weights lie in no sound file.
     """
-    where = local_path(path)
+    where = readable_path(path)
     if where.is_dir():
         return _of_container(Directory(where), weights)
     start = first_bytes(where)
@@ -84,7 +84,7 @@ def read_or_take(given: Any, weights: bool = True) -> Contents:
 
 def read_weights(path: Any) -> Weights:
     """The weights in a file of weights, or in a whole model's file, whose config is not looked at."""
-    where = local_path(path)
+    where = readable_path(path)
     found: Weights | None
     if where.is_dir():
         found = _weights_of_container(Directory(where))
@@ -99,11 +99,37 @@ def read_weights(path: Any) -> Weights:
     return found
 
 
+def readable_path(path: Any) -> Path:
+    """A path that exists, of a file or a directory.
+
+    Raises:
+        ConfigError: there is no such path, or TensorFlow wrote what is there, for itself alone.
+    """
+    given = Path(os.fsdecode(path))
+    if Path(f"{given}.index").is_file() and not given.exists():  # what `save_weights` was given
+        raise _of_tensorflow(given.name, _CHECKPOINT)
+    where = local_path(path)
+    is_foreign = where.is_dir() and not (where / CONFIG).is_file()
+    is_ours = where.is_file() and first_bytes(where).lstrip().startswith((b"PK", b"\x89HDF", b"{"))
+    if (where.suffix == ".pb" and not is_ours) or (is_foreign and (where / "saved_model.pb").is_file()):
+        raise _of_tensorflow(where.name, _SAVED_MODEL)
+    is_part = where.suffix == ".index" or ".data-0" in where.name
+    if (is_part and not is_ours) or (is_foreign and any(where.glob("*.index"))):
+        raise _of_tensorflow(where.name, _CHECKPOINT)
+    return where
+
+
+_SAVED_MODEL = "SavedModel of TensorFlow, which holds a program", ".keras or .h5"
+_CHECKPOINT = "checkpoint of TensorFlow, which has weights in a form of its own", ".h5, as save_weights('w.h5')"
+
+
+def _of_tensorflow(name: str, what: tuple[str, str]) -> ConfigError:
+    return ConfigError(f"{name} is a {what[0]}, and is not read. Way out: load it in the Keras that wrote it, and save "
+                       f"it there as {what[1]}")
+
+
 def _of_container(container: Directory | Zip, weights: bool) -> Contents:
     if not container.has(CONFIG):
-        if container.has("saved_model.pb"):
-            raise ConfigError(f"{container.name} is a SavedModel of TensorFlow, which holds a program and is not read. "
-                              "Way out: load it in the Keras that wrote it, and save it there as .keras or .h5")
         raise ConfigError(f"{container.name} has no {CONFIG}: it is no .keras file")
     config = parse_json(container.text(CONFIG), CONFIG)
     metadata = parse_json(container.text(METADATA), METADATA) if container.has(METADATA) else {}
