@@ -14,6 +14,7 @@ from kerashape_torch.following import alone, apart, followed
 from kerashape_torch.graph import Graph, Node, arrays_taken, shapes_of
 from kerashape_torch.inputs import Input, InputLayer
 from kerashape_torch.layer import Layer
+from kerashape_torch.layers.function import Lambda
 from kerashape_torch.models import Model, Sequential
 from kerashape_torch.own_weights import OwnWeight, weight_layers
 from kerashape_torch.shape_table import class_name
@@ -87,7 +88,7 @@ class _Opening:
         bound = node.layer.bind(args, kwargs)
         if node.layer.follows_call:
             return twin(bound.pop("inputs"), **bound)
-        if torch_function(node.layer) is not None and isinstance(twin, Model):
+        if isinstance(twin, Model) and not isinstance(node.layer, Model):
             return twin(alone(apart(bound)[0]))
         return twin(*args, **kwargs)
 
@@ -99,6 +100,8 @@ class _Opening:
                 self.made[layer] = self.model(layer)
             elif torch_function(layer) is not None and not adds_losses(layer) and layer.compute_dtype == "float32":
                 self.made[layer] = self.users(layer, node) or layer
+            elif isinstance(layer, Lambda) and layer.compute_dtype == "float32":
+                self.made[layer] = self.function(layer, node) or layer
             else:
                 self.made[layer] = layer
         return self.made[layer]
@@ -128,6 +131,22 @@ class _Opening:
         made = _Opened(graph, order, layer)
         if not layer.trainable:
             made.trainable = False
+        return self.model(made)
+
+
+    def function(self, layer: Lambda, node: Node) -> Model | None:
+        """A model of what a function does in a call, if it is written in operators and ops alone."""
+        tensors, _ = apart(layer.bind(node.args, node.kwargs))
+        if "mask" in tensors or any(shapes_of(each.outputs) != shapes_of(node.outputs) for each in layer.nodes):
+            return None
+        try:
+            graph = followed(lambda inputs: layer.function(inputs, **layer.arguments), tensors, {}, [], ConfigError)
+        except KerashapeError:
+            return None
+        if shapes_of(graph.outputs) != shapes_of(node.outputs):
+            return None
+        made = _Opened(graph, [], layer)
+        made.keras_class_name = layer.name  # type: ignore[misc]
         return self.model(made)
 
 

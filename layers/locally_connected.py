@@ -102,8 +102,9 @@ class _LocallyConnected(Convolving, catalog=False):
 
         kind = (locally_connected.LocallyConnected, locally_connected.DenselyStored,
                 locally_connected.SparselyStored)[self.implementation - 1]
-        return kind(self.channels(shape), self.filters, self._known_sizes(shape), self._windows(shape),
-                    self.numbers("kernel_size"), self.numbers("strides"), self._before(), bias=self.use_bias,
+        places = tuple(map(len, self._windows(shape)))
+        return kind(self.channels(shape), self.filters, self._known_sizes(shape), places, self.numbers("kernel_size"),
+                    self.numbers("strides"), self._before(), bias=self.use_bias,
                     filters_last=not self.is_channels_first)
 
     def _before(self) -> tuple[int, ...]:

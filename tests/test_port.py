@@ -31,7 +31,6 @@ from kerashape_torch.structure import flatten
 FUNCTIONAL = sorted(path.stem for path in (DATA / "functional").glob("*.keras"))
 
 REFUSED_MODELS = {
-    "lambda_layers": "Python of your own",
     "lambda_global_reference": "Python of your own",
 }
 REFUSED_LAYERS = {
@@ -392,14 +391,68 @@ def test_hostile_model_and_block_names(tmp_path: Path) -> None:
         assert ported(model, tmp_path / str(i)).check() == 0
 
 
+def body_of(model: Any, where: Path) -> str:
+    """The class of the model, after a check of its numbers."""
+    assert ported(model, where).check() == 0
+    return (where / "model.py").read_text().split("# ---- what torch lacks")[0]
+
+
+def test_functions_are_written_as_a_person_would(tmp_path: Path) -> None:
+    x = Input((4, 6))
+    y = ops.cast(ops.argmax(ops.reshape(x, (-1, 6, 4)), axis=-1), "float32") + ops.array([0.1] * 6, dtype="float32")
+    text = body_of(Model(x, y), tmp_path / "out")
+    assert ".to(torch.float32)" in text and ".reshape(-1, 6, 4)" in text and "[0.1, 0.1, 0.1, 0.1, 0.1, 0.1]" in text
+
+
+def test_slices_of_tensorflow_are_slices(tmp_path: Path) -> None:
+    """The key of such a file is a list, and the parts of `top_k` are a list too."""
+    def key(start: Any, stop: Any, step: Any) -> dict[str, Any]:
+        return {"start": start, "stop": stop, "step": step}
+
+    spec = [key(None, None, None), {"class_name": "__ellipsis__", "config": {}}, key(1, -1, 2)]
+    model = kt.load_model({"class_name": "Functional", "keras_version": "2.15.0", "config": {
+        "name": "m", "input_layers": [["x", 0, 0]], "output_layers": [["top", 0, 0]], "layers": [
+            {"class_name": "InputLayer", "name": "x", "inbound_nodes": [],
+             "config": {"batch_input_shape": [None, 3, 9], "dtype": "float32", "name": "x"}},
+            {"class_name": "SlicingOpLambda", "name": "cut", "inbound_nodes": [["x", 0, 0, {"slice_spec": spec}]],
+             "config": {"name": "cut", "function": "__operators__.getitem"}},
+            {"class_name": "TFOpLambda", "name": "top", "inbound_nodes": [["cut", 0, 0, {"k": 2}]],
+             "config": {"name": "top", "function": "math.top_k"}}]}})
+    text = body_of(model, tmp_path / "out")
+    assert "[:, ..., 1:-1:2]" in text and "][0]" not in text and "slice(" not in text
+
+
+@pytest.mark.parametrize("implementation", [1, 2, 3])
+def test_locally_connected(implementation: int, tmp_path: Path) -> None:
+    layer = layers.LocallyConnected2D(2, 3, strides=(1, 2), implementation=implementation)
+    assert ported(Sequential([Input((6, 7, 2)), layer]), tmp_path / "out").check() == 0
+
+
+def test_a_lambda_of_operators_and_ops_is_a_class_of_its_name(tmp_path: Path) -> None:
+    a, b = Input((8,)), Input((8,))
+    scaled = layers.Lambda(lambda x, by: x / by - 1, arguments={"by": 127.5}, name="rescale")(a)
+    both = layers.Lambda(lambda pair: ops.sum(pair[0] * pair[1], axis=-1, keepdims=True), name="dot")([scaled, b])
+    text = body_of(Model([a, b], both), tmp_path / "out")
+    assert "class Rescale(" in text and "class Dot(" in text and "x / 127.5" in text
+
+
 # ---- refusals and files ----------------------------------------------------------------------------------------------
 
 
 def test_a_function_of_ones_own_is_refused(tmp_path: Path) -> None:
-    model = Sequential([Input((3,)), layers.Lambda(lambda x: x * 2, name="twice")])
+    model = Sequential([Input((3,)), layers.Lambda(lambda x: x.mul(2), name="twice")])
     with pytest.raises(KerashapeError, match=r"twice runs Python of your own.*Way out"):
         port(model, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_activation_of_ones_own_is_refused(tmp_path: Path) -> None:
+    def mish2(x: Any) -> Any:
+        return x * torch.tanh(x)
+
+    for layer in (layers.Dense(2, activation=mish2, name="d"), layers.LSTM(2, activation=mish2, name="d")):
+        with pytest.raises(KerashapeError, match=r"^d runs 'mish2', a function of your own.*Way out"):
+            port(Sequential([Input((3, 3)), layer]), tmp_path / "out")
 
 
 def test_strings_are_refused(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+import numpy as np
+import torch
+from torch import Tensor, nn
 
 from kerashape_torch.port.expressions import Expressions
 from kerashape_torch.port.forward import forward
@@ -17,6 +19,7 @@ from kerashape_torch.port.state import is_literal, settings, settle, tied
 from kerashape_torch.port.support import Support
 from kerashape_torch.port.templates import Parameter, Template, is_size, skeleton
 from kerashape_torch.shape import to_text
+from kerashape_torch.structure import map_structure
 from kerashape_torch.torch_modules import Function
 
 _SPATIAL = {3: ("steps",), 4: ("height", "width"), 5: ("depth", "height", "width")}
@@ -137,7 +140,7 @@ class Emitter:
         tensor = part.what.tensor
         dtype = self.expressions.literal(tensor.dtype)
         if is_literal(tensor):
-            numbers = self.expressions.literal(tensor.tolist())
+            numbers = self.expressions.literal(_shortest(tensor))
             made = f"torch.tensor({numbers}, dtype={dtype}), persistent=False"
         else:
             made = f"torch.empty({tuple(tensor.shape)}, dtype={dtype})"
@@ -257,6 +260,15 @@ class _Shapes:
         if isinstance(structure, (list, tuple)):
             return ", ".join(self.structure(item) for item in structure)
         return plain(str(structure), 40)
+
+
+def _shortest(tensor: Tensor) -> Any:
+    """The numbers of a constant; of float32, no digits more than tell them apart: 0.1, not 0.10000000149011612."""
+    def short(x: float) -> float:
+        rounded = float(str(np.float32(x)))
+        return rounded if np.float32(rounded) == x else x
+
+    return map_structure(short, tensor.tolist()) if tensor.dtype is torch.float32 else tensor.tolist()
 
 
 def _is_quotient(sizes: tuple[Any, ...], of: tuple[Any, ...], by: tuple[Any, ...]) -> bool:

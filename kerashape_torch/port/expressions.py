@@ -50,6 +50,16 @@ class Text(NamedTuple):
         return f"({self.text})" if self.compound else self.text
 
 
+def public_name(function: Any) -> str | None:
+    """What a function of torch or of Python is called there: ``torch.add``."""
+    name = getattr(function, "__name__", "")
+    for home, module in _HOMES:
+        if name and getattr(module, name, None) is function:
+            return f"{home}.{name}"
+    return next((f"{home}.{public}" for home, module in _HOMES for public, found in vars(module).items()
+                 if found is function and not public.startswith("_")), None)
+
+
 class Expressions:
     """Writes values; what they need of ours is added to the support."""
 
@@ -61,17 +71,12 @@ class Expressions:
         """A function or class by its public name."""
         if is_ours(function):
             return self.support.name(function)
-        name = getattr(function, "__name__", "")
-        for home, module in _HOMES:
-            if name and getattr(module, name, None) is function:
-                self.uses[home.partition(".")[0]] = None
-                return f"{home}.{name}"
-        for home, module in _HOMES:
-            for public, found in vars(module).items():
-                if found is function and not public.startswith("_"):
-                    self.uses[home.partition(".")[0]] = None
-                    return f"{home}.{public}"
-        raise KerashapeError(f"the function {name or function!r} has no name in torch, so it is not written as source")
+        name = public_name(function)
+        if name is None:
+            raise KerashapeError(f"the function {getattr(function, '__name__', function)!r} has no name in torch, so "
+                                 "it is not written as source")
+        self.uses[name.partition(".")[0]] = None
+        return name
 
     def literal(self, value: Any) -> str:
         """A value as Python reads it back."""
@@ -128,6 +133,8 @@ class Expressions:
         def shown(x: Any) -> str:
             return self._structure(x, value)
 
+        if inspect.ismethoddescriptor(function):  # torch.Tensor.to
+            function = function.__name__
         if isinstance(function, str):
             return self._method(identifier(function), args, kwargs, value)
         if function is operator.getitem:
@@ -146,6 +153,10 @@ class Expressions:
         first, *rest = args
         if name in _REDUCTIONS and isinstance(kwargs.get("dim"), tuple) and len(kwargs["dim"]) == 1:
             kwargs = {**kwargs, "dim": kwargs["dim"][0]}
+        if name == "to" and not rest and list(kwargs) == ["dtype"]:
+            rest, kwargs = [kwargs["dtype"]], {}
+        if name in _SPREAD and not rest and len(kwargs) == 1:
+            rest, kwargs = list(kwargs.values()), {}
         if name in _SPREAD and len(rest) == 1 and isinstance(rest[0], (tuple, list)):
             rest = list(rest[0])
         given = [*(self._structure(x, value) for x in rest),

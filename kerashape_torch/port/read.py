@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import torch
@@ -14,16 +15,19 @@ from kerashape_torch.layer import CHANNELS_FIRST
 from kerashape_torch.lowering.marked import ModelCall
 from kerashape_torch.lowering.module_table import shape_of
 from kerashape_torch.port.construct import made
+from kerashape_torch.port.expressions import public_name
 from kerashape_torch.port.forward import is_automatic
 from kerashape_torch.port.names import identifier, member_names
 from kerashape_torch.port.program import Constant, Made, Part, Step, Unit, Value, values_in
 from kerashape_torch.port.stock import as_stock
-from kerashape_torch.port.support import refuse_what_needs_more
-from kerashape_torch.structure import map_structure
+from kerashape_torch.port.support import is_ours, refuse_what_needs_more
+from kerashape_torch.structure import flatten, map_structure
+from kerashape_torch.torch_modules.functions_indexing import get_item
 from kerashape_torch.torch_modules.lambdas import UserFunction
 from kerashape_torch.torch_modules.normalization import SpectralNorm
 from kerashape_torch.torch_modules.user import UserCell, UserLayer
 
+_BY_HAND = "port the models before and after it and write that part by hand"
 _HELD_BY_PATH = (SpectralNorm,)
 """Modules that find a weight inside another by its path, so the way there stays."""
 
@@ -92,7 +96,12 @@ class _Reader:
             self._module(node, args, kwargs)
         elif node.target == "to" and self._is_cast_already(args):
             self.values[node] = args[0]
+        elif node.target is operator.getitem and isinstance(args[0], (list, tuple)):
+            self.values[node] = args[0][args[1]]
+        elif node.target is get_item and not _goes_backwards(args[1]):  # files have the key as a list
+            self._add(node, Step(operator.getitem, (args[0], tuple(args[1])), kwargs, self._results(node)))
         else:
+            _refuse_users_own(node.target, self._name_of(str(node.meta.get("keras_layer", node.name))))
             self._add(node, Step(node.target, args, kwargs, self._results(node)))
 
     def _is_cast_already(self, args: Any) -> bool:
@@ -182,11 +191,14 @@ class _Reader:
         if isinstance(module, (UserFunction, UserLayer, UserCell)):
             raise KerashapeError(
                 f"{where} runs Python of your own, which is not written as source. Way out: say it with layers or "
-                "kerashape_torch.ops, or port the models before and after it and write that part by hand")
+                f"kerashape_torch.ops, or {_BY_HAND}")
         refuse_what_needs_more(type(module), where)
         if isinstance(module, _HELD_BY_PATH):
             return self._held_by_path(module, where, path)
-        return made(module, where, self._child(path))
+        found = made(module, where, self._child(path))
+        for value in flatten(found.arguments):
+            _refuse_users_own(value, where)
+        return found
 
     def _held_by_path(self, module: nn.Module, where: str, path: str) -> Made:
         found = made(module, where, lambda child: self._read(child, path, alone=False))
@@ -209,6 +221,21 @@ def _picked(nodes: list[fx.Node]) -> Any:
         by_index.setdefault(user.args[1], []).append(user)  # type: ignore[arg-type]
     items = [_picked(by_index[i]) if i in by_index else None for i in range(len(by_index))]
     return items if all(item is not None for item in items) else nodes[0]
+
+
+def _refuse_users_own(value: Any, where: str) -> None:
+    """
+    Raises:
+        KerashapeError: the value is a function that the user wrote, as an activation.
+    """
+    if isinstance(value, FunctionType) and not is_ours(value) and public_name(value) is None:
+        raise KerashapeError(
+            f"{where} runs {value.__name__!r}, a function of your own, which is not written as source. Way out: a "
+            f"layer of your own that says it with kerashape_torch.ops, or {_BY_HAND}")
+
+
+def _goes_backwards(key: Any) -> bool:
+    return any(isinstance(k, slice) and k.step is not None and k.step < 0 for k in key)
 
 
 def _is_of_torch(function: Any) -> bool:

@@ -17,27 +17,32 @@ class LocallyConnected(nn.Module):
 
     Args:
         sizes: of the spatial axes of the input.
-        windows: for each of them the elements that each place sees; fewer at the ends if the input is padded.
+        places: along each of them, how many windows there are.
         before: how many elements are padded in front.
         filters_last: in which order a flat kernel counts; see :class:`SparselyStored`.
     """
 
-    def __init__(self, channels: int, filters: int, sizes: Sequence[int], windows: Sequence[Sequence[range]],
-                 window: Sequence[int], stride: Sequence[int], before: Sequence[int], bias: bool = True,
-                 filters_last: bool = True) -> None:
+    def __init__(self, channels: int, filters: int, sizes: Sequence[int], places: Sequence[int], window: Sequence[int],
+                 stride: Sequence[int], before: Sequence[int], bias: bool = True, filters_last: bool = True) -> None:
         super().__init__()
         self.channels, self.filters, self.filters_last = channels, filters, filters_last
         self.sizes, self.window, self.stride = tuple(sizes), tuple(window), tuple(stride)
-        self.before, self.places = tuple(before), tuple(len(axis) for axis in windows)
+        self.before, self.places = tuple(before), tuple(places)
         self.pads: list[int] = []  # the last axis first, as torch wants them
-        for size, reach, step, front, places in zip(*map(reversed, (
+        for size, reach, step, front, many in zip(*map(reversed, (
                 self.sizes, self.window, self.stride, self.before, self.places))):
-            self.pads += [front, max((places - 1) * step + reach - front - size, 0)]
-        self.weight = nn.Parameter(torch.empty(self.weight_shape(windows)))
+            self.pads += [front, max((many - 1) * step + reach - front - size, 0)]
+        self.weight = nn.Parameter(torch.empty(self.weight_shape()))
         self.bias = nn.Parameter(torch.empty(filters, count(self.places))) if bias else None
 
-    def weight_shape(self, windows: Sequence[Sequence[range]]) -> tuple[int, ...]:
+    def weight_shape(self) -> tuple[int, ...]:
         return count(self.places), count(self.window), self.channels, self.filters
+
+    def windows(self) -> list[list[range]]:
+        """For each spatial axis the elements that each place sees; fewer at the ends if the input is padded."""
+        return [[range(max(start, 0), min(start + reach, size)) for start in range(-front, -front + many * step, step)]
+                for size, many, reach, step, front in zip(self.sizes, self.places, self.window, self.stride,
+                                                          self.before)]
 
     def kernel(self) -> Tensor:
         """(places, window, channels, filters)"""
@@ -66,9 +71,9 @@ class SparselyStored(LocallyConnected):
 
     connected: Tensor
 
-    def weight_shape(self, windows: Sequence[Sequence[range]]) -> tuple[int, ...]:
+    def weight_shape(self) -> tuple[int, ...]:
         axes = []
-        for places, window, stride, before in zip(windows, self.window, self.stride, self.before):
+        for places, window, stride, before in zip(self.windows(), self.window, self.stride, self.before):
             starts = (place * stride - before for place in range(len(places)))
             axes.append(_seen(places, [range(start, start + window) for start in starts]))
         connected = functools.reduce(torch.kron, axes).bool()
@@ -92,8 +97,8 @@ class DenselyStored(LocallyConnected):
 
     connected: Tensor
 
-    def weight_shape(self, windows: Sequence[Sequence[range]]) -> tuple[int, ...]:
-        axes = [_seen(places, [range(size)] * len(places)) for places, size in zip(windows, self.sizes)]
+    def weight_shape(self) -> tuple[int, ...]:
+        axes = [_seen(places, [range(size)] * len(places)) for places, size in zip(self.windows(), self.sizes)]
         self.register_buffer("connected", functools.reduce(torch.kron, axes).bool(), persistent=False)
         return self.filters, count(self.places), self.channels, count(self.sizes)
 
