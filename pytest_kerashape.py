@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kerashape_torch.testing.snapshots import Settled, ShapeSnapshot
 
 _NAME = "kerashape"
+_SNAPSHOTS = "__shapes__"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,6 +38,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_Shapes(config, update), f"{_NAME}-session")
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Snapshots are no tests: of ``test*.txt`` pytest makes doctests, and one with marks of a merge ends its run."""
+    return True if collection_path.name == _SNAPSHOTS else None
+
+
 @pytest.fixture
 def shape_snapshot(request: pytest.FixtureRequest) -> Iterator[ShapeSnapshot]:
     """Holds shapes against a text file beside the test: ``shape_snapshot.check(model, input_shape=None, name=None,
@@ -52,7 +58,7 @@ def shape_snapshot(request: pytest.FixtureRequest) -> Iterator[ShapeSnapshot]:
 
 
 def _folder(path: Path) -> Path:
-    return path.parent / "__shapes__" / path.stem
+    return path.parent / _SNAPSHOTS / path.stem
 
 
 def _place(item: pytest.Item) -> tuple[str, str]:

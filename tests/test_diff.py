@@ -216,6 +216,35 @@ def test_another_call_of_a_shared_layer() -> None:
     assert paths(diff(net(0), net(1))) == ["sum"]
 
 
+def test_a_layer_that_is_shared_instead_of_one_that_is_gone() -> None:
+    """Without a word on what takes its place, this would read as if `head` took `a` past it."""
+    def net(calls: str) -> Model:
+        x = Input((8,), name="x")
+        made = {name: Dense(8, name=name) for name in "ab"}
+        y = x
+        for name in calls:
+            y = made[name](y)
+        return Model(x, Dense(2, name="head")(y), name="net")
+
+    assert str(diff(net("ab"), net("a"))) == """\
+net: 1 layer removed
+
+- b  (Dense)  (None, 8)  -> (None, 8)  72 params
+    between a and head
+
+params         162 -> 90 (-72)"""
+    assert "connected to  b[0][0]  ->  a[1][0]" in str(diff(net("ab"), net("aa")))
+
+    def siamese(is_shared: bool) -> Model:
+        one, two = Input((8,), name="one"), Input((8,), name="two")
+        encoders = [Sequential([Input((8,)), Dense(4, name="z")], name=name) for name in ("left", "right")]
+        return Model([one, two], Add(name="sum")([encoders[0](one), encoders[not is_shared](two)]), name="net")
+
+    found = diff(siamese(False), siamese(True))
+    assert list(found.removed) == ["right"]
+    assert "connected to  left[0][0], right[0][0]  ->  left[0][0], left[1][0]" in str(found)
+
+
 def test_several_inputs_and_a_shared_layer() -> None:
     def net(size: int, units: int = 5) -> Model:
         a, b, shared = Input((size,), name="a"), Input((5,), name="b"), Dense(units, name="shared")

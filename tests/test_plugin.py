@@ -171,8 +171,24 @@ def test_a_spoilt_file_names_the_line(pytester: pytest.Pytester, run: Run, old: 
     path.write_text(path.read_text().replace(old, new))
     spoilt = run()
     spoilt.assert_outcomes(failed=1)
-    spoilt.stdout.re_match_lines([rf"E  .*ConfigError: test_net\.txt, {message}"])
+    spoilt.stdout.re_match_lines([rf"E  .*ConfigError: test_net\.txt, {message}",
+                                  r"E +To write __shapes__/test_one/test_net.txt anew:",
+                                  r"E +pytest --shapes-update test_one.py::test_net"], consecutive=True)
+    assert "snapshots.py" not in spoilt.stdout.str()  # the test's own line is shown, and none of ours
     run("--shapes-update").assert_outcomes(passed=1)
+    assert path.read_text() == NET
+
+
+def test_snapshots_are_no_doctests(pytester: pytest.Pytester, run: Run) -> None:
+    """Of any ``test*.txt`` pytest makes a doctest, and the end of a merge conflict begins like an example."""
+    pytester.makepyfile(test_one=ONE)
+    run("--shapes-update")
+    path = pytester.path / "__shapes__/test_one/test_net.txt"
+    path.write_text(NET.replace("flat ", "<<<<<<< HEAD\nflat ").replace("head ", "=======\n>>>>>>> main\nhead "))
+    spoilt = run(".")
+    spoilt.assert_outcomes(failed=1)
+    spoilt.stdout.re_match_lines([r"E  .*ConfigError: test_net\.txt, line 9: "])
+    run(".", "--shapes-update").assert_outcomes(passed=1)
     assert path.read_text() == NET
 
 

@@ -192,9 +192,32 @@ class _Walk:
         if not (before.row.connected_to and after.row.connected_to):
             return None
         took = [(self.matching.partner.get(place) if place else None, which) for place, which in before.takes]
-        if took == after.takes or any(place not in self.matching.partner for place in (*before.inputs, *after.inputs)):
+        is_beside = any(place not in self.matching.partner for place in (*before.inputs, *after.inputs))
+        if took == after.takes or (is_beside and not self._takes_another(before, after)):
             return None
         return Change("connected to", *(", ".join(map(str, row.connected_to)) for row in (before.row, after.row)))
+
+
+    def _takes_another(self, before: Place, after: Place) -> bool:
+        """Whether a place takes, instead of one that is gone, something else than that one had taken."""
+        if len(before.takes) != len(after.takes):
+            return False
+        missing = [place for place in self.matching.free(before.inputs) if self.meaning.matters(place)]
+        return any(gone is not None and gone in missing and taken[0] in self.matching.partner
+                   and taken not in self._sources(gone) for (gone, _), taken in zip(before.takes, after.takes))
+
+    def _sources(self, gone: Place) -> set[tuple[Place, tuple[int, int]]]:
+        """What there still is of all that a place that is gone had taken."""
+        found = set()
+        waiting = [gone]
+        for place in waiting:
+            for taken, which in place.takes:
+                partner = self.matching.partner.get(taken) if taken else None
+                if partner is not None:
+                    found.add((partner, which))
+                elif taken is not None:
+                    waiting.append(taken)
+        return found
 
 
 def _gives_what_it_takes(row: Row) -> bool:

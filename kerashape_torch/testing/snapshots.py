@@ -172,41 +172,46 @@ class ShapeSnapshot:
         inputs = _given(input_dtype=input_dtype)
         table = model if isinstance(model, ShapeTable) else shape_table(model, input_shape, **inputs)
 
-        def shapes_moved(*kept: Any) -> str:
-            found = read(*kept).diff(table, **_given(layout=layout, names=names))
+        def shapes_moved(kept: ShapeTable) -> str:
+            found = kept.diff(table, **_given(layout=layout, names=names))
             return str(found) if found else ""
 
-        self._hold(title, "shapes", write(table), shapes_moved)
+        self._hold(title, "shapes", write(table), read, shapes_moved)
         if values:
             from kerashape_torch.testing import fingerprint
 
             now = fingerprint.fingerprint(model, input_shape, **inputs)
-            self._hold(title + _VALUES, "numbers", str(now), lambda *kept: fingerprint.read(*kept).moved_to(now))
+            self._hold(title + _VALUES, "numbers", str(now), fingerprint.read, lambda kept: kept.moved_to(now))
 
     assert_match = check
 
-    def _hold(self, title: str, what: str, now: str, moved: Callable[..., str]) -> None:
-        """Compares a text with what is kept under a title; ``moved`` says what has moved since a text and its place."""
+    def _hold(self, title: str, what: str, now: str, read: Callable[..., Any], moved: Callable[[Any], str]) -> None:
+        """Compares a text with what is kept under a title: ``read`` takes a text and its place, and ``moved`` says what
+        has moved since."""
         __tracebackhide__ = True
         self.used.append(title)
         if self.update:
-            self.fresh[title] = self._unmoved(title, moved) or now
+            self.fresh[title] = self._unmoved(title, read, moved) or now
             return
-        kept = self.file.sections().get(title)
         where = "/".join(self.file.path.parts[-3:])
         command = f"pytest --shapes-update {shlex.quote(self.node_id)}".rstrip()
-        if kept is None:
+        try:
+            kept = self.file.sections().get(title)
+            then = None if kept is None else read(kept.text, self.file.path.name, kept.line)
+        except ConfigError as error:
+            raise ConfigError(f"{error}\nTo write {where} anew:\n    {command}") from None
+        if then is None:
             raise AssertionError(f"there is no snapshot {title} of {self.file.test} yet. To write it to {where}:\n"
                                  f"    {command}")
-        if found := moved(kept.text, self.file.path.name, kept.line):
+        if found := moved(then):
             raise AssertionError(f"{what} moved: snapshot {title} of {where}\n{found}\n"
                                  f"If this is meant:\n    {command}")
 
-    def _unmoved(self, title: str, moved: Callable[..., str]) -> str:
+    def _unmoved(self, title: str, read: Callable[..., Any], moved: Callable[[Any], str]) -> str:
         """What is kept, if it has moved no further than it may: numbers differ a little from machine to machine."""
         try:
             kept = self.file.sections()[title].text
-            return "" if moved(kept) else kept
+            return "" if moved(read(kept)) else kept
         except (KeyError, ConfigError):
             return ""
 
