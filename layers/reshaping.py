@@ -401,14 +401,17 @@ class UpSampling2D(_UpSampling):
 
         from kerashape_torch.torch_modules import Function
         from kerashape_torch.torch_modules.functions_images import interpolated
-        from kerashape_torch.torch_modules.reshaping import LanczosUpsample
+        from kerashape_torch.torch_modules.reshaping import KernelUpsample
 
         if self.interpolation == "bilinear":
             return nn.Upsample(scale_factor=tuple(map(float, self._factors)), mode="bilinear")
-        if self.interpolation == "bicubic":  # nn.Upsample has another kernel, and no way to ask for this one
+        # TensorFlow looks `bicubic` up in a table of 1024 steps. Where those are the places, torch has the same kernel
+        # in a function, and none of it in nn.Upsample.
+        is_exact = all(1024 % (2 * factor) == 0 for factor in self._factors)
+        if self.interpolation == "bicubic" and is_exact:
             return Function(interpolated, "bicubic", antialias=True, scale_factor=tuple(map(float, self._factors)))
-        if self.interpolation.startswith("lanczos"):
-            return LanczosUpsample((self._factors[0], self._factors[1]), radius=int(self.interpolation[-1]))
+        if self.interpolation == "bicubic" or self.interpolation.startswith("lanczos"):
+            return KernelUpsample((self._factors[0], self._factors[1]), self.interpolation)
         return super().module(shape)
 
 

@@ -121,6 +121,15 @@ def test_a_kernel_does_not_mind_where_the_channels_lie(size: tuple[int, int]) ->
     torch.testing.assert_close(last.to_torch((None, *size, 3))(x), expected)
 
 
+def test_bicubic_is_tensorflows_where_its_table_rounds() -> None:
+    """Recorded from tf_keras 2.21: a third is no step of its table, and the kernel itself is off by up to 8e-4."""
+    x = torch.tensor([0.0, 1, 4, -9, 2]).reshape(1, 1, 5, 1)
+    found = layers.UpSampling2D((1, 3), interpolation="bicubic").to_torch((1, 5, 1))(x)
+    torch.testing.assert_close(found.flatten(), torch.tensor([
+        -0.10520631, 0.0, 0.1722118, 0.46467635, 1.0, 2.4426, 4.1121955, 4.0, -0.03150393, -5.85695, -9.0, -6.3973236,
+        -1.4782131, 2.0, 3.1572692]), rtol=1e-4, atol=1e-5)
+
+
 def test_area_is_nearest_at_whole_factors() -> None:
     x = numbers((1, 4, 5, 2))
     area, nearest = (layers.UpSampling2D(2, interpolation=name).to_torch((4, 5, 2))(x) for name in ("area", "nearest"))
