@@ -133,7 +133,6 @@ class _Opening:
             made.trainable = False
         return self.model(made)
 
-
     def function(self, layer: Lambda, node: Node) -> Model | None:
         """A model of what a function does in a call, if it is written in operators and ops alone."""
         tensors, _ = apart(layer.bind(node.args, node.kwargs))
