@@ -19,7 +19,7 @@ from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.graph import Node, TensorSpec, connect, serials, shapes_of, snake_case
 from kerashape_torch.regularizers import RegularizerLike
 from kerashape_torch.settings import dtype_policy
-from kerashape_torch.shape import Shape, axis_index, is_standard, standardize, to_text
+from kerashape_torch.shape import Shape, channels_first_axis, is_standard, standardize, to_text
 from kerashape_torch.structure import flatten, flatten_shapes, map_shapes
 from kerashape_torch.user_layers import (
     CONSTRUCTION_ONLY,
@@ -580,25 +580,6 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
 def owner(cls: type[Layer], name: str) -> type[Layer]:
     """The layer class that a class has a method or an attribute from."""
     return next(each for each in cls.__mro__ if name in vars(each) and issubclass(each, Layer))
-
-
-def channels_first_axis(axis: int, rank: int) -> int:
-    """Where an axis in Keras' order is once the last axis has moved to position 1.
-
-    >>> channels_first_axis(-1, 4), channels_first_axis(1, 4), channels_first_axis(0, 4)
-    (1, 2, 0)
-    """
-    axis = axis_index(axis, rank)
-    return 1 if axis == rank - 1 else axis + (axis > 0)
-
-
-def channels_first_shape(shape: Shape) -> Shape:
-    """The shape of a tensor once its last axis has moved to position 1.
-
-    >>> channels_first_shape((None, 8, 8, 3))
-    (None, 3, 8, 8)
-    """
-    return (shape[0], shape[-1], *shape[1:-1]) if len(shape) > 2 else shape
 
 
 register_family("keras.layers", Layer)

@@ -213,3 +213,22 @@ def same_padding(size: int, window: int, stride: int = 1, dilation: int = 1) -> 
     """
     total = max((-(-size // stride) - 1) * stride + (window - 1) * dilation + 1 - size, 0)
     return total // 2, total - total // 2
+
+
+def channels_first_axis(axis: int, rank: int) -> int:
+    """Where an axis in Keras' order is once the last axis has moved to position 1.
+
+    >>> channels_first_axis(-1, 4), channels_first_axis(1, 4), channels_first_axis(0, 4)
+    (1, 2, 0)
+    """
+    axis = axis_index(axis, rank)
+    return 1 if axis == rank - 1 else axis + (axis > 0)
+
+
+def channels_first_shape(shape: Shape) -> Shape:
+    """The shape of a tensor once its last axis has moved to position 1.
+
+    >>> channels_first_shape((None, 8, 8, 3))
+    (None, 3, 8, 8)
+    """
+    return (shape[0], shape[-1], *shape[1:-1]) if len(shape) > 2 else shape

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kerashape_torch.errors import ConfigError, KerashapeError
-from kerashape_torch.layer import channels_first_shape
+from kerashape_torch.shape import channels_first_shape
 from kerashape_torch.shape_table import ShapeTable, shape_table
 from kerashape_torch.structure import map_shapes
 from kerashape_torch.testing.snapshots import read_table

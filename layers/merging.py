@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from kerashape_torch import ops
 from kerashape_torch.errors import ConfigError, ShapeError
@@ -17,10 +17,24 @@ class _Merge(Layer, catalog=False):
 
     Input shape:  a list of shapes that broadcast; one of fewer axes gets axes of 1 after the batch axis
     Output shape: the broadcast shape. As in Keras, an axis that is None in one of them is None
+
+    Args:
+        keras2_masks: in a file of Keras 1 or 2, masks mean what they meant there: a step counts where it counts in all
+            tensors that have a mask, and numbers under a mask are merged like all others.
     """
 
     supports_masking = True
     exactly_two = False
+    keras2_masks: ClassVar[bool] = False
+
+    def __init__(self, *args: Any, keras2_masks: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.__dict__.update(keras2_masks=keras2_masks, uses_mask=type(self).uses_mask and not keras2_masks)
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras 3 cannot say that it means Keras 2's masks, so it is written only where there is a mask."""
+        is_masked = any(x.mask is not None for node in self.nodes for x in node.inputs)
+        return {**super().get_config(), **({"keras2_masks": True} if self.keras2_masks and is_masked else {})}
 
     def layout(self, shapes: list[Shape]) -> str:
         return ANY
@@ -37,9 +51,10 @@ class _Merge(Layer, catalog=False):
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """A step counts where it counts in one of the tensors; a tensor without a mask leaves none."""
-        if previous_mask is None or any(mask is None for mask in previous_mask):
+        masks = [mask for mask in previous_mask or () if mask is not None]
+        if not masks or (len(masks) < len(previous_mask) and not self.keras2_masks):
             return None
-        return functools.reduce(ops.logical_or, previous_mask)
+        return functools.reduce(ops.logical_and if self.keras2_masks else ops.logical_or, masks)
 
     def function(self) -> Any:
         """The torch function of two tensors."""
@@ -211,7 +226,7 @@ class Concatenate(_Merge):
         if previous_mask is None or all(mask is None for mask in previous_mask):
             return None
         masks = [_as_wide(x, mask) for x, mask in zip(inputs, previous_mask)]
-        return ops.any(ops.concatenate(masks, axis=self.axis), axis=-1)
+        return (ops.all if self.keras2_masks else ops.any)(ops.concatenate(masks, axis=self.axis), axis=-1)
 
     def module(self, shapes: list[Shape]) -> Any:
         import torch

@@ -11,11 +11,20 @@ from kerashape_torch.constraints import ConstraintLike
 from kerashape_torch.errors import ConfigError, ShapeError
 from kerashape_torch.initializers import InitializerLike
 from kerashape_torch.kinds import Kind, Positive
-from kerashape_torch.layer import Layer, channels_first_axis, channels_first_shape
+from kerashape_torch.layer import Layer
 from kerashape_torch.layers.core import Activation as ActivationLayer
 from kerashape_torch.models import Model
 from kerashape_torch.regularizers import RegularizerLike
-from kerashape_torch.shape import Shape, Size, elements, fixed, require_rank, to_text
+from kerashape_torch.shape import (
+    Shape,
+    Size,
+    channels_first_axis,
+    channels_first_shape,
+    elements,
+    fixed,
+    require_rank,
+    to_text,
+)
 from kerashape_torch.structure import flatten, flatten_shapes, is_shape
 from kerashape_torch.weights import Place, WeightSpec, said_of
 

@@ -16,8 +16,7 @@ from kerashape_torch.differences.exact import Change
 from kerashape_torch.differences.matching import Key, Matching
 from kerashape_torch.differences.places import Place
 from kerashape_torch.graph import snake_case
-from kerashape_torch.layer import channels_first_shape
-from kerashape_torch.shape import to_text
+from kerashape_torch.shape import channels_first_shape, to_text
 from kerashape_torch.shape_table import Row, Weight, shape_text
 from kerashape_torch.structure import flatten_shapes
 

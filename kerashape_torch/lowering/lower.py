@@ -23,12 +23,12 @@ from kerashape_torch.composed import MASK_ARGUMENTS, masks_arriving
 from kerashape_torch.dtypes import is_float, narrow
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor, TensorSpec, nodes_to, shapes_of
-from kerashape_torch.layer import ANY, CHANNELS_FIRST, KERAS, Layer, channels_first_axis, channels_first_shape
+from kerashape_torch.layer import ANY, CHANNELS_FIRST, KERAS, Layer
 from kerashape_torch.lowering.marked import MarkedGraph
 from kerashape_torch.models import InputLayer, Model
 from kerashape_torch.own_weights import OwnWeight
 from kerashape_torch.parts import has_anothers_weights, held_specs, layers_with_weights, owners
-from kerashape_torch.shape import Shape
+from kerashape_torch.shape import Shape, channels_first_axis, channels_first_shape
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.text import identifier
 from kerashape_torch.torch_modules import FixedMode, Fold, Function, place, set_at

@@ -143,6 +143,11 @@ def _one_axis(name: str, config: Config, scope: Scope, layer: str) -> tuple[str,
     return name, config
 
 
+@_rule("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
+def _masks_that_meet(name: str, config: Config, scope: Scope, layer: str) -> tuple[str, Config]:
+    return name, {**config, "keras2_masks": True}
+
+
 @_rule("RandomCrop")
 def _random_crop(name: str, config: Config, scope: Scope, layer: str) -> tuple[str, Config]:
     """Keras 2 resizes where it does not train; Keras 3 then leaves images as they are."""
