@@ -36,4 +36,4 @@ def test_as_the_module(name: str, tmp_path: Path) -> None:
 def test_methods_of_tensors_are_written_as_such(tmp_path: Path) -> None:
     x = Input((3,), name="x")
     text = text_of(Model(x, [ops.cast(x, "int32"), ops.sum(ops.cast(x > 0, "float32"), -1)]), tmp_path / "out")
-    assert "x.to(dtype=torch.int32)" in text and "torch.Tensor.to" not in text
+    assert "x.to(torch.int32)" in text and "torch.Tensor.to" not in text

@@ -23,7 +23,7 @@ from kerashape_torch.port.support import Support, is_ours
 _HOMES: tuple[tuple[str, Any], ...] = (
     ("torch", torch), ("F", F), ("nn", nn), ("torch.linalg", torch.linalg), ("torch.fft", torch.fft),
     ("torch.special", torch.special), ("operator", operator), ("einops", einops), ("math", math),
-    ("functools", functools), ("torch.Tensor", torch.Tensor))
+    ("functools", functools))
 _INFIX: dict[Any, str] = {
     torch.add: "+", operator.add: "+", torch.sub: "-", operator.sub: "-", torch.mul: "*", operator.mul: "*",
     torch.div: "/", operator.truediv: "/", torch.matmul: "@", operator.matmul: "@", operator.gt: ">", operator.lt: "<",
@@ -142,9 +142,8 @@ class Expressions:
         if function in _INFIX and len(args) == 2 and not kwargs:
             left, right = (value_or_literal(x, value, self) for x in args)
             return Text(f"{left.inner} {_INFIX[function]} {right.inner}", True)
-        method = _METHODS.get(function) or _tensors_own(function)
-        if method is not None and args and isinstance(args[0], Value):
-            return self._method(method, args, kwargs, value)
+        if function in _METHODS and args and isinstance(args[0], Value):
+            return self._method(_METHODS[function], args, kwargs, value)
         given = [*map(shown, args), *(f"{name}={shown(x)}" for name, x in kwargs.items()
                                       if not _is_default(x, _default(function, name)))]
         return Text(f"{self.function(function)}({', '.join(given)})")
@@ -186,12 +185,6 @@ class Expressions:
         return self.literal(x)
 
     structure = _structure
-
-
-def _tensors_own(function: Any) -> str | None:
-    """The name of a method that tensors have and torch has no function for."""
-    name = getattr(function, "__name__", "")
-    return name if name and getattr(torch.Tensor, name, None) is function else None
 
 
 def value_or_literal(x: Any, value: Callable[[Value], Text], expressions: Expressions) -> Text:
