@@ -138,6 +138,9 @@ class Record:
             if field.attribute != name:
                 delattr(cls, name)  # it hides the property
                 setattr(cls, field.attribute, own)
+        for field in cls._own_fields:
+            if isinstance(cls.__dict__.get(field.attribute), _Aliased):
+                setattr(cls, field.attribute, field.default)
         cls._fields = fields
         cls._positional = tuple(f.name for f in fields.values() if not f.keyword_only)
         cls._defaults = {f.attribute: f.default for f in fields.values()
@@ -160,9 +163,6 @@ class Record:
         """Whether the class has the default as its attribute, so that no record need hold it. What is a property or a
         method of the class, or would become one, is held by each."""
         found = inspect.getattr_static(cls, field.attribute, REQUIRED)
-        if isinstance(found, _Aliased):
-            setattr(cls, field.attribute, field.default)
-            found = field.default
         return found is field.default and not hasattr(found, "__get__")
 
     @classmethod

@@ -20,20 +20,19 @@ def write_graph(graph: Graph) -> dict[str, Any]:
     Dicts in dicts are written with their keys sorted, as Keras' backends differ in how they take the others; a graph
     from a file stays in that file's order.
     """
-    ends = [each if graph.in_torchs_order else sorted_inside(each) for each in (graph.inputs, graph.outputs)]
     kept = {node: i for layer in graph.layers for i, node in enumerate(graph.nodes_of(layer))}
 
     def place(x: SymbolicTensor) -> list[Any]:
         return [x.node.layer.name, kept[x.node] + x.node.layer.counts_its_creation, _index(x)]
 
+    def places(ends: Any) -> Any:
+        return map_structure(place, ends if graph.in_torchs_order else sorted_inside(ends))
+
     layers = []
     for layer in graph.layers:
         nodes = [_write_call(node, kept, graph.in_torchs_order) for node in graph.nodes_of(layer) if node.inputs]
         layers.append({**layer.serialize(), "name": layer.name, "inbound_nodes": nodes})
-    return {"layers": layers, **{name: map_structure(place, end) for name, end in zip(_ENDS, ends)}}
-
-
-_ENDS = ("input_layers", "output_layers")
+    return {"layers": layers, "input_layers": places(graph.inputs), "output_layers": places(graph.outputs)}
 
 
 def _outputs_of(node: Node) -> list[SymbolicTensor]:

@@ -271,7 +271,7 @@ def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     bound = layer.bind(args, kwargs)
     leaves = [*flatten(args), *flatten(kwargs)] if kwargs else flatten(args)
     inputs = tensors = [x for x in leaves if isinstance(x, SymbolicTensor)]
-    if [x for x in tensors if x.mask is not None]:
+    if [x for x in tensors if x.mask is not None]:  # a generator in any() takes longer, and every call asks this
         brought = masks.brought_along(layer, bound, _mask_of)
         bound |= brought
         if not kwargs and layer.keeps_masks_of(args):
