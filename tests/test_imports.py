@@ -85,6 +85,34 @@ def test_describing_a_model_loads_no_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
+EACH_FIRST = """
+import importlib, os, sys, traceback
+
+def fails(name):
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] != 0
+    try:
+        importlib.import_module(name)
+        os._exit(0)
+    except Exception:
+        traceback.print_exc()
+        os._exit(1)
+
+failed = [name for name in sys.argv[1:] if fails(name)]
+sys.exit(str(failed) if failed else 0)
+"""
+
+
+def test_any_room_can_be_imported_first() -> None:
+    """A program may begin with any import. The files of ops refer to one another through the catalog of all ops."""
+    rooms = [name for name in kerashape_torch.__all__ if (PACKAGE / f"{name}.py").exists() or name == "layers"]
+    names = [f"kerashape_torch.{room}" for room in rooms]
+    names += [f"kerashape_torch.ops.{path.stem}" for path in sorted((PACKAGE / "ops").glob("[a-z]*.py"))]
+    done = subprocess.run([sys.executable, "-c", EACH_FIRST, *names], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_package_is_installed() -> None:
     """An installed copy has what a checkout has."""
     root = Path(__file__).resolve().parent.parent

@@ -8,7 +8,9 @@ run on tensors without values.
 
 import functools
 import importlib
+import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, NamedTuple, cast
@@ -365,6 +367,11 @@ def load_families() -> None:
     importlib.import_module("kerashape_torch.ops.families")
 
 
+@functools.cache
+def _is_file(where: str, name: str) -> bool:
+    return hasattr(sys.modules[where], "__path__") and importlib.util.find_spec(f"{where}.{name}") is not None
+
+
 def namespace(family: str | None = None) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """``__getattr__`` and ``__dir__`` for a module that shows the functions of a family, or of ``keras.ops`` itself."""
     where = "kerashape_torch.ops" + (f".{family}" if family else "")
@@ -374,7 +381,7 @@ def namespace(family: str | None = None) -> tuple[Callable[[str], Any], Callable
         return PUBLIC if family is None else NAMESPACES[family]
 
     def get(name: str) -> Callable[..., Any]:
-        if name.startswith("_"):  # Python asks modules for names such as __path__
+        if name.startswith("_") or _is_file(where, name):  # Python asks for both before it imports
             raise AttributeError(f"{where} has no {name!r}")
         functions = all_functions()
         if name not in functions:

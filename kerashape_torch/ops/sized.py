@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.graph import FreeSize, TensorSpec
+from kerashape_torch.ops import indexing, shaping  # noqa: F401  their ops are widened here
 from kerashape_torch.ops.creation import dtype_of
 from kerashape_torch.ops.operation import PUBLIC, Operands, Operation, TorchFunction, enter, own, refuse, torch_dtype
 from kerashape_torch.ops.picks import sliced
