@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from kerashape_torch.errors import ConfigError, KerashapeError
-from kerashape_torch.graph import Constant, Graph, SymbolicTensor, TensorSpec, arrays_taken
+from kerashape_torch.graph import Constant, Graph, SymbolicTensor, TensorSpec, following
 from kerashape_torch.inputs import Input
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
@@ -48,7 +48,7 @@ def followed(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[s
 def _traced(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[str, Any], refusal: Refusal) -> Graph:
     inputs = map_structure(lambda x: Input(batch_shape=x.shape, dtype=x.dtype), dict(specs))
     try:
-        with arrays_taken(True), _collecting() as losses:
+        with following(flatten(inputs)), _collecting() as losses:
             graph = Graph(alone(inputs), call(**inputs, **said))
             graph.losses = losses
             return graph

@@ -10,13 +10,14 @@ import contextlib
 import functools
 import itertools
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
 from kerashape_torch import masks
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.shape import Shape, to_text
+from kerashape_torch.sizes import FreeSize
 from kerashape_torch.structure import flatten, map_structure
 
 
@@ -226,47 +227,36 @@ class Node:
         return f"Node({self.layer.name}: {to_text([x.shape for x in self.inputs])})"
 
 
-_takes_arrays: ContextVar[bool] = ContextVar("takes_arrays", default=False)
+_followed: ContextVar[Sequence[SymbolicTensor] | None] = ContextVar("followed", default=None)
 
 
 @contextlib.contextmanager
-def arrays_taken(taken: bool) -> Iterator[None]:
-    """Whether layers may be called on arrays meanwhile, which are constants then: in a function that was not written
-    for symbolic tensors."""
-    token = _takes_arrays.set(taken)
+def following(inputs: Sequence[SymbolicTensor] | None) -> Iterator[None]:
+    """Says that a function is being followed that was not written for symbolic tensors, and what it was given; or, with
+    None, that none is. Layers may be called on arrays in it, which are constants, and sizes have numbers."""
+    token = _followed.set(inputs)
     try:
         yield
     finally:
-        _takes_arrays.reset(token)
+        _followed.reset(token)
 
 
-class FreeSize:
-    """The size of an axis that nobody knows before the model runs."""
-
-    def __init__(self, tensor: SymbolicTensor, axis: int) -> None:
-        self.tensor, self.axis = tensor, axis
-
-    def __repr__(self) -> str:
-        return f"<size of axis {self.axis} of {to_text(self.tensor.shape)}>"
-
-    def _refuse(self, *_: Any) -> Any:
-        raise TypeError(f"{self!r} is known when the model runs: it may stand in slices, and in the shape that zeros, "
-                        "ones, full, broadcast_to, tile, repeat, arange or reshape is given, and in nothing else")
-
-    __index__ = __int__ = __float__ = __neg__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __pow__ = __rpow__ = _refuse
-    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _refuse
+def followed_inputs() -> Sequence[SymbolicTensor] | None:
+    """What the function was given that is being followed."""
+    return _followed.get()
 
 
 def free_shape(x: SymbolicTensor) -> tuple[Any, ...]:
-    """The shape of a symbolic tensor, with a :class:`FreeSize` for each size that is not known in a function that was
-    not written for symbolic tensors, and which would have numbers there."""
-    return tuple(FreeSize(x, i) if size is None and _takes_arrays.get() else size for i, size in enumerate(x.shape))
+    """The shape of a symbolic tensor, with a :class:`FreeSize` for each size that is not known in a function that is
+    being followed, and which would have numbers there."""
+    is_free = _followed.get() is not None
+    return tuple(FreeSize("size", x, i) if size is None and is_free else size for i, size in enumerate(x.shape))
 
 
 def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls a layer on symbolic tensors: infers the output shapes, and remembers the call."""
-    if _takes_arrays.get():
+    is_followed = _followed.get() is not None
+    if is_followed:
         args, kwargs = map_structure(_constant, (args, kwargs))
     bound = layer.bind(args, kwargs)
     leaves = [*flatten(args), *flatten(kwargs)] if kwargs else flatten(args)
@@ -278,7 +268,7 @@ def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             kwargs = brought
             inputs = [*tensors, *symbolic(brought)]
     is_plain = len(leaves) == len(tensors) or not any(hasattr(x, "get_config") for x in leaves)
-    if not (tensors or (_takes_arrays.get() and leaves)) or not is_plain:  # a layer is no tensor
+    if not (tensors or (is_followed and leaves)) or not is_plain:  # a layer is no tensor
         if layer.runs_on_the_spot and any(hasattr(x, "detach") for x in leaves):
             return layer.run_on_tensors(args, kwargs)
         given = ", ".join(type(x).__name__ for x in leaves) or "nothing"

@@ -9,7 +9,7 @@ from typing import Any
 
 from kerashape_torch import masks
 from kerashape_torch.errors import ConfigError, ShapeError
-from kerashape_torch.graph import MaskedSpec, TensorSpec, arrays_taken
+from kerashape_torch.graph import MaskedSpec, TensorSpec, following
 from kerashape_torch.shape import Size
 from kerashape_torch.structure import flatten, map_structure
 
@@ -58,7 +58,7 @@ def _run(function: Callable[..., Any], args: Any, kwargs: Any, size: Callable[[i
         return masks.carrying(made, None if x.mask is None else tensor(x.mask))
 
     args, kwargs = map_structure(tensor, (args, kwargs))
-    with (torch.device("meta"), torch.no_grad(), arrays_taken(False),
+    with (torch.device("meta"), torch.no_grad(), following(None),
           KnownNumbers() if known else contextlib.nullcontext()):
         return function(*args, **kwargs)
 

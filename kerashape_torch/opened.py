@@ -11,7 +11,7 @@ from typing import Any
 from kerashape_torch.composed import INHERITED, attributes, own_specs, paths_inside
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.following import alone, apart, followed
-from kerashape_torch.graph import Graph, Node, arrays_taken, shapes_of
+from kerashape_torch.graph import Graph, Node, following, shapes_of
 from kerashape_torch.inputs import Input, InputLayer
 from kerashape_torch.layer import Layer
 from kerashape_torch.layers.function import Lambda
@@ -75,7 +75,7 @@ class _Opening:
         inputs = map_structure(lambda x: Input(batch_shape=x.shape, dtype=x.dtype, name=x.node.layer.name),
                                model.graph.inputs)
         known = dict(zip(map(id, model.graph.flat_inputs), flatten(inputs)))
-        with arrays_taken(True):
+        with following(flatten(inputs)):
             for node in calls:
                 outputs = self.call(node, twins[node.layer], known)
                 known.update(zip(map(id, flatten(node.outputs)), flatten(outputs)))

@@ -6,11 +6,13 @@ Without a seed they come from torch's generator. A whole number as seed gives th
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kerashape_torch.errors import ConfigError
+from kerashape_torch.graph import followed_inputs
 from kerashape_torch.ops.creation import dtype_of
 
 if TYPE_CHECKING:
@@ -59,12 +61,29 @@ def _empty(shape: Sequence[Any], dtype: Any) -> torch.Tensor:
     return torch.empty(tuple(shape), dtype=dtype_of(dtype))
 
 
+def _drawn(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Draws anew whenever the model runs, also where a function is followed once and for all."""
+    @functools.wraps(function)
+    def public(*args: Any, **kwargs: Any) -> Any:
+        import torch
+
+        if torch.compiler.is_compiling() or followed_inputs() is None:  # it compiles no context variables
+            return function(*args, **kwargs)
+        from kerashape_torch.ops.sized import called_when_run
+
+        return called_when_run(function, args, kwargs)
+
+    return public
+
+
+@_drawn
 def normal(shape: Sequence[Any], mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None) -> Any:
     """Numbers of a normal distribution."""
     x = _empty(shape, dtype)
     return x.normal_(generator=_generator(seed, x)) * stddev + mean
 
 
+@_drawn
 def truncated_normal(shape: Sequence[Any], mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None,
                      seed: Any = None) -> Any:
     """Numbers of a normal distribution, none further from its mean than two standard deviations."""
@@ -74,24 +93,28 @@ def truncated_normal(shape: Sequence[Any], mean: Any = 0.0, stddev: Any = 1.0, d
     return torch.nn.init.trunc_normal_(x, generator=_generator(seed, x)) * stddev + mean
 
 
+@_drawn
 def uniform(shape: Sequence[Any], minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, seed: Any = None) -> Any:
     """Numbers from ``minval`` up to ``maxval``, all alike."""
     x = _empty(shape, dtype)
     return x.uniform_(generator=_generator(seed, x)) * (maxval - minval) + minval
 
 
+@_drawn
 def randint(shape: Sequence[Any], minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Any:
     """Whole numbers from ``minval`` up to ``maxval``, which is not one of them."""
     x = _empty(shape, dtype)
     return x.random_(minval, maxval, generator=_generator(seed, x))
 
 
+@_drawn
 def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Any:
     """The numbers of classes, as often as their logits say: (batch, classes) to (batch, samples)."""
     drawn = logits.softmax(-1).multinomial(num_samples, replacement=True, generator=_generator(seed, logits))
     return drawn.to(dtype_of(dtype))
 
 
+@_drawn
 def dropout(inputs: Any, rate: float, noise_shape: Sequence[Any] | None = None, seed: Any = None) -> Any:
     """Sets elements to zero at random and makes the others larger, so that the sum stays about the same."""
     if rate <= 0:
@@ -101,6 +124,7 @@ def dropout(inputs: Any, rate: float, noise_shape: Sequence[Any] | None = None, 
     return inputs * kept / (1 - rate)
 
 
+@_drawn
 def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
     """A tensor with its parts along an axis in any order."""
     import torch

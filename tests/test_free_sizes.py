@@ -3,6 +3,8 @@ package in its place."""
 
 from __future__ import annotations
 
+import math
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ import torch
 from test_idioms import same
 
 import kerashape_torch as kt
+from kerashape_torch.errors import ConfigError, KerashapeError
 
 
 def class_token(k: Any, net: Any, x: Any) -> Any:
@@ -60,7 +63,35 @@ def sliced(k: Any, net: Any, x: Any) -> Any:
     return x[:, :length] + table[:, :length, :] * x[:, -1:] + table[:, length, None]
 
 
-CALLS = [sliced, class_token, tiled, repeated, zeros_and_ones, heads, positions, flattened]
+def reckoned(k: Any, net: Any, x: Any) -> Any:
+    batch, length, width = k.ops.shape(x)
+    half, quarter = math.ceil(length / 2), math.floor(length / 4) + 1
+    flat = k.ops.reshape(x, (batch * length * 2, width // 2))
+    merged = k.ops.reshape(flat, (batch, 2 * length, -1))[:, :: 1 + length % 1]
+    wide = k.ops.concatenate([merged, -merged], axis=-1)
+    return wide[:, half:length + quarter - half + 1] * net.token + k.ops.arange(1, 2 * length - (length - 2), length)[0]
+
+
+def as_operands(k: Any, net: Any, x: Any) -> Any:
+    batch, length, width = k.ops.shape(x)
+    mean = k.ops.sum(x, axis=1, keepdims=True) / length
+    scaled = mean * k.ops.cast(length, "float32") ** -0.5 + (2 * length - 1) * net.token * length ** -0.5
+    least = k.ops.minimum(batch, 2) + k.ops.convert_to_tensor([length, width, 1, 0])
+    return scaled + k.ops.full((batch, 1, 1), length / 8) + k.ops.cast(least, "float32")
+
+
+def by_any_op(k: Any, net: Any, x: Any) -> Any:
+    batch, length, width = k.ops.shape(x)
+    padded = k.ops.pad(x, [[0, 0], [0, length], [0, 0]])
+    steps = k.ops.linspace(0.0, 1.0, 2 * length)[:, None] + k.ops.eye(2 * length)[:, :1]
+    first = k.ops.slice(x, (0, 0, 0), (batch, 1, width))
+    return padded * net.token + steps + first + k.ops.one_hot(k.ops.argmax(x, -1), length)[:, :1, :1]
+
+
+CALLS = [sliced, class_token, tiled, repeated, zeros_and_ones, heads, positions, flattened, reckoned, as_operands,
+         by_any_op]
+NOT_WRITTEN = (by_any_op,)
+"""A package of one's own runs the ops that torch has no one function for."""
 
 
 def program(k: Any, call: Any) -> Any:
@@ -100,8 +131,88 @@ def test_numbers_are_keras(call: Any, tmp_path: Path) -> None:
     theirs.save(tmp_path / "model.keras")
     loaded = kt.load_model(tmp_path / "model.keras", {"Net": program(kt, call)})
     same(loaded.to_torch()(torch.from_numpy(inputs(3, 5))), theirs(inputs(3, 5)))
+    if call in NOT_WRITTEN:
+        with pytest.raises(KerashapeError, match="of sizes that are known when it runs"):
+            kt.saving.port(loaded, tmp_path / "out")
+        return
     kt.saving.port(loaded, tmp_path / "out")
     done = subprocess.run([sys.executable, tmp_path / "out" / "model.py", "--check"], capture_output=True, text=True,
                           check=False)
     assert done.returncode == 0, done.stderr
     assert "kerashape" not in (tmp_path / "out" / "model.py").read_text().split('"""', 2)[2]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
+def test_it_compiles_and_is_optimized(call: Any) -> None:
+    """torch.compile knows no ``__index__`` of its symbolic numbers, which ops ask for that take numbers alone."""
+    ours = program(kt, call)()
+    ours.build((None, None, 4))
+    module = ours.to_torch().eval()
+    torch._dynamo.reset()
+    compiled = module if call is by_any_op else torch.compile(module, backend="eager", dynamic=True, fullgraph=True)
+    for batch, length in ((3, 5), (2, 7)):
+        x = torch.from_numpy(inputs(batch, length))
+        same(compiled(x), module(x))
+        same(kt.optimize_for_inference(module)(x), module(x))
+
+
+@pytest.mark.parametrize(("use", "said"), [
+    (lambda k, n, x: x[:, : min(n, 3)], "has no value, order or truth"), (lambda k, n, x: x if n else -x, "truth"),
+    (lambda k, n, x: x if n == 3 else -x, "truth"), (lambda k, n, x: x * math.sqrt(n), "may be reckoned with"),
+    (lambda k, n, x: [x * i for i in range(2 * n + 1)], r"<\(2 \* size of axis 1 of \(None, None, 4\)\) \+ 1>")])
+def test_what_depends_on_a_size_is_refused(use: Any, said: str) -> None:
+    class Net(kt.Model):
+        def call(self, x: Any) -> Any:
+            return use(kt, kt.ops.shape(x)[1], x)
+
+    with pytest.raises(ConfigError, match=said):
+        Net().build((None, None, 4))
+
+
+# ---- random numbers --------------------------------------------------------------------------------------------------
+
+
+class Sampling(kt.Model):
+    def __init__(self, draw: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.draw, self.seeds, self.dense = draw, kt.random.SeedGenerator(3), kt.layers.Dense(4)
+
+    def call(self, x: Any) -> Any:
+        return self.dense(x) * 0 + self.draw(self, x)
+
+
+DRAWS = {
+    "normal": lambda net, x: kt.random.normal(kt.ops.shape(x), mean=3.0, seed=net.seeds),
+    "known": lambda net, x: kt.random.normal((4,), mean=3.0, stddev=kt.ops.exp(x[0, 0] * 0)),
+    "uniform": lambda net, x: kt.random.uniform((kt.ops.shape(x)[0], 1, 4), 2.5, 3.5),
+    "randint": lambda net, x: kt.ops.cast(kt.random.randint((kt.ops.shape(x)[1], 4), 2, 5), "float32"),
+    "truncated_normal": lambda net, x: kt.random.truncated_normal(kt.ops.shape(x)) + 3,
+    "dropout": lambda net, x: kt.random.dropout(x * 0 + 3, 0.5, seed=net.seeds),
+    "shuffle": lambda net, x: kt.random.shuffle(kt.ops.zeros_like(x) + kt.ops.cast(kt.ops.arange(
+        kt.ops.shape(x)[1])[:, None], "float32"), axis=1) * 3 / (kt.ops.shape(x)[1] / 2)}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_numbers_are_drawn_in_each_call(name: str, tmp_path: Path) -> None:
+    """A call that was followed once is a call in Keras each time that the model runs."""
+    torch.manual_seed(0)
+    net = Sampling(DRAWS[name])
+    net.build((None, None, 4))
+    assert net.output_shape == (None, None, 4)
+    module = net.to_torch().eval()
+    for run in (module, kt.optimize_for_inference(module)):
+        first, second = run(torch.ones(40, 50, 4)), run(torch.ones(40, 50, 4))
+        assert first.shape == (40, 50, 4)
+        assert not torch.equal(first, second)
+        torch.testing.assert_close(first.mean(), torch.tensor(3.0), rtol=0, atol=1.2 if name == "known" else 0.15)
+    if name not in ("normal", "known", "uniform"):
+        with pytest.raises(KerashapeError, match=f"{name} draws random numbers"):
+            kt.saving.port(net, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+        return
+    kt.saving.port(net, tmp_path / "out")
+    written = (tmp_path / "out" / "model.py").read_text()
+    assert ("torch.rand(" if name == "uniform" else "torch.randn(") in written
+    found = runpy.run_path(str(tmp_path / "out" / "model.py"))["load"]()(torch.ones(40, 50, 4))
+    assert found.shape == (40, 50, 4)
+    torch.testing.assert_close(found.mean(), torch.tensor(3.0), rtol=0, atol=1.2 if name == "known" else 0.15)

@@ -31,7 +31,7 @@ from kerashape_torch.parts import has_anothers_weights, held_specs, layers_with_
 from kerashape_torch.shape import Shape, channels_first_axis, channels_first_shape
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.text import identifier
-from kerashape_torch.torch_modules import FixedMode, Fold, Function, place, set_at
+from kerashape_torch.torch_modules import FixedMode, Function, Inline, place, set_at
 from kerashape_torch.torch_modules.activity import as_it_is, listener
 from kerashape_torch.torch_modules.mixed import MixedPrecision
 from kerashape_torch.torch_modules.shared import refuse_layers_in_two_places, share
@@ -346,15 +346,17 @@ class _Lowering:
             for owner, specs in held_specs(layer, list(map(_keras_shapes(layer, working), shapes))):
                 below = [spec.below(named.replace(".", "/"), path) for spec in specs]
                 self.again += [(owner, *pair) for pair in zip(self.specs.setdefault(owner, below), below)]
-        if training is not None and not isinstance(module, (Function, Fold)):
+        if training is not None and not isinstance(module, Inline):
             module.train = FixedMode(module, training)  # type: ignore[method-assign]
         if isinstance(module, nn.Identity):
             return args[0]
-        if isinstance(module, Fold):
-            return functools.reduce(lambda a, b: self.fx.call_function(module.function, (a, b)), *args)
-        if isinstance(module, Function):
-            return self.fx.call_function(module.function, (*args, *module.args), {**module.kwargs, **kwargs})
+        if isinstance(module, Inline):
+            return module.written(self._node, *args, **kwargs)
         return self.fx.call_module(self._register(layer, module, path), tuple(args), kwargs)
+
+    def _node(self, function: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> fx.Node:
+        make = self.fx.call_method if isinstance(function, str) else self.fx.call_function
+        return make(function, args, kwargs)  # type: ignore[arg-type]
 
     def _register(self, layer: Any, module: nn.Module, path: str) -> str:
         """The path of a layer's module. A layer called twice is one module, unless the shapes ask for another."""

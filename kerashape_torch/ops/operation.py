@@ -18,11 +18,12 @@ from typing import Annotated, Any, ClassVar, NamedTuple, cast
 from kerashape_torch.config import Record, argument, register_family
 from kerashape_torch.dtypes import DTypeKind, narrow
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError, did_you_mean
-from kerashape_torch.graph import Constant, SymbolicTensor, TensorSpec, connect
+from kerashape_torch.graph import OPERATORS, Constant, SymbolicTensor, TensorSpec, connect
 from kerashape_torch.kinds import Kind
 from kerashape_torch.layer import ANY, KERAS, Layer
 from kerashape_torch.meta_rule import infer_by_running
 from kerashape_torch.ops.left_out import LEFT_OUT
+from kerashape_torch.sizes import free_sizes
 from kerashape_torch.structure import flatten, is_shape, map_structure
 from kerashape_torch.weights import WeightSpec
 
@@ -263,9 +264,15 @@ PUBLIC: dict[str, Callable[..., Any]] = {}
 
 def enter(family: str, name: str, function: Callable[..., Any]) -> None:
     """Makes a function public as ``ops.name`` and ``ops.family.name``."""
-    NAMESPACES.setdefault(family, {})[name] = function
+    @functools.wraps(function)
+    def public(*args: Any, **kwargs: Any) -> Any:
+        if free_sizes((args, kwargs)):
+            return OPERATORS["given free sizes"](name, function, args, kwargs)
+        return function(*args, **kwargs)
+
+    NAMESPACES.setdefault(family, {})[name] = public
     if family != "image":
-        PUBLIC[name] = function
+        PUBLIC[name] = public
 
 
 def op(module: str, rule: Rule | None = None, *, operands: Sequence[str] = (), named: Sequence[str] = (),
@@ -350,6 +357,7 @@ def _public(cls: type[Operation], name: str) -> Callable[..., Any]:
     public.__name__ = public.__qualname__ = name
     public.__doc__, public.__module__ = cls.__doc__, "kerashape_torch.ops"
     public.__signature__ = signature  # type: ignore[attr-defined]
+    public.operands = operands.names  # type: ignore[attr-defined]
     return public
 
 
@@ -407,7 +415,8 @@ def stock(name: str, **arguments: Any) -> TorchFunction:
 def own(name: str, **arguments: Any) -> TorchFunction:
     """A function that torch lacks, from ``torch_modules``: ``own("images.resize")`` is in ``functions_images``."""
     module, _, function = name.rpartition(".")
-    where = importlib.import_module(f"kerashape_torch.torch_modules.functions{module and f'_{module}'}")
+    name = f"kerashape_torch.torch_modules.functions{module and f'_{module}'}"
+    where = sys.modules.get(name) or importlib.import_module(name)  # torch compiles no import
     return partial(getattr(where, function), **arguments)
 
 

@@ -9,20 +9,24 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from kerashape_torch.errors import ShapeError
-from kerashape_torch.graph import FreeSize, TensorSpec
-from kerashape_torch.ops import indexing, shaping  # noqa: F401  their ops are widened here
+from kerashape_torch.graph import SymbolicTensor, TensorSpec, followed_inputs
+from kerashape_torch.meta_rule import infer_by_running
 from kerashape_torch.ops.creation import dtype_of
-from kerashape_torch.ops.operation import PUBLIC, Operands, Operation, TorchFunction, enter, own, refuse, torch_dtype
+from kerashape_torch.ops.operation import PUBLIC, Operands, Operation, refuse, torch_dtype
 from kerashape_torch.ops.picks import sliced
 from kerashape_torch.shape import Shape, axis_index, broadcast, product, to_text
+from kerashape_torch.sizes import FreeSize, Placed, free_sizes, placed, reckoned
 from kerashape_torch.structure import flatten, map_structure
 
 
-class Sized(Operation, catalog=False):
-    """A function of tensors and of sizes: a size is a number, or says which of the tensors has it at which axis."""
-
+class _WithSizes(Operation, catalog=False):
     operands: ClassVar[Operands] = Operands(variadic=True)
     flops_are_known = True
+
+
+class Sized(_WithSizes, catalog=False):
+    """A function of tensors and of sizes, which are numbers or :class:`~kerashape_torch.sizes.Placed`."""
+
     does: str
     sizes: Any
     axis: int | None = None
@@ -30,42 +34,71 @@ class Sized(Operation, catalog=False):
     number: str | None = None
     """The dtype of numbers that it makes."""
 
-    def function(self, *args: Any, **kwargs: Any) -> TorchFunction:
+    def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        shape = _SHAPES[self.does](self, args[0].shape, functools.partial(_numbers, self.sizes, args))
+        return TensorSpec(shape, self.number or args[0].dtype)
+
+    def module(self, *shapes: Any) -> Any:
+        from kerashape_torch.torch_modules.sized import Sized as Module
+
         more = {"dim": self.axis} if self.does == "repeat" else {"value": self.value} if self.does == "full" else {}
-        return own(f"sized.{self.does}", sizes=self.sizes, **more,
-                   **({"dtype": torch_dtype(self.number)} if self.number is not None else {}))
+        dtype = {"dtype": torch_dtype(self.number)} if self.number is not None else {}
+        return Module(self.does, self.sizes, **more, **dtype)
+
+
+class WhenRun(_WithSizes, catalog=False):
+    """Any function of tensors and of sizes, called with their numbers. Its shape is found by running it."""
+
+    calls: Callable[..., Any]
+    given: Any
 
     def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        return TensorSpec(_SHAPES[self.does](self, args[0].shape, lambda unknown: _read(args, self.sizes, unknown)),
-                          self.number or args[0].dtype)
+        return infer_by_running(self.module(), args, {})
+
+    def module(self, *shapes: Any) -> Any:
+        from kerashape_torch.torch_modules.sized import Called
+
+        return Called(self.calls, *self.given)
 
 
-Sizes = Callable[[Any], list[Any]]
-"""The sizes as numbers, for what stands where one is not known."""
+Sizes = Callable[[Callable[[int, int], Any]], list[Any]]
+"""The sizes as numbers, where a function says what stands for one that is not known: an axis of which operand."""
 
 
-def _read(tensors: Sequence[Any], sizes: Sequence[Any], unknown: Any) -> list[Any]:
-    def known(size: Any) -> Any:
-        if isinstance(size, slice):
-            return slice(*map(known, (size.start, size.stop, size.step)))
-        found = tensors[size[0]].shape[size[1]] if isinstance(size, tuple) else size
-        return unknown if isinstance(size, tuple) and found is None else found
+def _numbers(sizes: Any, tensors: Sequence[Any], unknown: Callable[[int, int], Any]) -> list[Any]:
+    def size(place: int, axis: int) -> Any:
+        found = tensors[place].shape[axis]
+        return unknown(place, axis) if found is None else found
 
-    return [known(size) for size in sizes]
+    def call(function: Callable[..., Any], *args: Any) -> Any:
+        return None if None in args else function(*args)
+
+    return list(reckoned(sizes, range(len(tensors)), size, call))
+
+
+def _unknown(place: int, axis: int) -> None:
+    """Stands for a size that is not known, and for what is reckoned with it."""
+
+
+def _trial(number: int) -> Callable[[int, int], int]:
+    """Sizes to try, others for each axis, so that their differences and quotients move too."""
+    return lambda place, axis: number * (1 + axis + 5 * place)
 
 
 def _of_item(op: Sized, shape: Shape, sizes: Sizes) -> Shape:
-    few, more = (sliced(op, TensorSpec(shape), tuple(sizes(trial))).shape for trial in (2, 3))
-    return tuple(a if a == b else None for a, b in zip(few, more))
+    tried = (sizes(_trial(number)) for number in (1, 2, 3, 5, 1000))
+    keys = [tuple(0 if isinstance(said, Placed) else k for k, said in zip(key, op.sizes)) for key in tried]
+    found = [sliced(op, TensorSpec(shape), key).shape for key in keys]  # any index takes one axis away
+    return tuple(each[0] if len(set(each)) == 1 else None for each in zip(*found))
 
 
 def _of_broadcast(op: Sized, shape: Shape, sizes: Sizes) -> Shape:
-    broadcast(shape, tuple(sizes(None)))
-    return tuple(sizes(None))
+    broadcast(shape, tuple(sizes(_unknown)))
+    return tuple(sizes(_unknown))
 
 
 def _of_reshape(op: Sized, shape: Shape, sizes: Sizes) -> Shape:
-    open_ones = tuple(None if size == -1 else size for size in sizes(None))
+    open_ones = tuple(None if size == -1 else size for size in sizes(_unknown))
     left, total, known = open_ones.count(None), product(shape), product(size for size in open_ones if size is not None)
     if total is None or not known or left > 1:
         return open_ones
@@ -75,7 +108,7 @@ def _of_reshape(op: Sized, shape: Shape, sizes: Sizes) -> Shape:
 
 
 def _of_tile(op: Sized, shape: Shape, sizes: Sizes) -> Shape:
-    repeats = sizes(None)
+    repeats = sizes(_unknown)
     rank = max(len(shape), len(repeats))
     pairs = zip((1,) * (rank - len(shape)) + shape, (*(1,) * (rank - len(repeats)), *repeats))
     return tuple(map(product, pairs))
@@ -83,36 +116,36 @@ def _of_tile(op: Sized, shape: Shape, sizes: Sizes) -> Shape:
 
 def _of_repeat(op: Sized, shape: Shape, sizes: Sizes) -> Shape:
     shape, axis = ((product(shape),), 0) if op.axis is None else (shape, axis_index(op.axis, len(shape)))
-    return (*shape[:axis], product((shape[axis], *sizes(None))), *shape[axis + 1:])
+    return (*shape[:axis], product((shape[axis], *sizes(_unknown))), *shape[axis + 1:])
 
 
 def _of_arange(op: Sized, shape: Shape, sizes: Sizes) -> Shape:
-    return (None if None in sizes(None) else len(range(*sizes(None))),)
+    return (None if None in sizes(_unknown) else len(range(*sizes(_unknown))),)
 
 
 _SHAPES: dict[str, Callable[[Sized, Shape, Sizes], Shape]] = {
     "broadcast_to": _of_broadcast, "reshape": _of_reshape, "tile": _of_tile, "repeat": _of_repeat,
-    "full": lambda op, shape, sizes: tuple(sizes(None)), "arange": _of_arange, "get_item": _of_item}
+    "full": lambda op, shape, sizes: tuple(sizes(_unknown)), "arange": _of_arange, "get_item": _of_item}
 
 
-def _call(does: str, tensors: Sequence[Any], sizes: Any, **arguments: Any) -> Any:
-    every = {id(x): x for x in (*tensors, *(size.tensor for size in _free(sizes)))}
-    places = {known: i for i, known in enumerate(every)}
-
-    def placed(size: Any) -> Any:
-        if isinstance(size, slice):
-            return slice(*map(placed, (size.start, size.stop, size.step)))
-        return (places[id(size.tensor)], size.axis) if isinstance(size, FreeSize) else size
-
-    found = tuple(map(placed, sizes if isinstance(sizes, (list, tuple)) else (sizes,)))
-    return Sized(does=does, sizes=found, **arguments)(*every.values())
+def _places(tensors: Sequence[Any], given: Any) -> tuple[list[Any], Any]:
+    """The tensors that a call takes, these first, and what it is given with their places in it."""
+    every = {id(x): x for x in (*tensors, *(x for size in free_sizes(given) for x in size.tensors()))}
+    return list(every.values()), placed(given, {known: i for i, known in enumerate(every)})
 
 
-def _free(given: Any) -> list[FreeSize]:
-    """The sizes that are not known, in slices too."""
-    leaves = [part for x in flatten(given) for part in (
-        (x.start, x.stop, x.step) if isinstance(x, slice) else (x,))]
-    return [x for x in leaves if isinstance(x, FreeSize)]
+def _call(does: str, tensors: Sequence[Any], sizes: Any, value: Any = None, **arguments: Any) -> Any:
+    sizes = tuple(sizes) if isinstance(sizes, (list, tuple)) else (sizes,)
+    every, (sizes, value) = _places(tensors, (sizes, value))
+    return Sized(does=does, sizes=sizes, value=value, **arguments)(*every)
+
+
+def called_when_run(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """A call of a function of this package that is made when the model runs, wherever a function is being followed."""
+    tensors = [x for x in flatten((args, kwargs)) if isinstance(x, SymbolicTensor)]
+    beside = () if tensors or free_sizes((args, kwargs)) else (followed_inputs() or ())[:1]
+    every, given = _places([*tensors, *beside], (tuple(args), dict(kwargs)))
+    return WhenRun(calls=function, given=given)(*every)
 
 
 def _dtype(dtype: Any, default: str = "float32") -> str:
@@ -125,6 +158,19 @@ def _full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     return _call("full", (), shape, value=fill_value, number=_dtype(dtype))
 
 
+def _as_tensor(x: Any) -> Any:
+    """A free size as a tensor of one number."""
+    return _call("full", (), (), value=x, number="float32" if x.is_float else "int32") if isinstance(
+        x, FreeSize) else x
+
+
+def _tensor(x: Any, dtype: Any = None) -> Any:
+    if not free_sizes(x):
+        return PUBLIC["convert_to_tensor"](x, dtype)
+    made = PUBLIC["stack"](list(map(_tensor, x))) if isinstance(x, (list, tuple)) else _as_tensor(x)
+    return made if dtype is None else PUBLIC["cast"](made, dtype)
+
+
 def _arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
     first, end = (0, start) if stop is None else (start, stop)
     return _call("arange", (), (first, end, 1 if step is None else step), number=_dtype(dtype, "int32"))
@@ -134,7 +180,7 @@ def _reshape(x: Any, newshape: Any) -> Any:
     """One size that is left open follows from the others; and the batch, where those of a sample do."""
     sizes = newshape if isinstance(newshape, (list, tuple)) else (newshape,)
     free = [size for size in sizes if isinstance(size, FreeSize)]
-    if len(free) == 1 and free[0].axis == 0:
+    if len(free) == 1 and free[0].does == "size" and free[0].of[1] == 0:
         try:
             return PUBLIC["reshape"](x, map_structure(lambda size: None if size is free[0] else size, newshape))
         except ShapeError:
@@ -151,23 +197,25 @@ _SIZED: dict[str, Callable[..., Any]] = {
     "reshape": _reshape,
     "broadcast_to": lambda x, shape: _call("broadcast_to", (x,), shape),
     "tile": lambda x, repeats: _call("tile", (x,), repeats),
+    "convert_to_tensor": lambda x, dtype=None, **_: _tensor(x, dtype),
     "get_item": lambda x, key: _call("get_item", (x,), key),
     "repeat": lambda x, repeats, axis=None: _call("repeat", (x,), repeats, axis=axis),
 }
 
 
-def _enter(name: str, sized: Callable[..., Any]) -> None:
-    plain = PUBLIC[name]
+def given_free_sizes(name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """A public function that is given free sizes. Those among its operands become tensors."""
+    if name in _SIZED:
+        return _SIZED[name](*args, **kwargs)
+    signature = inspect.signature(function)
+    bound = signature.bind(*args, **kwargs)
+    several = [p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL]
+    for argument in bound.arguments:
+        if argument in (*getattr(function, "operands", ()), *several):
+            bound.arguments[argument] = map_structure(_as_tensor, bound.arguments[argument])
+    call = called_when_run if free_sizes((bound.args, bound.kwargs)) else _called
+    return call(function, bound.args, bound.kwargs)
 
-    @functools.wraps(plain)
-    def public(*args: Any, **kwargs: Any) -> Any:
-        if _free((args, kwargs)):
-            return sized(*args, **kwargs)
-        return plain(*args, **kwargs)
 
-    public.__signature__ = inspect.signature(plain)  # type: ignore[attr-defined]
-    enter("numpy", name, public)
-
-
-for _name, _function in _SIZED.items():
-    _enter(_name, _function)
+def _called(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    return function(*args, **kwargs)

@@ -139,6 +139,8 @@ class Expressions:
             return self._method(identifier(function), args, kwargs, value)
         if function is operator.getitem:
             return Text(f"{value_or_literal(args[0], value, self).inner}[{self._index(args[1], value)}]")
+        if function is getattr:
+            return Text(f"{value_or_literal(args[0], value, self).inner}.{args[1]}")
         if function in _INFIX and len(args) == 2 and not kwargs:
             left, right = (value_or_literal(x, value, self) for x in args)
             return Text(f"{left.inner} {_INFIX[function]} {right.inner}", True)

@@ -19,12 +19,13 @@ from kerashape_torch.port.expressions import public_name
 from kerashape_torch.port.forward import is_automatic
 from kerashape_torch.port.names import identifier, member_names
 from kerashape_torch.port.program import Constant, Made, Part, Step, Unit, Value, values_in
-from kerashape_torch.port.stock import as_stock
+from kerashape_torch.port.stock import as_stock, called_in_torch
 from kerashape_torch.port.support import is_ours, refuse_what_needs_more
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.torch_modules.functions_indexing import get_item
 from kerashape_torch.torch_modules.lambdas import UserFunction
 from kerashape_torch.torch_modules.normalization import SpectralNorm
+from kerashape_torch.torch_modules.sized import Called
 from kerashape_torch.torch_modules.user import UserCell, UserLayer
 
 _BY_HAND = "port the models before and after it and write that part by hand"
@@ -114,6 +115,10 @@ class _Reader:
             self._add(node, Step(module.function, args, {**module.arguments, **kwargs}, self._results(node)))
             return
         results = self._results(node)
+        if isinstance(module, Called):
+            for step in called_in_torch(module, args, results, self._name_of(path)):
+                self._add(node, step)
+            return
         stock = as_stock(module, args, kwargs, results, self.makers)
         if stock is None:
             part = self.parts.get(path) or self._part(path, self._read(module, path))

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from kerashape_torch.errors import KerashapeError
 from kerashape_torch.port.program import Part, Step, Value
 from kerashape_torch.torch_modules import recurrent
 from kerashape_torch.torch_modules.embedding import Embedding
+from kerashape_torch.torch_modules.sized import Called
 
 _RECURRENT: dict[type, type] = {
     recurrent.LSTM: nn.LSTM, recurrent.GRU: nn.GRU, recurrent.RNN: nn.RNN, recurrent.BidirectionalLSTM: nn.LSTM,
@@ -33,6 +35,27 @@ def as_stock(module: nn.Module, args: Any, kwargs: Any, results: Any, makers: di
     if type(module) in _RECURRENT:
         return _recurrent(module, args, kwargs, results, makers)
     return None
+
+
+def called_in_torch(module: Called, args: Any, results: Any, where: str) -> list[Step]:
+    """The steps of a function that is called when a model runs.
+
+    Raises:
+        KerashapeError: torch has no such function.
+    """
+    steps: list[Step] = []
+
+    def call(function: Any, *args: Any, **kwargs: Any) -> Value:
+        steps.append(Step(function, args, kwargs, Value("")))
+        return steps[-1].results  # type: ignore[no-any-return]
+
+    if module.in_torch(call, *args) is None:
+        name, is_random = module.function.__name__, module.function.__module__.endswith(".random")
+        why = f"{name} draws random numbers" if is_random else f"{name} of sizes that are known when it runs"
+        raise KerashapeError(f"{where}: {why}, for which torch has no one function. Way out: run this layer with "
+                             "kerashape_torch, and port what follows it")
+    steps[-1].results = results
+    return steps
 
 
 def _sharing(module: nn.Module, stock: nn.Module) -> nn.Module:

@@ -1,16 +1,34 @@
-"""The few modules that torch lacks, and the two that lowering dissolves into plain function calls."""
+"""The few modules that torch lacks, and those that lowering dissolves into plain function calls."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
+Call = Callable[..., Any]
+"""How functions are called, and methods of the first argument by their names: now, or as nodes of a graph."""
 
-class Function(nn.Module):
-    """A function of tensors as a module: ``Function(torch.cat, dim=1)([a, b])``. Lowering emits the bare call."""
+
+def _now(function: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> Any:
+    return getattr(args[0], function)(*args[1:], **kwargs) if isinstance(function, str) else function(*args, **kwargs)
+
+
+class Inline(nn.Module):
+    """A module without state. Lowering emits the calls that it makes in place of it."""
+
+    def written(self, call: Call, /, *inputs: Any, **named: Any) -> Any:
+        """What it gives, where ``call`` calls all functions."""
+        raise NotImplementedError
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        return self.written(_now, *inputs, **named)
+
+
+class Function(Inline):
+    """A function of tensors as a module: ``Function(torch.cat, dim=1)([a, b])``."""
 
     def __init__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -18,23 +36,23 @@ class Function(nn.Module):
         self.args = args
         self.kwargs = kwargs
 
-    def forward(self, *inputs: Any, **named: Any) -> Any:
-        return self.function(*inputs, *self.args, **self.kwargs, **named)
+    def written(self, call: Call, /, *inputs: Any, **named: Any) -> Any:
+        return call(self.function, *inputs, *self.args, **self.kwargs, **named)
 
     def extra_repr(self) -> str:
         name = getattr(self.function, "__qualname__", repr(self.function))
         return ", ".join([name, *map(repr, self.args), *(f"{k}={v!r}" for k, v in self.kwargs.items())])
 
 
-class Fold(nn.Module):
-    """A function of two tensors folded over a list: ``Fold(torch.add)([a, b, c])``. Lowering emits bare calls."""
+class Fold(Inline):
+    """A function of two tensors folded over a list: ``Fold(torch.add)([a, b, c])``."""
 
     def __init__(self, function: Callable[[Any, Any], Any]) -> None:
         super().__init__()
         self.function = function
 
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        return functools.reduce(self.function, inputs)
+    def written(self, call: Call, /, *inputs: Any, **named: Any) -> Any:
+        return functools.reduce(lambda a, b: call(self.function, a, b), inputs[0])
 
     def extra_repr(self) -> str:
         return getattr(self.function, "__qualname__", repr(self.function))
