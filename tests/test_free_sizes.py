@@ -136,10 +136,7 @@ def test_numbers_are_keras(call: Any, tmp_path: Path) -> None:
             kt.saving.port(loaded, tmp_path / "out")
         return
     kt.saving.port(loaded, tmp_path / "out")
-    done = subprocess.run([sys.executable, tmp_path / "out" / "model.py", "--check"], capture_output=True, text=True,
-                          check=False)
-    assert done.returncode == 0, done.stderr
-    assert "kerashape" not in (tmp_path / "out" / "model.py").read_text().split('"""', 2)[2]
+    checks(tmp_path / "out")
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
@@ -213,6 +210,35 @@ def test_numbers_are_drawn_in_each_call(name: str, tmp_path: Path) -> None:
     kt.saving.port(net, tmp_path / "out")
     written = (tmp_path / "out" / "model.py").read_text()
     assert ("torch.rand(" if name == "uniform" else "torch.randn(") in written
+    checks(tmp_path / "out")
     found = runpy.run_path(str(tmp_path / "out" / "model.py"))["load"]()(torch.ones(40, 50, 4))
     assert found.shape == (40, 50, 4)
     torch.testing.assert_close(found.mean(), torch.tensor(3.0), rtol=0, atol=1.2 if name == "known" else 0.15)
+
+
+def checks(where: Path) -> None:
+    done = subprocess.run([sys.executable, where / "model.py", "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "kerashape" not in (where / "model.py").read_text().split('"""', 2)[2]
+
+
+class Sampler(kt.layers.Layer):
+    """As the variational autoencoders of Keras' own examples have it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seed_generator = kt.random.SeedGenerator(1337)
+
+    def call(self, inputs: Any) -> Any:
+        mean, log_variance = inputs
+        batch, size = kt.ops.shape(mean)[0], kt.ops.shape(mean)[1]
+        epsilon = kt.random.normal(shape=(batch, size), seed=self.seed_generator)
+        return mean + kt.ops.exp(0.5 * log_variance) * epsilon
+
+
+def test_a_layer_that_samples_is_written(tmp_path: Path) -> None:
+    x = kt.Input((3,))
+    model = kt.Model(x, Sampler()([kt.layers.Dense(2)(x), kt.layers.Dense(2)(x)]))
+    kt.saving.port(model, tmp_path / "out")
+    assert "torch.randn((" in (tmp_path / "out" / "model.py").read_text()
+    checks(tmp_path / "out")

@@ -34,6 +34,10 @@ class Sized(_WithSizes, catalog=False):
     number: str | None = None
     """The dtype of numbers that it makes."""
 
+    @property
+    def name_prefix(self) -> str:
+        return self.does
+
     def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         shape = _SHAPES[self.does](self, args[0].shape, functools.partial(_numbers, self.sizes, args))
         return TensorSpec(shape, self.number or args[0].dtype)
@@ -51,6 +55,10 @@ class WhenRun(_WithSizes, catalog=False):
 
     calls: Callable[..., Any]
     given: Any
+
+    @property
+    def name_prefix(self) -> str:
+        return self.calls.__name__
 
     def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return infer_by_running(self.module(), args, {})

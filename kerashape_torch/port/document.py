@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, fx
+from torch import fx
 
 import kerashape_torch
+from kerashape_torch.port.case import Case
 from kerashape_torch.port.emit import Emitter
 from kerashape_torch.port.expressions import double_quoted
 from kerashape_torch.port.lines import WIDTH, broken
@@ -17,11 +18,11 @@ _STANDARD = ("argparse", "collections", "dataclasses", "functools", "itertools",
              "pathlib")
 
 
-def document(emitter: Emitter, program: Unit, module: fx.GraphModule, origin: str, inputs: list[Tensor],
+def document(emitter: Emitter, program: Unit, module: fx.GraphModule, origin: str, case: Case,
              layout: str) -> str:
     """The text of ``model.py``."""
     support = emitter.support.sources()
-    tail = [_LOAD.format(name=emitter.top), _check(program, inputs)]
+    tail = [_LOAD.format(name=emitter.top), _check(program, case)]
     sections = [*emitter.sources]
     if support:
         sections += [f"# ---- what torch lacks {'-' * 96}", *support]
@@ -100,10 +101,10 @@ _MAIN = '''if __name__ == "__main__":
     print(load(device=options.device))'''
 
 
-def _check(program: Unit, inputs: list[Tensor]) -> str:
-    casts = {f"input_{i}": str(x.dtype) for i, x in enumerate(inputs) if str(x.dtype) == "torch.bfloat16"}
+def _check(program: Unit, case: Case) -> str:
+    casts = {f"input_{i}": str(x.dtype) for i, x in enumerate(case.inputs) if str(x.dtype) == "torch.bfloat16"}
     arguments = []
-    for i in range(len(inputs)):
+    for i in range(len(case.inputs)):
         cast = f', dtype={casts[f"input_{i}"]}' if f"input_{i}" in casts else ""
         arguments.append(f'torch.tensor(case["input_{i}"]{cast}, device=device)')
     outputs = _leaves(program.output, "found")
@@ -113,6 +114,7 @@ def _check(program: Unit, inputs: list[Tensor]) -> str:
              '    case = np.load(Path(__file__).with_name("parity.npz"))', "    inputs = [", *(
                  f"        {argument}," for argument in arguments), "    ]",
              "    model = load(device=device)",
+             *(["    torch.manual_seed(0)  # it draws random numbers, others on another device"] if case.draws else []),
              "    with torch.inference_mode():", "        found = model(*inputs)",
              *(f"    {line}" for line in broken(f"outputs = [{', '.join(outputs)}]", WIDTH - 4)),
              "    differences = [0.0]", "    for i, output in enumerate(outputs):",

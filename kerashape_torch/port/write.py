@@ -11,22 +11,22 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, fx
+from torch import Tensor
 
-from kerashape_torch.errors import ConfigError, KerashapeError
+from kerashape_torch.errors import ConfigError
 from kerashape_torch.lowering.compile import model_to_torch
 from kerashape_torch.lowering.weights import get_keras_weights, set_keras_weights
 from kerashape_torch.models import Model
 from kerashape_torch.opened import opened
 from kerashape_torch.port.blocks import with_blocks
+from kerashape_torch.port.case import recorded, seeded
 from kerashape_torch.port.document import document
 from kerashape_torch.port.emit import Emitter
 from kerashape_torch.port.read import read
 from kerashape_torch.port.state import weights
-from kerashape_torch.reports.made_up import made_up_inputs
 from kerashape_torch.saving import load_model
 from kerashape_torch.shape_table import shape_table
-from kerashape_torch.standalone import built_for, with_batch
+from kerashape_torch.standalone import built_for
 from kerashape_torch.structure import flatten
 
 FILES = ("model.py", "model.safetensors", "parity.npz", "shapes.txt")
@@ -74,8 +74,8 @@ def port(model: Any, out_dir: Any, *, input_shape: Any = None, layout: str = "ke
         module = _the_same(built, module, seen_into, input_shape, dtype)
     program = with_blocks(read(module, built.name))
     emitter = Emitter(program)
-    inputs, outputs = _case(built, module, input_shape, dtype)
-    texts = {"model.py": document(emitter, program, module, origin, inputs, layout),
+    case = recorded(built, module, input_shape, dtype)
+    texts = {"model.py": document(emitter, program, module, origin, case, layout),
              "shapes.txt": f"{shape_table(built)}\n"}
     compile(texts["model.py"], "model.py", "exec")
 
@@ -84,7 +84,7 @@ def port(model: Any, out_dir: Any, *, input_shape: Any = None, layout: str = "ke
             (place / name).write_text(text, encoding="utf-8")
         save_file({key: tensor.detach().clone().contiguous() for key, tensor in weights(program)},
                   place / "model.safetensors", metadata={"format": "pt"})
-        np.savez(place / "parity.npz", **_arrays("input", inputs), **_arrays("output", outputs))
+        np.savez(place / "parity.npz", **_arrays("input", case.inputs), **_arrays("output", case.outputs))
 
     _write(where, fill)
     return where
@@ -102,55 +102,19 @@ def _the_same(model: Model, module: Any, seen_into: Any, input_shape: Any, dtype
     """The module in which layers are seen into, with the weights of the other one; or that one, if the numbers differ:
     it is refused then, with the layer that cannot be written."""
     set_keras_weights(seen_into, get_keras_weights(module))
-    inputs, outputs = _case(model, module, input_shape, dtype)
-    with torch.inference_mode():
-        again = flatten(seen_into(*inputs))
+    case = recorded(model, module, input_shape, dtype)
+    again = flatten(seeded(seen_into, case.inputs)[0])
     rounding = {"rtol": 1e-4, "atol": 1e-5} if dtype is None else {"rtol": 2e-2, "atol": 2e-2}
-    is_same = all(torch.allclose(a, b, equal_nan=True, **rounding) for a, b in zip(again, outputs))
+    is_same = all(torch.allclose(a, b, equal_nan=True, **rounding) for a, b in zip(again, case.outputs))
     return seen_into if is_same else module
 
 
-# ---- the recorded case -----------------------------------------------------------------------------------------------
-
-
-def _case(model: Model, module: fx.GraphModule, input_shape: Any, dtype: Any) -> tuple[list[Tensor], list[Tensor]]:
-    """Made-up inputs, as the module takes them, and what it gives for them."""
-    shape = None if input_shape is None or not model.built else _batched(model, input_shape)
-    kind = None if dtype is None else next((p.dtype for p in module.parameters() if p.is_floating_point()), None)
-    made = made_up_inputs(model, 2, kind, shape)
-    if not all(isinstance(x, Tensor) for x in made):
-        raise KerashapeError(f"{model.name} takes strings, which torch has no tensors of. Way out: port the model that "
-                             "follows their lookup")
-    signature: Any = module.graph._codegen
-    inputs = [_moved(x, tensor.shape, wanted) for x, tensor, wanted in
-              zip(made, model.graph.flat_inputs, signature.shapes)]
-    try:
-        with torch.inference_mode():
-            outputs = module(*inputs)
-    except (RuntimeError, AssertionError) as error:
-        sizes = ", ".join(str(tuple(x.shape)) for x in inputs)
-        reason = str(error).strip().partition("\n")[0]
-        raise KerashapeError(f"{model.name} does not run on made-up inputs of {sizes}: {reason}. "
-                             "Way out: input_shape=... (--input-shape) says sizes of free axes that go together"
-                             ) from error
-    return inputs, [x.clone() for x in flatten(outputs)]
-
-
-def _batched(model: Model, input_shape: Any) -> Any:
-    return with_batch(model, input_shape)
-
-
-def _moved(x: Tensor, shape: Any, wanted: Any) -> Tensor:
-    """Channels first, where the module takes it so."""
-    return x if tuple(shape) == tuple(wanted) else x.movedim(-1, 1).contiguous()
+# ---- files -----------------------------------------------------------------------------------------------------------
 
 
 def _arrays(name: str, tensors: list[Tensor]) -> dict[str, Any]:
     """Arrays of the tensors; NumPy has no bfloat16, which float32 holds exactly."""
     return {f"{name}_{i}": (x.float() if x.dtype is torch.bfloat16 else x).numpy() for i, x in enumerate(tensors)}
-
-
-# ---- files -----------------------------------------------------------------------------------------------------------
 
 
 def _refuse_what_is_there(where: Path, overwrite: bool) -> None:
