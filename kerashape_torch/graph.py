@@ -467,7 +467,7 @@ class Graph:
         node = tensor.node
         if node in done or (node.inputs and id(tensor) in ends):
             return
-        is_input = not node.args and not node.kwargs and not getattr(node.layer, "makes_its_tensor", False)
+        is_input = not node.args and not node.kwargs and not node.layer.makes_its_tensor
         if is_input and id(tensor) not in ends:
             raise ConfigError(f"graph disconnected: the outputs need the input {node.layer.name!r} "
                               f"{to_text(tensor.shape)}, which is not among the model's inputs")

@@ -12,6 +12,7 @@ from kerashape_torch.composed import INHERITED, attributes, own_specs, paths_ins
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.following import alone, apart, followed
 from kerashape_torch.graph import Graph, Node, following, shapes_of
+from kerashape_torch.inner_weights import InnerWeight
 from kerashape_torch.inputs import Input, InputLayer
 from kerashape_torch.layer import Layer
 from kerashape_torch.layers.function import Lambda
@@ -77,13 +78,21 @@ class _Opening:
         known = dict(zip(map(id, model.graph.flat_inputs), flatten(inputs)))
         with following(flatten(inputs)):
             for node in calls:
-                outputs = self.call(node, twins[node.layer], known)
+                outputs = self.call(node, twins, known)
                 known.update(zip(map(id, flatten(node.outputs)), flatten(outputs)))
         ends = map_structure(lambda x: known[id(x)], model.graph.outputs)
         return _Opened(Graph(inputs, ends), [twins[layer] for layer in weight_layers(model) if layer in twins], model)
 
     @staticmethod
-    def call(node: Node, twin: Layer, known: Mapping[int, Any]) -> Any:
+    def call(node: Node, twins: Mapping[Layer, Layer], known: Mapping[int, Any]) -> Any:
+        twin = twins[node.layer]
+        if isinstance(node.layer, InnerWeight):
+            if node.layer.layer not in twins:
+                raise KerashapeError(
+                    f"{node.layer.weight} of {node.layer.layer.describe()} is read outside of the model that has this "
+                    "layer, which is not written as source. Way out: run this part with kerashape_torch, and port what "
+                    "follows it")
+            return twin.copy(nodes=[], layer=twins[node.layer.layer])()
         args, kwargs = map_structure(lambda x: known.get(id(x), x), (node.args, node.kwargs))
         bound = node.layer.bind(args, kwargs)
         if node.layer.follows_call:

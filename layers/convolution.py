@@ -57,7 +57,7 @@ class Convolving(Spatial, catalog=False):
             raise ConfigError(f"{type(self).__name__}: strides and dilation_rate cannot both be larger than 1, got "
                               f"strides={self.numbers('strides')}, dilation_rate={self.numbers('dilation_rate')}")
 
-    def kernel(self, role: str, shape: tuple[int, ...], pattern: str | None, axes: tuple[str, ...], *,
+    def kernel_spec(self, role: str, shape: tuple[int, ...], pattern: str | None, axes: tuple[str, ...], *,
                name: str = "kernel", at: str = "weight", **sizes: Any) -> WeightSpec:
         """A kernel; ``role`` is what its arguments begin with. ``S`` in the pattern stands for the spatial axes."""
         initializer, regularizer, constraint = said_of(self, role)
@@ -105,7 +105,7 @@ class _Conv(Convolving, catalog=False):
         if channels % self.groups:
             raise ShapeError(f"channels: {channels} cannot be divided into groups={self.groups}")
         inputs = "input channels" if self.groups == 1 else "input channels of a group"
-        return [self.kernel("kernel", (*self.numbers("kernel_size"), channels // self.groups, self.filters),
+        return [self.kernel_spec("kernel", (*self.numbers("kernel_size"), channels // self.groups, self.filters),
                             "S i o -> o i S", (*self.axis_names, inputs, "filters")),
                 *self.biases(self.filters, "filters")]
 
@@ -180,7 +180,7 @@ class _DepthwiseConv(Convolving, catalog=False):
 
     def weight_specs(self, shape: Shape) -> list[WeightSpec]:
         channels = self.channels(shape)
-        return [self.kernel("depthwise", (*self.numbers("kernel_size"), channels, self.depth_multiplier),
+        return [self.kernel_spec("depthwise", (*self.numbers("kernel_size"), channels, self.depth_multiplier),
                             "S i m -> (i m) 1 S", (*self.axis_names, "input channels", "kernels for each"),
                             i=channels, m=self.depth_multiplier),
                 *self.biases(channels * self.depth_multiplier, "output channels")]

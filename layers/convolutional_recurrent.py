@@ -78,9 +78,9 @@ class _ConvLSTM(Convolving, Recurrent, catalog=False):
             fixed(size, axis, "the states")
         rows, window = 4 * self.filters, self.numbers("kernel_size")
         inputs, counted = (*self.axis_names, "input channels"), "4 gates * filters"
-        specs = [self.kernel("kernel", (*window, self.channels(step), rows), "S i o -> o i S", (*inputs, counted),
+        specs = [self.kernel_spec("kernel", (*window, self.channels(step), rows), "S i o -> o i S", (*inputs, counted),
                              at="input_conv.weight"),
-                 self.kernel("recurrent", (*window, self.filters, rows), "S i o -> o i S",
+                 self.kernel_spec("recurrent", (*window, self.filters, rows), "S i o -> o i S",
                              (*self.axis_names, "filters", counted), name="recurrent_kernel",
                              at="recurrent_conv.weight"),
                  *self.biases(rows, counted, "input_conv.bias")]

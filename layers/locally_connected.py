@@ -74,24 +74,24 @@ class _LocallyConnected(Convolving, catalog=False):
         first = self.is_channels_first
         if self.implementation == 1:
             window = count(self.numbers("kernel_size")) * channels
-            kernel = self.kernel("kernel", (count(places), window, self.filters),
+            kernel = self.kernel_spec("kernel", (count(places), window, self.filters),
                                  f"o {'(c k)' if first else '(k c)'} f -> o k c f",
                                  ("places", "window * input channels", "filters"), **lengths)
         elif self.implementation == 2:
             before = self._ordered(sizes, channels), self._ordered(self.axis_names, "input channels")
             after = self._ordered(places, self.filters), self._ordered(along, "filters")
             pattern = f"c {spatial} f {out}" if first else f"{spatial} c {out} f"
-            kernel = self.kernel("kernel", before[0] + after[0], f"{pattern} -> f ({out}) c ({spatial})",
+            kernel = self.kernel_spec("kernel", before[0] + after[0], f"{pattern} -> f ({out}) c ({spatial})",
                                  before[1] + after[1], **lengths)
         else:
             connections = count([sum(map(len, axis)) for axis in windows])
-            kernel = self.kernel("kernel", (connections * channels * self.filters,), None, ("connections",))
+            kernel = self.kernel_spec("kernel", (connections * channels * self.filters,), None, ("connections",))
         if not self.use_bias:
             return [kernel]
         pattern = f"{out} f -> f ({out})"
         if first:  # tf.keras reads the same numbers as (filters, places), and moves no axis
             pattern = f"{out} f -> ({out} f); (f o) -> f o"
-        return [kernel, self.kernel("bias", (*places, self.filters), pattern, (*along, "filters"), name="bias",
+        return [kernel, self.kernel_spec("bias", (*places, self.filters), pattern, (*along, "filters"), name="bias",
                                     at="bias", **lengths)]
 
     def _ordered(self, spatial: tuple[Any, ...], channels: Any) -> tuple[Any, ...]:

@@ -39,10 +39,10 @@ class _SeparableConv(Convolving, catalog=False):
 
     def weight_specs(self, shape: Shape) -> list[WeightSpec]:
         channels, between = self.channels(shape), self.channels(shape) * self.depth_multiplier
-        return [self.kernel("depthwise", (*self.numbers("kernel_size"), channels, self.depth_multiplier),
+        return [self.kernel_spec("depthwise", (*self.numbers("kernel_size"), channels, self.depth_multiplier),
                             "S i m -> (i m) 1 S", (*self.axis_names, "input channels", "kernels for each"),
                             name="depthwise_kernel", at="depthwise.weight", i=channels, m=self.depth_multiplier),
-                self.kernel("pointwise", (*(1,) * self.rank, between, self.filters), "S i o -> o i S",
+                self.kernel_spec("pointwise", (*(1,) * self.rank, between, self.filters), "S i o -> o i S",
                             (*self.axis_names, "depthwise channels", "filters"),
                             name="pointwise_kernel", at="pointwise.weight"),
                 *self.biases(self.filters, "filters", at="pointwise.bias")]

@@ -45,7 +45,7 @@ class _ConvTranspose(Convolving, catalog=False):
                                          for size, window, stride, extra, dilation in axes], self.filters)
 
     def weight_specs(self, shape: Shape) -> list[WeightSpec]:
-        return [self.kernel("kernel", (*self.numbers("kernel_size"), self.filters, self.channels(shape)),
+        return [self.kernel_spec("kernel", (*self.numbers("kernel_size"), self.filters, self.channels(shape)),
                             "S o i -> i o S", (*self.axis_names, "filters", "input channels")),
                 *self.biases(self.filters, "filters")]
 

@@ -20,15 +20,17 @@ ROOMS = ["errors", "structure", "text", "shape", "dtype_policies", "settings", "
          "identifiers", "activations", "initializers", "regularizers", "constraints", "masks", "sizes", "graph",
          "losses", "metrics", "optimizers", "compiling", "compilable", "known", "meta_rule", "weights", "user_layers",
          "costed", "connected", "layer", "inputs", "lambda_source", "functional_config", "models", "own_weights",
-         "backend", "mixed_precision", "parts", "composed", "following", "subclassed", "standalone", "torch_modules",
-         "ops", "random", "layers", "weight_paths", "shape_table", "opened", "differences", "shape_text", "lowering",
-         "training", "saving", "planning", "reports", "port", "utils", "testing", "sources", "cli"]
+         "backend", "mixed_precision", "parts", "inner_weights", "composed", "following", "subclassed", "standalone",
+         "torch_modules", "ops", "random", "layers", "weight_paths", "shape_table", "opened", "differences",
+         "shape_text", "lowering", "training", "saving", "planning", "reports", "port", "utils", "testing", "sources",
+         "cli"]
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
 # doors, inside a function.
-DOORS = {"user_layers": {"composed"}, "composed": {"lowering", "torch_modules"},
+DOORS = {"user_layers": {"composed", "inner_weights"}, "composed": {"lowering", "torch_modules"},
          "layer": {"composed", "lowering", "reports", "torch_modules"},
          "models": {"lowering", "parts", "reports", "saving", "subclassed"}, "own_weights": {"torch_modules"},
+         "inner_weights": {"torch_modules"},
          "shape_table": {"saving", "lowering", "differences"}, "optimizers": {"training"}, "losses": {"training"},
          "metrics": {"training"}, "saving": {"port"}}
 

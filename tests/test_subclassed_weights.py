@@ -18,7 +18,7 @@ from keras.src.legacy.saving import legacy_h5_format
 from test_idioms import same
 
 import kerashape_torch as kt
-from kerashape_torch.errors import ConfigError
+from kerashape_torch.errors import ConfigError, KerashapeError
 
 Program = Callable[[Any], type[Any]]
 
@@ -134,7 +134,41 @@ def given_back(k: Any) -> Any:
     return Around
 
 
-PROGRAMS = [given_back, scaled, in_containers, inside_each_other, one_that_is_not_read]
+def read_from_layers(k: Any) -> Any:
+    class Tied(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.code, self.norm = k.layers.Dense(3, activation="tanh"), k.layers.BatchNormalization()
+            self.steps = k.layers.Conv1D(2, 3, padding="same")
+            self.gated = k.layers.Dense(4)
+            self.scale = self.add_weight(shape=(4,), initializer="ones", name="scale")
+
+        def call(self, inputs: Any, training: Any = None) -> Any:
+            code = self.norm(self.code(inputs), training=training)
+            back = k.ops.matmul(code * self.norm.gamma, k.ops.transpose(self.code.kernel)) * self.scale
+            steps = self.steps(back[:, :, None])
+            penalty = k.ops.sum(k.ops.square(self.steps.kernel), axis=(0, 1)) + self.steps.bias
+            return k.ops.sum(steps * penalty, axis=-1) + k.ops.sum(self.gated(back)) * self.gated.bias
+
+    return Tied
+
+
+def read_from_a_model(k: Any) -> Any:
+    class Reader(k.Model):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.net = one_that_is_not_read(k)()
+            self.after = k.layers.Dense(3)
+
+        def call(self, inputs: Any) -> Any:
+            x = self.net(inputs)
+            return self.after(x) + k.ops.sum(self.net.dense.bias) * k.ops.matmul(x, self.net.dense.kernel[:2, :3])
+
+    return Reader
+
+
+PROGRAMS = [read_from_a_model, read_from_layers, given_back, scaled, in_containers, inside_each_other,
+            one_that_is_not_read]
 
 
 def by_name(program: Program) -> str:
@@ -407,6 +441,10 @@ def test_they_are_written_as_source(program: Program, tmp_path: Path) -> None:
     theirs, ours = in_keras(program)[0], built(program)
     theirs.save_weights(tmp_path / "a.weights.h5")
     ours.load_weights(tmp_path / "a.weights.h5")
+    if program is read_from_a_model:
+        with pytest.raises(KerashapeError, match=r"bias of dense.* is read outside of the model that has this layer"):
+            kt.saving.port(ours, tmp_path / "out")
+        return
     kt.saving.port(ours, tmp_path / "out")
     text = (tmp_path / "out" / "model.py").read_text()
     assert "kerashape" not in text.split('"""', 2)[2] and "Weight(" in text
@@ -467,22 +505,39 @@ def adding(self: Any, x: Any) -> Any:
     return x * self.add_weight(shape=(4,))
 
 
+def reading_what_is_not_there(self: Any, x: Any) -> Any:
+    return self.dense(x) * self.dense.weight
+
+
+def reading_too_early(self: Any, x: Any) -> Any:
+    return x * self.dense.kernel
+
+
 def asking_a_size(self: Any, x: Any) -> Any:
     return x if kt.ops.shape(x)[0] > 2 else -x
 
 
 @pytest.mark.parametrize(("call", "why"), [
     (assigning, "the call of Net cannot be followed .*assign.* Way out for others"),
+    (reading_what_is_not_there, "Dense.* has no 'weight'. Its weights are kernel, bias.* Way out for others"),
+    (reading_too_early, "Dense.* has no 'kernel': it has weights once it has been called.* Way out for others"),
     (adding, r"Net: add_weight is called in __init__ or build\(self, input_shape\)"),
-    (asking_a_size, r"<size of axis 0 of \(None, None\)> is known when the model runs.*order.*Way out for others")])
+    (asking_a_size, r"<size of axis 0 of \(None, 4\)> is known when the model runs.*order.*Way out for others")])
 def test_what_is_refused(call: Any, why: str) -> None:
     class Net(kt.Model):
         def __init__(self) -> None:
             super().__init__()
+            self.dense = kt.layers.Dense(4)
             self.steps = self.add_weight(shape=(), initializer="zeros", trainable=False)
 
     Net = type("Net", (Net,), {"call": call})
     model = Net()
     with pytest.raises(ConfigError, match=why):
-        model.build((None, None))
+        model.build((None, 4))
     assert not model.built and not hasattr(model, "training")
+
+
+@pytest.mark.parametrize("name", ["kernel", "recurrent_kernel", "depthwise_kernel", "bias", "gamma", "beta",
+                                  "embeddings", "moving_mean", "moving_variance"])
+def test_no_layer_hides_a_weight_behind_a_method(name: str) -> None:
+    assert not [cls for cls in kt.Layer.catalog().values() if callable(getattr(cls, name, None))]

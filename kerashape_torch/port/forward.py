@@ -121,8 +121,8 @@ class _Body:
 
     def _expression(self, step: Step) -> Text:
         if isinstance(step.callee, Part):
-            if isinstance(step.callee.what, Constant):
-                return Text(f"self.{step.callee.name}")
+            if isinstance(step.callee.what, Constant) or step.reads:
+                return Text(".".join(filter(None, ("self", step.callee.name, step.reads))))
             given = [*(self.expressions.structure(x, self._value) for x in step.args),
                      *(f"{name}={self.expressions.structure(x, self._value)}" for name, x in step.kwargs.items())]
             return Text(f"self.{step.callee.name}({', '.join(given)})")

@@ -94,12 +94,14 @@ class Step:
 
     Attributes:
         results: a value, or a structure of values and None as the call gives it.
+        reads: the weight of the part that is read, where it is not called.
     """
 
     callee: Any  # Part | Callable | str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     results: Any
+    reads: str = ""
 
     def values(self) -> list[Value]:
         """What it uses, in order."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import operator
+from collections.abc import Mapping
 from types import FunctionType
 from typing import Any, NamedTuple
 
+import einops
 import torch
 from torch import fx, nn
 
@@ -25,8 +27,10 @@ from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.torch_modules.functions_indexing import get_item
 from kerashape_torch.torch_modules.lambdas import UserFunction
 from kerashape_torch.torch_modules.normalization import SpectralNorm
+from kerashape_torch.torch_modules.places import tensor_at
 from kerashape_torch.torch_modules.sized import Called
 from kerashape_torch.torch_modules.user import UserCell, UserLayer
+from kerashape_torch.torch_modules.weight import InnerWeight
 
 _BY_HAND = "port the models before and after it and write that part by hand"
 _HELD_BY_PATH = (SpectralNorm,)
@@ -119,6 +123,10 @@ class _Reader:
             for step in called_in_torch(module, args, results, self._name_of(path)):
                 self._add(node, step)
             return
+        if isinstance(module, InnerWeight):
+            for step in self._weight(module, results, self._name_of(path)):
+                self._add(node, step)
+            return
         stock = as_stock(module, args, kwargs, results, self.makers)
         if stock is None:
             part = self.parts.get(path) or self._part(path, self._read(module, path))
@@ -129,6 +137,21 @@ class _Reader:
             self.parts[key] = self._part(path, made(stock.module, self._name_of(path), self._child(path)))
         for step in stock.steps(self.parts[key]):
             self._add(node, step)
+
+    def _weight(self, module: InnerWeight, results: Value, where: str) -> list[Step]:
+        """A weight of another part, turned as Keras has it."""
+        place, *others = module.spec.places
+        tensor = tensor_at(module, place.path)
+        for path, each in self.module.named_parameters(remove_duplicate=False):
+            owner, _, name = path.rpartition(".")
+            part = self.parts.get(owner) or self.parts.get(f"{owner} stock")
+            if each is tensor and part is not None and not (others or place.gates or place.entry is not None):
+                if not place.pattern:
+                    return [Step(part, (), {}, results, reads=name)]
+                read = Step(part, (), {}, Value(results.hint), reads=name)
+                return [read, *_turned_back(place.pattern, place.sizes, read.results, results)]
+        raise KerashapeError(f"{where}: a weight of a layer is read that lies otherwise in torch, which is not written "
+                             "as source. Way out: run this part with kerashape_torch, and port what follows it")
 
     def _add(self, node: fx.Node, step: Step) -> None:
         self.entries.append(Entry(step, node.meta.get("keras_calls", ())))
@@ -213,6 +236,14 @@ class _Reader:
             part = next(part for part in unit.parts if identifier(head) == part.name)
             found.arguments["path"] = f"{part.name}.{rest}"
         return found
+
+
+def _turned_back(pattern: str, sizes: Mapping[str, int], value: Value, result: Value) -> list[Step]:
+    """The steps from a weight in torch's layout to Keras', where only axes are permuted; else in einops' words."""
+    left, right = (side.split() for side in pattern.split("->"))
+    if set(left) == set(right) and not {"(", ")"} & set("".join(left)):
+        return [Step(torch.permute, (value, tuple(map(right.index, left))), {}, result)]
+    return [Step(einops.rearrange, (value, f"{' '.join(right)} -> {' '.join(left)}"), dict(sizes), result)]
 
 
 def _picked(nodes: list[fx.Node]) -> Any:
@@ -364,7 +395,8 @@ def bordered(name: str, steps: list[Step], taken: list[Value], given: list[Value
     inputs = [mine(value) for value in taken]
     if len(inputs) == 1:
         inputs[0].hint = ""
-    copies = [Step(step.callee, moved(step.args), moved(step.kwargs), moved(step.results)) for step in steps]
+    copies = [dataclasses.replace(step, args=moved(step.args), kwargs=moved(step.kwargs), results=moved(step.results))
+              for step in steps]
     outputs = [mine(value) for value in given]
     return Unit(name, inputs, copies, outputs[0] if len(outputs) == 1 else outputs, [])
 
