@@ -11,6 +11,7 @@ from typing import Any
 
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.graph import Constant, Graph, SymbolicTensor, TensorSpec, following
+from kerashape_torch.inner_weights import weights_can_be_read
 from kerashape_torch.inputs import Input
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
@@ -48,7 +49,7 @@ def followed(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[s
 def _traced(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[str, Any], refusal: Refusal) -> Graph:
     inputs = map_structure(lambda x: Input(batch_shape=x.shape, dtype=x.dtype), dict(specs))
     try:
-        with following(flatten(inputs)), _collecting() as losses:
+        with following(flatten(inputs)), weights_can_be_read(), _collecting() as losses:
             graph = Graph(alone(inputs), call(**inputs, **said))
             graph.losses = losses
             return graph

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kerashape_torch.dtypes import is_float
@@ -11,6 +13,7 @@ from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
 from kerashape_torch.parts import part_module, part_specs
 from kerashape_torch.structure import flatten
+from kerashape_torch.user_layers import UserDefined
 from kerashape_torch.weights import WeightSpec
 
 
@@ -65,12 +68,14 @@ def _last_output(layer: Any) -> list[Any]:
     return last if is_here else []
 
 
-def weight_of(layer: Any, name: str) -> Any:
+def _weight_of(layer: Any, name: str) -> Any:
     """The weight of a layer as a symbolic tensor.
 
     Raises:
         AttributeError: it has no such weight, or has not been called, so that nobody knows its shape.
     """
+    if name.startswith("_") or followed_inputs() is None:
+        raise AttributeError(f"{type(layer).__name__!r} object has no attribute {name!r}")
     if not layer.nodes or isinstance(layer, Model):
         more = "" if isinstance(layer, Model) else ": it has weights once it has been called"
         raise AttributeError(f"{layer.describe()} has no {name!r}{more}")
@@ -78,3 +83,24 @@ def weight_of(layer: Any, name: str) -> Any:
     if name not in weights:
         raise AttributeError(f"{layer.describe()} has no {name!r}. Its weights are {', '.join(weights) or 'none'}")
     return InnerWeight(layer=layer, weight=name, name=f"{layer.name_prefix}_{name}")()
+
+
+_lock = threading.Lock()
+_readers = 0
+
+
+@contextlib.contextmanager
+def weights_can_be_read() -> Iterator[None]:
+    """Layers have their weights as attributes inside the ``with``. A class with ``__getattr__`` makes Python look up
+    every attribute more slowly, so they have none at other times."""
+    global _readers
+    with _lock:
+        _readers += 1
+        UserDefined.__getattr__ = _weight_of  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        with _lock:
+            _readers -= 1
+            if not _readers:
+                del UserDefined.__getattr__  # type: ignore[attr-defined]

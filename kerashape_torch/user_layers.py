@@ -10,11 +10,10 @@ from __future__ import annotations
 import inspect
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from kerashape_torch.dtypes import is_integer
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
-from kerashape_torch.graph import followed_inputs
 from kerashape_torch.shape import to_text
 from kerashape_torch.weights import Place, WeightSpec
 
@@ -32,15 +31,6 @@ class UserDefined:
     """True for a layer that takes nothing and gives a weight."""
     inherited: Any
     """Where the layer runs: what the class of this package, that a user's class extends, makes of tensors."""
-
-    if not TYPE_CHECKING:  # or every name would be one
-        def __getattr__(self, name: str) -> Any:
-            """A weight of the layer by its name, in a call of a model that is followed."""
-            if not name.startswith("_") and followed_inputs() is not None:
-                from kerashape_torch.inner_weights import weight_of
-
-                return weight_of(self, name)
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """What ``super().call(...)`` runs in a class that extends a layer of this package, in its own ``call``."""

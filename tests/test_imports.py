@@ -27,7 +27,7 @@ ROOMS = ["errors", "structure", "text", "shape", "dtype_policies", "settings", "
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
 # doors, inside a function.
-DOORS = {"user_layers": {"composed", "inner_weights"}, "composed": {"lowering", "torch_modules"},
+DOORS = {"user_layers": {"composed"}, "composed": {"lowering", "torch_modules"},
          "layer": {"composed", "lowering", "reports", "torch_modules"},
          "models": {"lowering", "parts", "reports", "saving", "subclassed"}, "own_weights": {"torch_modules"},
          "inner_weights": {"torch_modules"},
