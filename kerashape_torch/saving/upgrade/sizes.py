@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kerashape_torch.saving.upgrade.expressions import Slice, Tensor, map_tensors, strided, tensors_in
+from kerashape_torch.graph import TensorSpec
+from kerashape_torch.saving.upgrade.expressions import Array, Slice, Tensor, map_tensors, strided, tensors_in
 from kerashape_torch.shape import Shape as Axes
 
 Call = tuple[str, Any, Mapping[str, Any]]
@@ -49,28 +50,35 @@ def sources(value: Any) -> list[Tensor]:
 
 
 class Shapes:
-    """The shapes of tensors, as the engine finds them when it is asked."""
+    """The shapes and dtypes of tensors, as the engine finds them when it is asked."""
 
-    def __init__(self, found: Callable[[Tensor], Axes | None], measured: Callable[[Tensor], Axes | None]) -> None:
+    def __init__(self, found: Callable[[Tensor], TensorSpec | None],
+                 measured: Callable[[Tensor], TensorSpec | None]) -> None:
         self.found, self.measured = found, measured
 
     def sizes(self, x: Tensor) -> list[Any] | None:
         """Numbers and open sizes; None where not even the rank is known."""
-        shape = self.found(x)
-        if shape is None:
+        spec = self.found(x)
+        if spec is None:
             return None
-        return [Size(x, axis, self) if size is None else size for axis, size in enumerate(shape)]
+        return [Size(x, axis, self) if size is None else size for axis, size in enumerate(spec.shape)]
 
     def of(self, x: Any) -> Axes:
         """The shape of a tensor or a constant; () where it is not known."""
         if isinstance(x, Tensor):
-            return self.found(x) or ()
+            spec = self.found(x)
+            return () if spec is None else spec.shape
         return (len(x), *self.of(x[0])) if isinstance(x, list) and x else ()
+
+    def dtype(self, x: Any) -> str | None:
+        """The dtype of a tensor; None where it is not known."""
+        spec = self.found(x) if isinstance(x, Tensor) else None
+        return None if spec is None else spec.dtype
 
     def have_one_batch(self, x: Tensor, other: Tensor) -> bool:
         """Whether the first axes of two tensors have one size, whatever that of the batch is."""
-        left, right = self.measured(x) or (), self.measured(other) or ()
-        return left[:1] == right[:1] != ()
+        left, right = self.measured(x), self.measured(other)
+        return left is not None and right is not None and left.shape[:1] == right.shape[:1] != ()
 
 
 class Sizes:
@@ -78,10 +86,12 @@ class Sizes:
 
     Args:
         call: the function of an op layer's first call with its arguments, None where a name is none of an op layer.
+        constant: what a call without tensors comes to; None where it cannot be said.
     """
 
-    def __init__(self, call: Callable[[str], Call | None], shapes: Shapes) -> None:
-        self.call, self.shapes = call, shapes
+    def __init__(self, call: Callable[[str], Call | None], shapes: Shapes,
+                 constant: Callable[[str, Any, Mapping[str, Any], Shapes], Any]) -> None:
+        self.call, self.shapes, self.constant = call, shapes, constant
         self.values: dict[str, Any] = {}
 
     def is_size(self, name: str) -> bool:
@@ -118,14 +128,28 @@ class Sizes:
         if function in ("shape", "size") and len(tensors) == 1:
             whole = function == "shape"
             return Shape(tensors[0]) if whole else _FUNCTIONS["math.reduce_prod"](self.shapes.sizes(tensors[0]))
+        if function == "rank" and len(tensors) == 1:
+            spec = self.shapes.found(tensors[0])
+            return None if spec is None else spec.ndim
         if not tensors or any(self._output(x) is None for x in tensors):
             return None
-        if function in ("strided_slice", "__operators__.getitem"):
-            return self._item(first, kwargs)
-        first, kwargs = self.known(first), self.known(kwargs)
-        given = [*([] if first is None else [first]), *kwargs.values()]
+        known, named = self.known(first), self.known(kwargs)
+        given = [*([] if known is None else [known]), *named.values()]
         work = _FUNCTIONS.get(function)
+        is_item = function in ("strided_slice", "__operators__.getitem")
+        if not sources(given) and (any(isinstance(x, Array) for x in given) or not (is_item or work)):
+            return self.constant(function, known, named, self.shapes)
+        if is_item:
+            return self._item(first, kwargs)
         return None if work is None or any(isinstance(x, Shape) for x in given) else work(*given)
+
+    def root(self, x: Tensor) -> Tensor:
+        """The tensor whose shape a size comes from."""
+        while self.is_size(x.layer):
+            call = self.call(x.layer)
+            assert call is not None
+            x = tensors_in(call[1:])[0]
+        return x
 
     def _item(self, first: Any, kwargs: Mapping[str, Any]) -> Any:
         """The size of the first axis is had without asking for a shape."""
