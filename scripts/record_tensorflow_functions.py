@@ -1,4 +1,4 @@
-"""Records tests/data/tensorflow_functions.jsonl.gz: functions of TensorFlow as layers of tf_keras, and what they answer.
+"""Records tests/data/tensorflow_functions.jsonl.gz: functions of TensorFlow as layers of tf_keras, and their answers.
 
     pip install tensorflow-cpu tf_keras numpy     (2.21.0 when this was last run; in an environment of its own)
     python scripts/record_tensorflow_functions.py

@@ -50,22 +50,28 @@ IMAGES = {
     "image.central_crop odd": lambda x: tf.image.central_crop(x, 0.7),
     "image.convert_image_dtype": lambda x: tf.image.convert_image_dtype(x, tf.float16),
     "image.crop_to_bounding_box": lambda x: tf.image.crop_to_bounding_box(x, 1, 2, 4, 3),
-    "image.extract_patches": lambda x: tf.image.extract_patches(
-        x, [1, 2, 2, 1], [1, 2, 2, 1], [1, 1, 1, 1], "VALID"),
-    "image.flip_left_right": tf.image.flip_left_right, "image.flip_up_down": tf.image.flip_up_down,
+    "image.extract_patches": lambda x: tf.image.extract_patches(x, [1, 2, 2, 1], [1, 2, 2, 1], [1, 1, 1, 1], "VALID"),
+    "image.flip_left_right": tf.image.flip_left_right,
+    "image.flip_up_down": tf.image.flip_up_down,
     "image.grayscale_to_rgb": lambda x: tf.image.grayscale_to_rgb(x[..., :1]),
-    "image.hsv_to_rgb": tf.image.hsv_to_rgb, "image.image_gradients": tf.image.image_gradients,
+    "image.hsv_to_rgb": tf.image.hsv_to_rgb,
+    "image.image_gradients": tf.image.image_gradients,
     "image.pad_to_bounding_box": lambda x: tf.image.pad_to_bounding_box(x, 1, 2, 9, 8),
     "image.per_image_standardization": tf.image.per_image_standardization,
     "image.resize_with_crop_or_pad": lambda x: tf.image.resize_with_crop_or_pad(x, 8, 3),
     "image.resize_with_crop_or_pad odd": lambda x: tf.image.resize_with_crop_or_pad(x, 3, 8),
     "image.resize_with_pad": lambda x: tf.image.resize_with_pad(x, 8, 8),
     "image.resize_with_pad wide": lambda x: tf.image.resize_with_pad(x, 4, 11, "nearest"),
-    "image.rgb_to_grayscale": tf.image.rgb_to_grayscale, "image.rgb_to_hsv": tf.image.rgb_to_hsv,
-    "image.rgb_to_yiq": tf.image.rgb_to_yiq, "image.rgb_to_yuv": tf.image.rgb_to_yuv,
-    "image.rot90": tf.image.rot90, "image.sobel_edges": tf.image.sobel_edges,
-    "image.total_variation": tf.image.total_variation, "image.transpose": tf.image.transpose,
-    "image.yiq_to_rgb": tf.image.yiq_to_rgb, "image.yuv_to_rgb": tf.image.yuv_to_rgb,
+    "image.rgb_to_grayscale": tf.image.rgb_to_grayscale,
+    "image.rgb_to_hsv": tf.image.rgb_to_hsv,
+    "image.rgb_to_yiq": tf.image.rgb_to_yiq,
+    "image.rgb_to_yuv": tf.image.rgb_to_yuv,
+    "image.rot90": tf.image.rot90,
+    "image.sobel_edges": tf.image.sobel_edges,
+    "image.total_variation": tf.image.total_variation,
+    "image.transpose": tf.image.transpose,
+    "image.yiq_to_rgb": tf.image.yiq_to_rgb,
+    "image.yuv_to_rgb": tf.image.yuv_to_rgb,
 }
 
 
@@ -93,14 +99,14 @@ WINDOWS = {
     "nn.conv2d": lambda x: tf.nn.conv2d(x, KERNEL, 2, "SAME"),
     "nn.conv2d dilated": lambda x: tf.nn.conv2d(x, KERNEL, 1, "SAME", dilations=[1, 2, 2, 1]),
     "nn.conv2d explicit": lambda x: tf.nn.conv2d(x, KERNEL, 1, [[0, 0], [1, 0], [0, 2], [0, 0]]),
-    "nn.conv2d_transpose": lambda x: tf.nn.conv2d_transpose(
-        x, KERNEL.transpose(0, 1, 3, 2), with_shape(x, "0", 12, 10, 2), 2),
-    "nn.conv2d_transpose odd": lambda x: tf.nn.conv2d_transpose(
-        x, KERNEL.transpose(0, 1, 3, 2), with_shape(x, "0", 11, 9, 2), [1, 2, 2, 1]),
-    "nn.conv2d_transpose valid": lambda x: tf.nn.conv2d_transpose(
-        x, KERNEL.transpose(0, 1, 3, 2), with_shape(x, "0", 7, 6, 2), 1, "VALID"),
-    "nn.conv2d_transpose far": lambda x: tf.nn.conv2d_transpose(
-        x, KERNEL.transpose(0, 1, 3, 2), with_shape(x, "0", 18, 14, 2), 3, "VALID"),
+    "nn.conv2d_transpose": lambda x: tf.nn.conv2d_transpose(x, KERNEL.transpose(0, 1, 3, 2), with_shape(
+        x, "0", 12, 10, 2), 2),
+    "nn.conv2d_transpose odd": lambda x: tf.nn.conv2d_transpose(x, KERNEL.transpose(0, 1, 3, 2), with_shape(
+        x, "0", 11, 9, 2), [1, 2, 2, 1]),
+    "nn.conv2d_transpose valid": lambda x: tf.nn.conv2d_transpose(x, KERNEL.transpose(0, 1, 3, 2), with_shape(
+        x, "0", 7, 6, 2), 1, "VALID"),
+    "nn.conv2d_transpose far": lambda x: tf.nn.conv2d_transpose(x, KERNEL.transpose(0, 1, 3, 2), with_shape(
+        x, "0", 18, 14, 2), 3, "VALID"),
     "nn.convolution": lambda x: tf.nn.convolution(x, KERNEL, padding="SAME", dilations=2),
     "nn.convolution strided": lambda x: tf.nn.convolution(x, KERNEL, strides=[2, 1], padding="VALID"),
     "nn.depth_to_space": lambda x: tf.nn.depth_to_space(tf.concat([x, x, x, x], -1), 2),
@@ -108,20 +114,19 @@ WINDOWS = {
     "nn.depthwise_conv2d dilated": lambda x: tf.nn.depthwise_conv2d(
         x, DEPTHWISE, [1, 1, 1, 1], "VALID", dilations=[2, 2]),
     "nn.dilation2d": lambda x: tf.nn.dilation2d(x, np.ones((2, 2, 3), "float32"), [1] * 4, "VALID", "NHWC", [1] * 4),
-    "nn.erosion2d": lambda x: tf.nn.erosion2d(
-        x, KERNEL[..., 0], [1, 1, 1, 1], "SAME", "NHWC", [1, 1, 1, 1]),
+    "nn.erosion2d": lambda x: tf.nn.erosion2d(x, KERNEL[..., 0], [1, 1, 1, 1], "SAME", "NHWC", [1, 1, 1, 1]),
     "nn.local_response_normalization": lambda x: tf.nn.local_response_normalization(x, 1, 1.0, 0.5, 0.75),
     "nn.max_pool2d": lambda x: tf.nn.max_pool2d(x, [3, 2], 2, "VALID"),
     "nn.max_pool_with_argmax": lambda x: tf.nn.max_pool_with_argmax(x, 2, 2, "SAME"),
     "nn.pool": lambda x: tf.nn.pool(x, [2, 2], "AVG", strides=[2, 2], padding="SAME"),
-    "nn.separable_conv2d": lambda x: tf.nn.separable_conv2d(
-        x, DEPTHWISE, np.ones((1, 1, 6, 2), "float32"), [1, 1, 1, 1], "VALID"),
-    "nn.separable_conv2d dilated": lambda x: tf.nn.separable_conv2d(
-        x, DEPTHWISE, np.ones((1, 1, 6, 2), "float32"), [1, 1, 1, 1], "SAME", dilations=[2, 2]),
+    "nn.separable_conv2d": lambda x: tf.nn.separable_conv2d(x, DEPTHWISE, np.ones((
+        1, 1, 6, 2), "float32"), [1, 1, 1, 1], "VALID"),
+    "nn.separable_conv2d dilated": lambda x: tf.nn.separable_conv2d(x, DEPTHWISE, np.ones((
+        1, 1, 6, 2), "float32"), [1, 1, 1, 1], "SAME", dilations=[2, 2]),
     "nn.space_to_depth": lambda x: tf.nn.space_to_depth(x[:, :, :4], 2),
     "space_to_batch": lambda x: tf.space_to_batch(x[:, :, :4], [2, 2], [[0, 0], [0, 0]]),
-    "space_to_batch and back": lambda x: tf.batch_to_space(
-        tf.space_to_batch(x, [2, 3], [[0, 2], [1, 0]]), [2, 3], [[0, 2], [1, 0]]),
+    "space_to_batch and back": lambda x: tf.batch_to_space(tf.space_to_batch(
+        x, [2, 3], [[0, 2], [1, 0]]), [2, 3], [[0, 2], [1, 0]]),
 }
 
 
@@ -134,6 +139,13 @@ def of_other_ranks():
         x, np.ones((2, 4, 2), "float32"), 1, "VALID", dilations=2)
     yield "nn.conv2d_transpose open", [OPEN_IMAGE], lambda x: tf.nn.conv2d_transpose(
         x, KERNEL.transpose(0, 1, 3, 2), [tf.shape(x)[0], tf.shape(x)[1] * 2, tf.shape(x)[2] * 2, 2], 2)
+    for rank, x in ((1, STEPS), (2, IMAGE)):
+        for name, function in (("max", tf.nn.max_pool), ("avg", tf.nn.avg_pool)):
+            yield f"nn.{name}_pool{rank}d whole", [x], lambda x, f=function, r=rank: f(x, [2] * r, [1] * r, "SAME")
+    yield "nn.max_pool1d", [STEPS], lambda x: tf.nn.max_pool1d(x, 2, 1, "VALID")
+    yield "nn.avg_pool1d", [STEPS], lambda x: tf.nn.avg_pool1d(x, 2, 1, "VALID")
+    yield "nn.conv_transpose", [IMAGE], lambda x: tf.nn.conv_transpose(
+        x, KERNEL.transpose(0, 1, 3, 2), with_shape(x, "0", 12, 10, 2), [2, 2])
     yield "nn.pool max", [STEPS], lambda x: tf.nn.pool(x, [2], "MAX")
 
 
@@ -144,17 +156,19 @@ MADE = {
     "ones whole": lambda x: x * tf.cast(tf.ones(with_shape(x, "0", 1, 1), tf.int32), tf.float32),
     "zeros": lambda x: tf.concat([x, tf.zeros([tf.shape(x)[0], tf.shape(x)[1], 1])], -1),
     "zeros of shape": lambda x: tf.zeros(tf.shape(x)) + x,
-    "fill": lambda x: x + tf.fill(tf.shape(x), 3.0), "fill row": lambda x: x + tf.fill(with_shape(x, "0", 1, 4), 0.5),
+    "fill": lambda x: x + tf.fill(tf.shape(x), 3.0),
+    "fill row": lambda x: x + tf.fill(with_shape(x, "0", 1, 4), 0.5),
     "eye": lambda x: x @ tf.eye(4, batch_shape=[tf.shape(x)[0]]),
     "eye by shape": lambda x: x @ tf.eye(tf.shape(x)[2]),
     "range": lambda x: x + tf.cast(tf.range(tf.shape(x)[2]), tf.float32),
     "range from": lambda x: x * tf.range(1.0, tf.cast(tf.shape(x)[2], tf.float32) + 1.0, 1.0),
     "range of batch": lambda x: x + tf.cast(tf.range(tf.shape(x)[0]), tf.float32)[:, None, None],
     "linspace": lambda x: x * tf.linspace(0.0, 1.0, tf.shape(x)[2]),
-    "rank": lambda x: x / tf.cast(tf.rank(x), tf.float32), "size": lambda x: x / tf.cast(tf.size(x[0]), tf.float32),
+    "rank": lambda x: x / tf.cast(tf.rank(x), tf.float32),
+    "size": lambda x: x / tf.cast(tf.size(x[0]), tf.float32),
     "meshgrid": lambda x: tf.meshgrid(x[0, 0], x[1, 1]),
-    "embedded positions": lambda x: x + keras.layers.Embedding(
-        3, 4, embeddings_initializer="ones")(tf.range(0, tf.shape(x)[1], 1)),
+    "embedded positions": lambda x: x + keras.layers.Embedding(3, 4, embeddings_initializer="ones")(tf.range(
+        0, tf.shape(x)[1], 1)),
 }
 MADE_OF_OPEN = {
     "range open": lambda x: x + tf.cast(tf.range(tf.shape(x)[1]), tf.float32)[:, None],
@@ -162,8 +176,8 @@ MADE_OF_OPEN = {
     "sequence_mask open": lambda x: x * tf.sequence_mask([1, 2], tf.shape(x)[1], dtype=tf.float32)[..., None],
     "causal": lambda x: x[:, :, :1] + tf.linalg.band_part(tf.ones([tf.shape(x)[1], tf.shape(x)[1]]), -1, 0),
     "zeros open": lambda x: tf.concat([x, tf.zeros([tf.shape(x)[0], tf.shape(x)[1], 1])], -1),
-    "causal by positions": lambda x: x[:, :, :1] + tf.cast(
-        tf.range(tf.shape(x)[1])[:, None] >= tf.range(tf.shape(x)[1]), tf.float32),
+    "causal by positions": lambda x: x[:, :, :1] + tf.cast(tf.range(tf.shape(x)[1])[:, None] >= tf.range(tf.shape(
+        x)[1]), tf.float32),
 }
 
 
@@ -178,45 +192,64 @@ PAIRS = {name: getattr(tf.math, name) for name in (
     "igamma", "igammac", "nextafter", "xlog1py", "xdivy", "xlogy", "zeta", "squared_difference",
     "multiply_no_nan", "divide_no_nan", "floormod", "atan2", "maximum", "logaddexp") if hasattr(tf.math, name)}
 FUNCTIONS = {
-    "math.add_n": lambda x: tf.add_n([x, x * 2, x]), "math.argmax": lambda x: tf.argmax(x, -1),
+    "math.add_n": lambda x: tf.add_n([x, x * 2, x]),
+    "math.argmax": lambda x: tf.argmax(x, -1),
     "math.argmin whole": lambda x: tf.argmin(x, 1, output_type=tf.int32),
-    "math.count_nonzero": lambda x: tf.math.count_nonzero(x, 1), "math.cumprod": lambda x: tf.math.cumprod(x, 1),
+    "math.count_nonzero": lambda x: tf.math.count_nonzero(x, 1),
+    "math.cumprod": lambda x: tf.math.cumprod(x, 1),
     "math.cumsum": lambda x: tf.cumsum(x, 1, exclusive=True, reverse=True),
     "math.cumulative_logsumexp": lambda x: tf.math.cumulative_logsumexp(x, 1),
     "math.cumulative_logsumexp back": lambda x: tf.math.cumulative_logsumexp(x, -1, reverse=True),
-    "math.polyval": lambda x: tf.math.polyval([1.0, -2.0, 0.5], x), "math.reduce_std": lambda x: tf.math.reduce_std(x, 1),
-    "math.reduce_logsumexp": lambda x: tf.reduce_logsumexp(x, -1), "math.top_k": lambda x: tf.math.top_k(x, 2),
+    "math.polyval": lambda x: tf.math.polyval([1.0, -2.0, 0.5], x),
+    "math.reduce_std": lambda x: tf.math.reduce_std(x, 1),
+    "math.reduce_logsumexp": lambda x: tf.reduce_logsumexp(x, -1),
+    "math.top_k": lambda x: tf.math.top_k(x, 2),
     "math.reduce_variance": lambda x: tf.math.reduce_variance(x, [1, 2], keepdims=True),
     "math.approx_max_k": lambda x: tf.math.approx_max_k(x, 2),
-    "clip_by_value": lambda x: tf.clip_by_value(x, -1, 1), "clip_by_norm": lambda x: tf.clip_by_norm(x, 1.5, -1),
+    "clip_by_value": lambda x: tf.clip_by_value(x, -1, 1),
+    "clip_by_norm": lambda x: tf.clip_by_norm(x, 1.5, -1),
     "clip_by_global_norm": lambda x: tf.clip_by_global_norm([x, 2 * x], 1.5),
     "dtypes.complex": lambda x: tf.abs(tf.complex(x, 2 * x)),
     "histogram_fixed_width_bins": lambda x: tf.histogram_fixed_width_bins(x, [-2.0, 2.0], 4),
     "searchsorted": lambda x: tf.searchsorted([-1.0, 0.0, 1.0], tf.reshape(x, [-1])),
     "searchsorted right": lambda x: tf.searchsorted([-1.0, 0.0, 1.0], tf.reshape(x, [-1]), side="right"),
-    "repeat": lambda x: tf.repeat(x, [1, 2, 1], axis=1), "roll": lambda x: tf.roll(x, [1, -1], [1, 2]),
-    "reverse": lambda x: tf.reverse(x, [1, -1]), "reverse_sequence": lambda x: tf.reverse_sequence(x, [1, 3], seq_axis=1),
-    "sort": lambda x: tf.sort(x, -1, "DESCENDING"), "argsort": lambda x: tf.argsort(x, 1),
+    "repeat": lambda x: tf.repeat(x, [1, 2, 1], axis=1),
+    "roll": lambda x: tf.roll(x, [1, -1], [1, 2]),
+    "reverse": lambda x: tf.reverse(x, [1, -1]),
+    "reverse_sequence": lambda x: tf.reverse_sequence(x, [1, 3], seq_axis=1),
+    "sort": lambda x: tf.sort(x, -1, "DESCENDING"),
+    "argsort": lambda x: tf.argsort(x, 1),
     "math.polygamma order": lambda x: tf.math.polygamma(2.0, tf.abs(x) + 1),
-    "unique": lambda x: tf.unique(tf.reshape(x, [-1])), "boolean_mask": lambda x: tf.boolean_mask(x, x > 0),
+    "unique": lambda x: tf.unique(tf.reshape(x, [-1])),
+    "boolean_mask": lambda x: tf.boolean_mask(x, x > 0),
     "boolean_mask fixed": lambda x: tf.boolean_mask(x, [True, False, True], axis=1),
     "dynamic_partition": lambda x: tf.dynamic_partition(x, tf.cast(x[:, 0, 0] > 0, tf.int32), 2),
-    "where alone": lambda x: tf.where(x > 0), "where": lambda x: tf.where(x > 0, x, tf.zeros_like(x)),
+    "where alone": lambda x: tf.where(x > 0),
+    "where": lambda x: tf.where(x > 0, x, tf.zeros_like(x)),
     "one_hot": lambda x: tf.one_hot(tf.cast(x, tf.int32), 4, on_value=2.0, off_value=-1.0),
-    "print": lambda x: tf.identity(x), "strings.as_string": lambda x: tf.strings.length(tf.strings.as_string(x)),
+    "print": lambda x: tf.identity(x),
+    "strings.as_string": lambda x: tf.strings.length(tf.strings.as_string(x)),
     "py_function": lambda x: tf.py_function(abs, [x], tf.float32),
     "ragged": lambda x: tf.RaggedTensor.from_tensor(x).to_tensor(),
-    "equal": lambda x: x == 1.0, "equal named": lambda x: tf.equal(x, 1.0), "random.normal": lambda x: x + tf.random.normal(
-        tf.shape(x)), "random.stateless_normal": lambda x: x + tf.random.stateless_normal(tf.shape(x), [1, 2]),
-    "nn.dropout": lambda x: tf.nn.dropout(x, 0.5), 
+    "equal": lambda x: x == 1.0,
+    "equal named": lambda x: tf.equal(x, 1.0),
+    "random.normal": lambda x: x + tf.random.normal(tf.shape(x)),
+    "random.stateless_normal": lambda x: x + tf.random.stateless_normal(tf.shape(x), [1, 2]),
+    "nn.dropout": lambda x: tf.nn.dropout(x, 0.5),
     "reshape of tensors": lambda x: tf.reshape(x, [-1, tf.shape(x)[1] * tf.shape(x)[2]]),
-    "transpose": lambda x: tf.transpose(x, [0, 2, 1]), "tensordot": lambda x: tf.tensordot(x, np.ones((4, 2), "float32"), 1),
-    "method": lambda x: x[..., 0:2] ** 2, "unstack": lambda x: tf.unstack(x, axis=1)[1],
-    "squeeze": lambda x: tf.squeeze(x[:, :1], 1), "strided": lambda x: x[:, ::-1, tf.newaxis, ..., 1],
-    "einsum": lambda x: tf.einsum("bij,bkj->bik", x, x), "slice": lambda x: tf.slice(x, [0, 1, 0], [-1, 2, 3]),
+    "transpose": lambda x: tf.transpose(x, [0, 2, 1]),
+    "tensordot": lambda x: tf.tensordot(x, np.ones((4, 2), "float32"), 1),
+    "method": lambda x: x[..., 0:2] ** 2,
+    "unstack": lambda x: tf.unstack(x, axis=1)[1],
+    "squeeze": lambda x: tf.squeeze(x[:, :1], 1),
+    "strided": lambda x: x[:, ::-1, tf.newaxis, ..., 1],
+    "einsum": lambda x: tf.einsum("bij,bkj->bik", x, x),
+    "slice": lambda x: tf.slice(x, [0, 1, 0], [-1, 2, 3]),
     "unravel_index": lambda x: tf.unravel_index(tf.argmax(tf.reshape(x, [-1])), [6, 4]),
-    "no gradient": tf.stop_gradient, "expand": lambda x: tf.expand_dims(x, -1), "pad": lambda x: tf.pad(
-        x, [[0, 0], [1, 2], [0, 0]], constant_values=1.0), "tile": lambda x: tf.tile(x, [1, 2, 1]),
+    "no gradient": tf.stop_gradient,
+    "expand": lambda x: tf.expand_dims(x, -1),
+    "pad": lambda x: tf.pad(x, [[0, 0], [1, 2], [0, 0]], constant_values=1.0),
+    "tile": lambda x: tf.tile(x, [1, 2, 1]),
 }
 
 
@@ -285,7 +318,8 @@ def neural():
     yield "nn.log_poisson_loss full", [labels, logits], lambda y, x: tf.nn.log_poisson_loss(y, x, True)
     yield "nn.in_top_k", [integers(0, 4, 3), logits], lambda y, x: tf.math.in_top_k(y, x, 2)
     yield "nn.compute_average_loss", [logits], lambda x: tf.nn.compute_average_loss(x, global_batch_size=3)
-    yield "math.confusion_matrix", [integers(0, 4, 5), integers(0, 4, 5)], lambda x, y: tf.math.confusion_matrix(x, y, 4)
+    yield "math.confusion_matrix", [integers(0, 4, 5), integers(0, 4, 5)], (
+        lambda x, y: tf.math.confusion_matrix(x, y, 4))
     yield "nn.ctc_loss", [integers(1, 4, 2, 2), normal(2, 5, 4)], lambda y, x: tf.nn.ctc_loss(
         y, x, [2, 2], [5, 5], False, blank_index=0)
 
@@ -295,51 +329,72 @@ def neural():
 LINALG = {
     "signal.fft2d": lambda x: tf.abs(tf.signal.fft2d(tf.cast(x, tf.complex64))),
     "signal.ifft2d": lambda x: tf.math.real(tf.signal.ifft2d(tf.cast(x, tf.complex64))),
-    "linalg.adjoint": tf.linalg.adjoint, "linalg.band_part": lambda x: tf.linalg.band_part(x, -1, 0),
-    "linalg.det": tf.linalg.det, "linalg.diag": lambda x: tf.linalg.diag(x[:, 0]),
+    "linalg.adjoint": tf.linalg.adjoint,
+    "linalg.band_part": lambda x: tf.linalg.band_part(x, -1, 0),
+    "linalg.det": tf.linalg.det,
+    "linalg.diag": lambda x: tf.linalg.diag(x[:, 0]),
     "linalg.diag off": lambda x: tf.linalg.diag(x[:, 0], k=1),
-    "linalg.diag_part": tf.linalg.diag_part, "linalg.eigvals": lambda x: tf.abs(tf.linalg.eigvals(x)),
-    "linalg.expm": tf.linalg.expm, "linalg.inv": tf.linalg.inv, "linalg.logdet": lambda x: tf.linalg.logdet(x),
+    "linalg.diag_part": tf.linalg.diag_part,
+    "linalg.eigvals": lambda x: tf.abs(tf.linalg.eigvals(x)),
+    "linalg.expm": tf.linalg.expm,
+    "linalg.inv": tf.linalg.inv,
+    "linalg.logdet": lambda x: tf.linalg.logdet(x),
     "linalg.lstsq": lambda x: tf.linalg.lstsq(x, x[..., :1]),
-    "linalg.matmul": lambda x: tf.linalg.matmul(x, x, transpose_b=True), "linalg.matvec": lambda x: tf.linalg.matvec(
-        x, x[:, 0]), "linalg.matrix_rank": tf.linalg.matrix_rank, "linalg.matrix_transpose": tf.linalg.matrix_transpose,
-    "linalg.norm": lambda x: tf.linalg.norm(x, axis=-1), "linalg.norm 1": lambda x: tf.norm(x, 1, axis=1),
-    "linalg.norm inf": lambda x: tf.norm(x, np.inf, axis=-1, keepdims=True), "linalg.norm p": lambda x: tf.norm(
-        x, 3, axis=-1), "linalg.norm matrix": lambda x: tf.norm(x, "fro", axis=[1, 2]),
-    "linalg.normalize": lambda x: tf.linalg.normalize(x, axis=-1), "linalg.normalize one": lambda x: tf.linalg.normalize(
-        x, 1, axis=1)[0], "linalg.pinv": tf.linalg.pinv, "linalg.cholesky": tf.linalg.cholesky,
+    "linalg.matmul": lambda x: tf.linalg.matmul(x, x, transpose_b=True),
+    "linalg.matvec": lambda x: tf.linalg.matvec(x, x[:, 0]),
+    "linalg.matrix_rank": tf.linalg.matrix_rank,
+    "linalg.matrix_transpose": tf.linalg.matrix_transpose,
+    "linalg.norm": lambda x: tf.linalg.norm(x, axis=-1),
+    "linalg.norm 1": lambda x: tf.norm(x, 1, axis=1),
+    "linalg.norm inf": lambda x: tf.norm(x, np.inf, axis=-1, keepdims=True),
+    "linalg.norm p": lambda x: tf.norm(x, 3, axis=-1),
+    "linalg.norm matrix": lambda x: tf.norm(x, "fro", axis=[1, 2]),
+    "linalg.normalize": lambda x: tf.linalg.normalize(x, axis=-1),
+    "linalg.normalize one": lambda x: tf.linalg.normalize(x, 1, axis=1)[0],
+    "linalg.pinv": tf.linalg.pinv,
+    "linalg.cholesky": tf.linalg.cholesky,
     "linalg.cholesky_solve": lambda x: tf.linalg.cholesky_solve(tf.linalg.cholesky(x), x[..., :2]),
-    "linalg.eigh": lambda x: tf.linalg.eigh(x)[0], "linalg.eigvalsh": tf.linalg.eigvalsh,
-    "linalg.qr": lambda x: tf.abs(tf.linalg.qr(x)[1]), "linalg.set_diag": lambda x: tf.linalg.set_diag(x, x[:, 0]),
+    "linalg.eigh": lambda x: tf.linalg.eigh(x)[0],
+    "linalg.eigvalsh": tf.linalg.eigvalsh,
+    "linalg.qr": lambda x: tf.abs(tf.linalg.qr(x)[1]),
+    "linalg.set_diag": lambda x: tf.linalg.set_diag(x, x[:, 0]),
     "linalg.solve": lambda x: tf.linalg.solve(x, x[..., :1]),
-    "linalg.sqrtm": tf.linalg.sqrtm, "linalg.svd": lambda x: tf.linalg.svd(x, compute_uv=False),
-    "linalg.svd whole": lambda x: tf.abs(tf.linalg.svd(x)[1]), "linalg.tensor_diag": lambda x: tf.linalg.tensor_diag(x[0, 0]),
-    "linalg.tensordot": lambda x: tf.tensordot(x, np.ones((3, 2), "float32"), [[2], [0]]), "linalg.trace": tf.linalg.trace,
-    "linalg.global_norm": lambda x: tf.linalg.global_norm([x, 2 * x]), "linalg.lu": lambda x: tf.linalg.lu(x)[0],
+    "linalg.sqrtm": tf.linalg.sqrtm,
+    "linalg.svd": lambda x: tf.linalg.svd(x, compute_uv=False),
+    "linalg.svd whole": lambda x: tf.abs(tf.linalg.svd(x)[1]),
+    "linalg.tensor_diag": lambda x: tf.linalg.tensor_diag(x[0, 0]),
+    "linalg.tensordot": lambda x: tf.tensordot(x, np.ones((3, 2), "float32"), [[2], [0]]),
+    "linalg.trace": tf.linalg.trace,
+    "linalg.global_norm": lambda x: tf.linalg.global_norm([x, 2 * x]),
+    "linalg.lu": lambda x: tf.linalg.lu(x)[0],
     "linalg.triangular_solve": lambda x: tf.linalg.triangular_solve(x, x[..., :1]),
     "linalg.tensor_diag_part": lambda x: tf.linalg.tensor_diag_part(x[0]),
     "linalg.cross": lambda x: tf.linalg.cross(x, x[:, ::-1]),
 }
 LONG = between(-1, 1, 2, 20)
 SIGNALS = {
-    "signal.dct": tf.signal.dct, "signal.dct ortho": lambda x: tf.signal.dct(x, norm="ortho"),
-    "signal.idct": lambda x: tf.signal.idct(x, norm="ortho"), "signal.dct 3": lambda x: tf.signal.dct(x, 3),
+    "signal.dct": tf.signal.dct,
+    "signal.dct ortho": lambda x: tf.signal.dct(x, norm="ortho"),
+    "signal.idct": lambda x: tf.signal.idct(x, norm="ortho"),
+    "signal.dct 3": lambda x: tf.signal.dct(x, 3),
     "signal.fft": lambda x: tf.abs(tf.signal.fft(tf.cast(x, tf.complex64))),
     "signal.ifft": lambda x: tf.math.real(tf.signal.ifft(tf.cast(x, tf.complex64))),
-    "signal.fftshift": lambda x: tf.signal.fftshift(x, axes=-1), "signal.ifftshift": lambda x: tf.signal.ifftshift(x, [1]),
-    "signal.frame": lambda x: tf.signal.frame(x, 6, 3), "signal.frame padded": lambda x: tf.signal.frame(
-        x, 6, 4, pad_end=True, pad_value=0.5), "signal.overlap_and_add": lambda x: tf.signal.overlap_and_add(
-            tf.signal.frame(x, 6, 3), 3),
-    "signal.stft": lambda x: tf.abs(tf.signal.stft(x, 8, 4)), "signal.stft padded": lambda x: tf.abs(tf.signal.stft(
-        x, 6, 3, fft_length=8, pad_end=True)), "signal.stft of words": lambda x: tf.math.real(tf.signal.stft(
-            x, 8, 4, window_fn=None)), "signal.inverse_stft": lambda x: tf.signal.inverse_stft(
-                tf.signal.stft(x, 8, 4), 8, 4),
-    "signal.inverse_stft windowed": lambda x: tf.signal.inverse_stft(
-        tf.signal.stft(x, 8, 4), 8, 4, window_fn=tf.signal.inverse_stft_window_fn(4)),
+    "signal.fftshift": lambda x: tf.signal.fftshift(x, axes=-1),
+    "signal.ifftshift": lambda x: tf.signal.ifftshift(x, [1]),
+    "signal.frame": lambda x: tf.signal.frame(x, 6, 3),
+    "signal.frame padded": lambda x: tf.signal.frame(x, 6, 4, pad_end=True, pad_value=0.5),
+    "signal.overlap_and_add": lambda x: tf.signal.overlap_and_add(tf.signal.frame(x, 6, 3), 3),
+    "signal.stft": lambda x: tf.abs(tf.signal.stft(x, 8, 4)),
+    "signal.stft padded": lambda x: tf.abs(tf.signal.stft(x, 6, 3, fft_length=8, pad_end=True)),
+    "signal.stft of words": lambda x: tf.math.real(tf.signal.stft(x, 8, 4, window_fn=None)),
+    "signal.inverse_stft": lambda x: tf.signal.inverse_stft(tf.signal.stft(x, 8, 4), 8, 4),
+    "signal.inverse_stft windowed": lambda x: tf.signal.inverse_stft(tf.signal.stft(
+        x, 8, 4), 8, 4, window_fn=tf.signal.inverse_stft_window_fn(4)),
     "signal.stft hamming": lambda x: tf.abs(tf.signal.stft(x, 8, 4, window_fn=tf.signal.hamming_window)),
     "signal.mfccs_from_log_mel_spectrograms": lambda x: tf.signal.mfccs_from_log_mel_spectrograms(x),
     "signal.mel": lambda x: tf.tensordot(tf.abs(tf.signal.stft(x, 8, 4)), tf.signal.linear_to_mel_weight_matrix(
-        3, 5, 8000), 1), "signal.mdct": lambda x: tf.signal.mdct(x, 8),
+        3, 5, 8000), 1),
+    "signal.mdct": lambda x: tf.signal.mdct(x, 8),
 }
 
 
@@ -360,4 +415,9 @@ def functions():
         yield f"math.{name}", [positive if name in POSITIVE_ONLY else STEPS], build
     for name, build in PAIRS.items():
         yield f"math.{name}", [positive + 1, positive], build
-    yield "math.logical", [booleans(2, 3), booleans(2, 3)], lambda x, y: tf.logical_and(x, tf.logical_not(y))
+    truths = [booleans(2, 3), booleans(2, 3)]
+    yield "math.logical_and", truths, lambda x, y: tf.logical_and(x, tf.logical_not(y))
+    yield "math.logical_xor", truths, tf.math.logical_xor
+    yield "math.scalar_mul", [STEPS], lambda x: tf.scalar_mul(2.0, x)
+    yield "math.conj", [STEPS, STEPS[::-1]], lambda x, y: tf.math.imag(tf.math.conj(tf.complex(x, y)))
+    yield "math.angle", [STEPS, STEPS[::-1]], lambda x, y: tf.math.angle(tf.complex(x, y))

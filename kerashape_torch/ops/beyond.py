@@ -10,7 +10,17 @@ from typing import Any
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.graph import TensorSpec
 from kerashape_torch.ops import product_rules, rules
-from kerashape_torch.ops.operation import Operation, Recipe, Rule, TorchFunction, as_tuple, op, own, register_family, stock
+from kerashape_torch.ops.operation import (
+    Operation,
+    Recipe,
+    Rule,
+    TorchFunction,
+    as_tuple,
+    op,
+    own,
+    register_family,
+    stock,
+)
 from kerashape_torch.shape import require_rank, to_text
 
 _MODULE = "kerashape_torch.ops.beyond"

@@ -15,8 +15,8 @@ def polygamma(x: Tensor, n: int) -> Tensor:
 
 def crop_and_resize(images: Tensor, boxes: Any, box_indices: Any, size: tuple[int, int], method: str,
                     outside: float) -> Tensor:
-    """Windows of images (batch, height, width, channels) at one size. The corners of a box are pixels of the window; what
-    lies beyond the image has one value."""
+    """Windows of images (batch, height, width, channels) at one size. The corners of a box are pixels of the window;
+    what lies beyond the image has one value."""
     boxes = torch.as_tensor(boxes, device=images.device).float()
     picked = images[torch.as_tensor(box_indices, device=images.device).long()].float()
     count = picked.shape[0]
@@ -42,7 +42,7 @@ def crop_and_resize(images: Tensor, boxes: Any, box_indices: Any, size: tuple[in
 
 
 def places_in_boxes(start: Tensor, end: Tensor, size: int, count: int) -> Tensor:
-    """Where along an axis of an image the pixels of a window lie, for each box; the middle, where there is one pixel."""
+    """Where along an axis of an image the pixels of a window lie, for each box; one pixel alone is in the middle."""
     if count == 1:
         return (0.5 * (start + end) * (size - 1))[:, None]
     steps = torch.arange(count, device=start.device, dtype=start.dtype) * (size - 1) / (count - 1)

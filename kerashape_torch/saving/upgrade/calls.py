@@ -190,7 +190,7 @@ class _Graph:
         return op_layers.function_of(entry, *self.call(_calls(entry)[0]))
 
     def _engine(self, open_sizes: Sequence[int] | None) -> Callable[[Tensor], TensorSpec | None]:
-        """Finds shapes and dtypes in what is upgraded so far, with sizes for the open axes of the inputs if there are some."""
+        """Finds shapes and dtypes in what is upgraded so far, with sizes for the open axes of the inputs, if any."""
         reader = GraphReader({"layers": []})
 
         def spec(x: Tensor) -> TensorSpec | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kerashape_torch.graph import snake_case
-from kerashape_torch.saving.upgrade.expressions import Array, AsLayer, Key, Op, Output, Slice, has_tensors
+from kerashape_torch.saving.upgrade.expressions import Array, AsLayer, Key, Op, Output, Slice, Tensor, map_tensors
 from kerashape_torch.saving.upgrade.scope import refuse
 
 MOST = 2 ** 24
@@ -41,21 +41,25 @@ def within_reason(*sizes: int) -> None:
 
 
 def is_computed(value: Any) -> bool:
-    """Whether a value is a constant, or an op whose numbers are known now."""
-    if not isinstance(value, Op) or isinstance(value, (AsLayer, Output)):
-        return not isinstance(value, Op)
-    return _function_of(value) is not None and not has_tensors(value)
+    """Whether all of a structure is known now: constants, and ops of them that are done here."""
+    if isinstance(value, Op):
+        plain = not isinstance(value, (AsLayer, Output)) and _function_of(value) is not None
+        return plain and is_computed([*value.operands, *value.config.values()])
+    found: list[bool] = []
+    if not isinstance(value, Tensor):
+        map_tensors(value, lambda x: found.append(is_computed(x)))
+    return not isinstance(value, Tensor) and all(found)
 
 
 def computed(value: Any) -> Any:
-    """The numbers of an op without tensors."""
+    """The numbers of an op of constants."""
     import numpy as np
 
     if not isinstance(value, Op):
         return value
-    operands = [_in_numpy(operand) for operand in value.operands]
     function = _function_of(value)
     assert function is not None
+    operands = [_in_numpy(operand) for operand in value.operands]
     with np.errstate(all="ignore"):
         found = np.asarray(function(*operands, **value.config))
     return array(found, {"float64": "float32", "int64": "int32"}.get(found.dtype.name, found.dtype.name))

@@ -112,12 +112,3 @@ def tensors_in(value: Any) -> list[Tensor]:
     found: list[Tensor] = []
     map_tensors(value, lambda x: found.append(x) if isinstance(x, Tensor) else None)
     return found
-
-
-def has_tensors(value: Any) -> bool:
-    """Whether there is a tensor in an expression or structure, however deep."""
-    found: list[bool] = []
-    parts = value.of if isinstance(value, Output) else value
-    parts = [parts.operands, parts.config] if isinstance(parts, Op) else parts
-    map_tensors(parts, lambda x: found.append(isinstance(x, Tensor) or has_tensors(x)))
-    return any(found)

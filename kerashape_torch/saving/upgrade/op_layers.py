@@ -10,7 +10,7 @@ from kerashape_torch.config import custom_object
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.saving.upgrade import objects
 from kerashape_torch.saving.upgrade.constants import computed, is_computed
-from kerashape_torch.saving.upgrade.expressions import AsLayer, tensors_in
+from kerashape_torch.saving.upgrade.expressions import Array, AsLayer, tensors_in
 from kerashape_torch.saving.upgrade.scope import Scope, refuse
 from kerashape_torch.saving.upgrade.sizes import Shapes, sources
 from kerashape_torch.saving.upgrade.tensorflow import Untranslated, arguments_of_node, bare_name, translated
@@ -23,11 +23,14 @@ _REFUSED = {"ClassMethod": "cls_symbol", "InstanceProperty": "attr_name", "Insta
 
 def is_op_layer(entry: Mapping[str, Any]) -> bool:
     """Whether this is a layer around a function of TensorFlow."""
+    return str(entry["class_name"]).split(">")[-1] in _CLASSES or _of_sparse(entry) is not None
+
+
+def _of_sparse(entry: Mapping[str, Any]) -> str | None:
+    """The class and the member of a layer around one of sparse or ragged tensors."""
     name = str(entry["class_name"]).split(">")[-1]
-    if name in _REFUSED and isinstance(entry["config"], Mapping) and _REFUSED[name] in entry["config"]:
-        refuse(entry.get("name", name), f"{name} of {entry['config'][_REFUSED[name]]!r} works on sparse or ragged "
-                                        "tensors, which are not had", "make the tensor dense")
-    return name in _CLASSES
+    written = isinstance(entry["config"], Mapping) and _REFUSED.get(name) in entry["config"]
+    return f"{name} of {entry['config'][_REFUSED[name]]!r}" if written else None
 
 
 def names_of_calls(entries: list[Config], taken: set[str], scope: Scope) -> dict[tuple[str, int], str]:
@@ -74,16 +77,20 @@ def constant(function: str, first: Any, kwargs: Mapping[str, Any], shapes: Shape
         found = translated(function, first, kwargs, shapes)
     except Untranslated:
         return None
-    return computed(found) if found is not None and is_computed(found) else None
+    several = isinstance(found, list) and not isinstance(found, Array)
+    return None if found is None or several or not is_computed(found) else computed(found)
 
 
 def function_of(entry: Config, first: Any, kwargs: Config) -> tuple[str, Any, Config]:
     """The function of a call of an op layer with its first argument and the others by name.
 
     Raises:
-        ConfigError: the layer names none.
+        ConfigError: the layer names none, or one of tensors that are not had.
     """
     config = entry["config"]
+    member = _of_sparse(entry)
+    if member is not None:
+        refuse(entry["name"], f"{member} works on sparse or ragged tensors, which are not had", "make the tensor dense")
     if not isinstance(config, Mapping) or "node_def" not in config:
         if not isinstance(config, Mapping) or not isinstance(config.get("function"), str):
             refuse(entry["name"], f"{entry['class_name']} names no function")

@@ -138,7 +138,9 @@ class Sizes:
         work = _FUNCTIONS.get(function)
         is_item = function in ("strided_slice", "__operators__.getitem")
         if not sources(given) and (any(isinstance(x, Array) for x in given) or not (is_item or work)):
-            return self.constant(function, known, named, self.shapes)
+            found = self.constant(function, known, named, self.shapes)
+            if found is not None:
+                return found
         if is_item:
             return self._item(first, kwargs)
         return None if work is None or any(isinstance(x, Shape) for x in given) else work(*given)

@@ -11,13 +11,20 @@ from kerashape_torch.saving.upgrade.constants import computed, is_computed
 from kerashape_torch.saving.upgrade.expressions import AsLayer, Key, Op, Output, Slice, Tensor, map_tensors
 
 
-def layers_of(expression: Any, name: str, taken: set[str], names: dict[Op, str] | None = None) -> list[dict[str, Any]]:
+def layers_of(expression: Any, name: str, taken: set[str], names: dict[Op, str] | None = None,
+              whole: str | None = None) -> list[dict[str, Any]]:
     """The layers of a graph that compute an expression, the last of them under this name.
 
     A list of expressions has an output for each. An op that stands in several places is done once.
+
+    Args:
+        names: of the ops that are layers already.
+        whole: the name of the layer that all of them come from, where it is another one.
     """
     layers: list[dict[str, Any]] = []
     names = {} if names is None else names
+    whole = whole or name
+    between = "." if whole.startswith("tf.") else "_"
 
     def written(value: Any) -> Any:
         if isinstance(value, Tensor):
@@ -27,8 +34,8 @@ def layers_of(expression: Any, name: str, taken: set[str], names: dict[Op, str] 
         if isinstance(value, Output):
             return Tensor(*written(value.of)["config"]["keras_history"][:2], value.index).written()
         if value not in names:
-            names[value] = unused(f"{name}_{snake_case(value.class_name)}", taken)
-            layers.extend(layers_of(value, names[value], taken, names))
+            names[value] = unused(f"{whole}{between}{snake_case(value.class_name)}", taken)
+            layers.extend(layers_of(value, names[value], taken, names, whole))
         return Tensor(names[value], 0, 0).written()
 
     is_whole = isinstance(expression, Op) and not isinstance(expression, Output)

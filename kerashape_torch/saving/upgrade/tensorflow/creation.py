@@ -115,8 +115,8 @@ def _steps(first: Any, end: Any, delta: Any, dtype: Any) -> Any:
     if not delta:
         raise Untranslated("its step is 0")
     within_reason(max(0, int((end - first) / delta)))
-    whole = all(isinstance(x, int) for x in (first, end, delta))
-    return array(np.arange(first, end, delta), dtype_of(dtype) if dtype is not None else "int32" if whole else "float32")
+    usual = "int32" if all(isinstance(x, int) for x in (first, end, delta)) else "float32"
+    return array(np.arange(first, end, delta), usual if dtype is None else dtype_of(dtype))
 
 
 @tf("linspace")

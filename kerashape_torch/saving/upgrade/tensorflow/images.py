@@ -120,6 +120,13 @@ FUNCTIONS.update({"image.resize_bicubic": _resized("bicubic"), "image.resize_bil
                   "image.resize_nearest_neighbor": _resized("nearest")})
 
 
+@tf("image.resize_area")
+def _resize_area(images: Any, size: Any, align_corners: bool = False, *, shapes: Shapes) -> Any:
+    if align_corners:
+        raise Untranslated("align_corners=True is not had")
+    return _resize(images, size, "area", shapes=shapes)
+
+
 @tf("image.flip_left_right")
 def _flip_left_right(image: Any) -> Any:
     return Op("Flip", image, axis=-2)
@@ -313,13 +320,6 @@ def _ssim(img1: Any, img2: Any, max_val: Any, filter_size: int = 11, filter_sigm
         raise Untranslated("return_index_map=True is not had")
     return Op("SSIM", img1, img2, max_val=fixed(max_val, "max_val"), filter_size=filter_size,
               filter_sigma=filter_sigma, k1=k1, k2=k2, data_format="channels_last")
-
-
-@tf("image.total_variation")
-def _total_variation(images: Any, *, shapes: Shapes) -> Any:
-    axes = [-3, -2, -1]
-    return Op("Add", *(Op("Sum", Op("Absolute", Op("Subtract", along(images, axis, Slice(1, None, None)), along(
-        images, axis, Slice(None, -1, None)))), axis=axes) for axis in (-3, -2)))
 
 
 @tf("image.extract_patches")

@@ -21,16 +21,17 @@ refuse_always(
     why="the file does not say what == and != compare with: Keras 2 leaves it out, and cannot read it back either",
     way_out="build the model in code, with ops.equal there, and load its weights")
 refuse_always(
-    "einsum", why="the file does not say which tensors it was applied to: Keras 2 writes its equation alone, and cannot "
-                  "read it back either",
+    "einsum",
+    why="the file does not say which tensors it was applied to: Keras 2 writes its equation alone, and cannot read it "
+        "back either",
     way_out="build the model in code, with ops.einsum there, and load its weights")
 refuse_always(
     "dynamic_partition", "unique", "unique_with_counts", "image.non_max_suppression",
     "image.non_max_suppression_with_scores", "nn.ctc_greedy_decoder", "setdiff1d", why=_COUNTED)
 refuse_always(
     *(f"math.segment_{name}" for name in ("max", "mean", "min", "prod", "sum")),
-    why=f"{_COUNTED}: the largest of segment_ids says how many segments there are. tf.math.unsorted_segment_*, which is "
-        "given their number, is had")
+    why=f"{_COUNTED}: the largest of segment_ids says how many segments there are. tf.math.unsorted_segment_*, which "
+        "is given their number, is had")
 refuse_always("strings.", "io.", "audio.", "lookup.", why="torch has no tensors of strings, which it takes or gives")
 refuse_always("sparse.", "ragged.", "sets.", why="it works on sparse or ragged tensors, which are not had",
               way_out="make the tensor dense")

@@ -151,7 +151,7 @@ def _separable_conv(input: Any, depthwise_filter: Any, pointwise_filter: Any, st
 def _transposed(rank: int | None) -> Function:
     def function(input: Any = None, filters: Any = None, output_shape: Any = None, strides: Any = None,
                  padding: Any = "SAME", data_format: Any = None, dilations: Any = None, value: Any = None,
-                 filter: Any = None, *, shapes: Shapes) -> Any:
+                 filter: Any = None, explicit_paddings: Any = None, *, shapes: Shapes) -> Any:
         image, kernel = (input if input is not None else value), (filters if filters is not None else filter)
         last = _format(data_format) == "channels_last"
         shape, window = shapes.of(image), shapes.of(kernel)
