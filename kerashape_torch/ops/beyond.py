@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from kerashape_torch.config import register_family
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.graph import TensorSpec
-from kerashape_torch.ops import product_rules, rules
+from kerashape_torch.ops import picks, product_rules, rules
 from kerashape_torch.ops.operation import (
     Operation,
     Recipe,
@@ -18,7 +19,6 @@ from kerashape_torch.ops.operation import (
     as_tuple,
     op,
     own,
-    register_family,
     stock,
 )
 from kerashape_torch.shape import require_rank, to_text
@@ -59,7 +59,7 @@ def _log_cumsum_exp(x: Any, /, axis: int) -> TorchFunction:
 
 def _cropped(op: Any, images: TensorSpec, boxes: Any, box_indices: Any) -> TensorSpec:
     require_rank(images.shape, (4,), "(batch, height, width, channels)")
-    shapes = [x.shape if isinstance(x, TensorSpec) else rules.shape_of(x) for x in (boxes, box_indices)]
+    shapes = [x.shape if isinstance(x, TensorSpec) else picks.shape_of(x) for x in (boxes, box_indices)]
     if len(shapes[0]) != 2 or shapes[0][1] not in (4, None) or len(shapes[1]) != 1:
         raise ShapeError(f"boxes are (number, 4) with an image index for each, got {to_text(shapes[0])} and "
                          f"{to_text(shapes[1])}")

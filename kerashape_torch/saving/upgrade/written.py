@@ -32,7 +32,8 @@ def layers_of(expression: Any, name: str, taken: set[str], names: dict[Op, str] 
         if is_computed(value):
             return computed(value)
         if isinstance(value, Output):
-            return Tensor(*written(value.of)["config"]["keras_history"][:2], value.index).written()
+            layer, call, _ = written(value.of)["config"]["keras_history"]
+            return Tensor(layer, call, value.index).written()
         if value not in names:
             names[value] = unused(f"{whole}{between}{snake_case(value.class_name)}", taken)
             layers.extend(layers_of(value, names[value], taken, names, whole))

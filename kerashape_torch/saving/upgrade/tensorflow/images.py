@@ -21,7 +21,7 @@ from kerashape_torch.saving.upgrade.tensorflow.table import (
 )
 from kerashape_torch.saving.upgrade.tensorflow.windows import padding_of, spatial
 
-_METHODS = {None: "bilinear", **{name.upper(): name for name in (
+_METHODS: dict[Any, str] = {None: "bilinear", **{name.upper(): name for name in (
     "area", "bicubic", "bilinear", "gaussian", "lanczos3", "lanczos5", "mitchellcubic", "nearest")}}
 _BY_WEIGHTS = ("area", "gaussian", "mitchellcubic")
 """Methods that neither Keras nor torch has: each is a product with the weights of the pixels for each axis."""
@@ -179,9 +179,9 @@ def _colors(matrix: list[list[float]]) -> Function:
 
 
 _YUV = [[0.299, -0.14714119, 0.61497538], [0.587, -0.28886916, -0.51496512], [0.114, 0.43601035, -0.10001026]]
-_OF_YUV = [[1, 1, 1], [0, -0.394642334, 2.03206185], [1.13988303, -0.58062185, 0]]
+_OF_YUV = [[1.0, 1, 1], [0.0, -0.394642334, 2.03206185], [1.13988303, -0.58062185, 0]]
 _YIQ = [[0.299, 0.59590059, 0.2115], [0.587, -0.27455667, -0.52273617], [0.114, -0.32134392, 0.31119955]]
-_OF_YIQ = [[1, 1, 1], [0.95598634, -0.27201283, -1.10674021], [0.6208248, -0.64720424, 1.70423049]]
+_OF_YIQ = [[1.0, 1, 1], [0.95598634, -0.27201283, -1.10674021], [0.6208248, -0.64720424, 1.70423049]]
 FUNCTIONS.update({"image.rgb_to_yuv": _colors(_YUV), "image.yuv_to_rgb": _colors(_OF_YUV),
                   "image.rgb_to_yiq": _colors(_YIQ), "image.yiq_to_rgb": _colors(_OF_YIQ)})
 
@@ -230,7 +230,7 @@ def _largest(dtype: str) -> int:
 def _standardized(image: Any, *, shapes: Shapes) -> Any:
     """The deviation is at least what that of a picture with one other pixel would be."""
     shape = shapes.of(image)
-    sizes = [*_sizes_of(shape, "the least deviation"), shape[-1]]
+    sizes = [*_sizes_of(shape, "the least deviation"), shape[-1] or 1]
     image = Op("Cast", image, dtype="float32") if shapes.dtype(image) not in ("float32", "float16") else image
     axes: dict[str, Any] = {"axis": [-3, -2, -1], "keepdims": True}
     deviation = Op("Maximum", Op("Std", image, **axes), math.prod(sizes) ** -0.5)

@@ -109,7 +109,8 @@ def _gather_nd(params: Any, indices: Any, batch_dims: int = 0, *, shapes: Shapes
     if not picked or picked[-1] is None:
         raise Untranslated("how many axes its indices are for is not known before there are tensors")
     depth = picked[-1]
-    sizes, rest = shape[batch_dims:batch_dims + depth], shape[batch_dims + depth:]
+    sizes: Sequence[Any] = shape[batch_dims:batch_dims + depth]
+    rest = shape[batch_dims + depth:]
     if batch_dims > 1 or (batch_dims and len(picked) != 3):
         raise Untranslated(f"batch_dims={batch_dims} with indices of rank {len(picked)} is not had")
     if depth > 1 and None in (*sizes[not batch_dims:], *rest):

@@ -114,9 +114,9 @@ def _tensor_diag(diagonal: Any, *, shapes: Shapes) -> Any:
 
 @tf("linalg.pinv")
 def _pinv(a: Any, rcond: Any = None, validate_args: bool = False, *, shapes: Shapes) -> Any:
-    sizes = shapes.of(a)[-2:]
     if rcond is None:
-        if len(sizes) < 2 or None in sizes:
+        sizes = [size for size in shapes.of(a)[-2:] if size is not None]
+        if len(sizes) < 2:
             raise Untranslated("without rcond, of a matrix whose size is not known")
         rcond = 10 * max(sizes) * 2.0 ** -23
     return Op("Pinv", a, rcond=fixed(rcond, "rcond"))

@@ -142,8 +142,9 @@ def _shifted(forwards: bool) -> Function:
     def function(x: Any, axes: Any = None, *, shapes: Shapes) -> Any:
         shape = shapes.of(x)
         along_axes = list(range(len(shape))) if axes is None else axes if isinstance(axes, list) else [axes]
-        sizes = [shape[axis] if shape else None for axis in along_axes]
-        if None in sizes:
+        found = [shape[axis] if shape else None for axis in along_axes]
+        sizes = [size for size in found if size is not None]
+        if len(sizes) < len(found):
             raise Untranslated("how long an axis is, is not known before there are tensors")
         return Op("Roll", x, shift=[size // 2 if forwards else -(size // 2) for size in sizes], axis=along_axes)
 
