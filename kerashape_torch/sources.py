@@ -130,7 +130,7 @@ def _imported(module: str) -> Any:
 
 @contextlib.contextmanager
 def _of_the_user(what: str) -> Iterator[None]:
-    """Runs code of the user, who may import from the directory that they are in; whatever it raises is a ConfigError."""
+    """Runs code of the user, which may import from the directory that it is run in; what it raises is a ConfigError."""
     sys.path.insert(0, str(Path.cwd()))
     try:
         yield
