@@ -37,6 +37,14 @@ def resizes():
     yield "image.resize by another", [IMAGE, normal(2, 4, 7, 1)], lambda x, y: tf.image.resize(x, tf.shape(y)[1:3])
     yield "image.resize by open", [OPEN_IMAGE, free(normal(2, 4, 7, 1), 1, 2)], lambda x, y: tf.image.resize(
         x, tf.shape(y)[1:3])
+    yield "image.resize twice open", [OPEN_IMAGE], lambda x: tf.image.resize(x, tf.shape(x)[1:3] * 2)
+    yield "image.resize half open", [OPEN_IMAGE], lambda x: tf.image.resize(x, tf.shape(x)[1:3] // 2)
+    yield "image.resize by row and column", [OPEN_IMAGE], lambda x: tf.image.resize(
+        x, [tf.shape(x)[1] * 3, tf.shape(x)[2]], "nearest")
+    yield "image.resize turned open", [free(IMAGE[:, :5], 1, 2)], lambda x: tf.image.resize(
+        x, [tf.shape(x)[2] * 2, tf.shape(x)[1] * 2])
+    yield "image.resize by twice another", [OPEN_IMAGE, OPEN_IMAGE], lambda x, y: tf.image.resize(
+        x, tf.shape(y)[1:3] * 2)
     yield "image.resize open", [OPEN_IMAGE], lambda x: tf.image.resize(x, (4, 4))
 
 

@@ -47,9 +47,11 @@ REFUSED = {
 _COUNTED, _DRAWN, _UNKNOWN = "a shape that depends on numbers", "draws new numbers", "no equivalent here"
 _UNSETTLED = "not known before there are tensors"
 REFUSED_FUNCTIONS = {
-    "image.resize by open": _UNSETTLED, "image.central_crop open": "settle the image size in the input shape",
+    "image.resize half open": "no multiple of the image's own", "image.resize turned open": "no multiple",
+    "image.resize by twice another": "no multiple",
+    "image.central_crop open": "settle the image size in the input shape",
     "image.non_max_suppression": _COUNTED, "image.random_flip_left_right": _DRAWN, "image.sobel_edges open": _UNSETTLED,
-    "nn.conv2d_transpose open": "call Conv2DTranspose in its place", "math.segment_sum": "tf.math.unsorted_segment_*",
+    "math.segment_sum": "tf.math.unsorted_segment_*",
     "sequence_mask longest": f"without maxlen its result has {_COUNTED}", "dynamic_stitch": _UNKNOWN,
     "nn.dilation2d": _UNKNOWN, "nn.erosion2d": _UNKNOWN, "nn.max_pool_with_argmax": _UNKNOWN, "unique": _COUNTED,
     "meshgrid": "the file does not say which tensors", "math.approx_max_k": "calls tf.approx_top_k, a function of "

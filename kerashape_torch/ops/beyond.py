@@ -71,3 +71,15 @@ def _crop_and_resize(images: Any, boxes: Any, box_indices: Any, /, crop_size: An
                      extrapolation_value: float = 0.0) -> TorchFunction:
     """A window of an image for each box (y1, x1, y2, x2), in parts of its height and width, at one size."""
     return own("beyond.crop_and_resize", size=as_tuple(crop_size), method=method, outside=extrapolation_value)
+
+
+def _like(op: Any, images: TensorSpec, like: TensorSpec) -> TensorSpec:
+    require_rank(images.shape, (4,), "(batch, height, width, channels)")
+    height, width = (like.shape[axis] for axis in op.axes)
+    return TensorSpec((images.shape[0], height, width, images.shape[3]), images.dtype)
+
+
+@op(_MODULE, _like, class_name="ResizeLike")
+def _resize_like(images: Any, like: Any, /, axes: Any = (1, 2), interpolation: str = "bilinear") -> TorchFunction:
+    """Another height and width: those that two axes of another tensor have."""
+    return own("beyond.resize_like", axes=as_tuple(axes), interpolation=interpolation)

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kerashape_torch.torch_modules.functions_images import resize
+
 
 def polygamma(x: Tensor, n: int) -> Tensor:
     """``torch.polygamma`` with the tensor first."""
@@ -47,3 +49,9 @@ def places_in_boxes(start: Tensor, end: Tensor, size: int, count: int) -> Tensor
         return (0.5 * (start + end) * (size - 1))[:, None]
     steps = torch.arange(count, device=start.device, dtype=start.dtype) * (size - 1) / (count - 1)
     return (start * (size - 1))[:, None] + (end - start)[:, None] * steps
+
+
+def resize_like(images: Tensor, like: Tensor, axes: tuple[int, int], interpolation: str) -> Tensor:
+    """Images (batch, height, width, channels) at the size that two axes of another tensor have."""
+    return resize(images, size=(like.shape[axes[0]], like.shape[axes[1]]), interpolation=interpolation, antialias=False,
+                  crop=False, pad=False, fill_value=0.0, last=True)

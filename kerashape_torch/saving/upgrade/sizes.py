@@ -33,6 +33,14 @@ class Size:
     of: Tensor
     axis: int | None
     shapes: Shapes
+    multiple: tuple[int, int] | None = None
+    """The axis and the number, where it is a multiple of the size of one."""
+
+    def is_multiple_of(self, x: Any, axis: int) -> int | None:
+        """How many times the size of this axis of another tensor it is, if it is."""
+        if self.axis == axis and self.of == x:
+            return 1
+        return self.multiple[1] if self.multiple is not None and self.multiple[0] == axis and self.of == x else None
 
     def is_of(self, x: Any, axis: int) -> bool:
         """Whether it is the size of this axis of another tensor, too, which may have the same batch."""
@@ -190,12 +198,20 @@ def _each(work: Callable[..., Any], *given: Any) -> Any:
         return [_each(work, *items) for items in zip(*rows)]
     open_size = next((x for x in given if isinstance(x, Size)), None)
     if open_size is not None:
-        return Size(open_size.of, None, open_size.shapes)
+        return _of_open(work, open_size, [x for x in given if x is not open_size])
     try:
         found = work(*given)
     except ArithmeticError:
         return None
     return found if not isinstance(found, (int, float)) or abs(found) < 2 ** 63 else None
+
+
+def _of_open(work: Callable[..., Any], size: Size, others: list[Any]) -> Size:
+    """What comes of a size that is not known: of products it is kept of which axis they are a multiple."""
+    axis, times = (size.axis, 1) if size.multiple is None else size.multiple
+    if work is not operator.mul or axis is None or len(others) != 1 or type(others[0]) is not int:
+        return Size(size.of, None, size.shapes)
+    return Size(size.of, None, size.shapes, (axis, times * others[0]))
 
 
 def _reduced(work: Callable[[list[Any]], Any]) -> Callable[..., Any]:
@@ -233,6 +249,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     **{name: lambda *given, _work=work: _each(_work, *given) for name, work in {
         "math.add": operator.add, "__operators__.add": operator.add, "math.ceil": math.ceil,
         "math.divide": operator.truediv, "math.floor": math.floor, "math.floordiv": operator.floordiv,
+        "floor_div": operator.floordiv,
         "math.floormod": operator.mod, "math.maximum": max, "math.minimum": min, "math.multiply": operator.mul,
         "math.negative": operator.neg, "math.pow": lambda x, y: float(x) ** y, "math.round": round,
         "math.rsqrt": lambda x: x ** -0.5, "math.sqrt": math.sqrt, "math.square": lambda x: x * x,

@@ -8,7 +8,7 @@ from typing import Any
 
 from kerashape_torch.saving.upgrade.constants import array, within_reason
 from kerashape_torch.saving.upgrade.expressions import AsLayer, Key, Op, Slice, along
-from kerashape_torch.saving.upgrade.sizes import Shapes
+from kerashape_torch.saving.upgrade.sizes import Shape, Shapes, Size
 from kerashape_torch.saving.upgrade.tensorflow.table import (
     FUNCTIONS,
     Function,
@@ -27,20 +27,38 @@ _BY_WEIGHTS = ("area", "gaussian", "mitchellcubic")
 """Methods that neither Keras nor torch has: each is a product with the weights of the pixels for each axis."""
 
 
-@tf("image.resize", "image.resize_v2", "image.resize_images_v2")
+@tf("image.resize", "image.resize_v2", "image.resize_images_v2", takes_sizes=True)
 def _resize(images: Any, size: Any, method: Any = "bilinear", preserve_aspect_ratio: bool = False,
             antialias: bool = False, *, shapes: Shapes) -> Any:
     """But for the nearest neighbour, what comes out is float32."""
     interpolation = word(method, "method", _METHODS)
     target = fixed(size, "size")
     shape = shapes.of(images)
-    if preserve_aspect_ratio:
+    is_open = isinstance(target, Shape) or any(isinstance(each, Size) for each in target)
+    if preserve_aspect_ratio and not is_open:
         target = _within(_sizes_of(shape, "preserve_aspect_ratio=True"), target)
     if interpolation != "nearest" and shapes.dtype(images) not in ("float32", None):
         images = Op("Cast", images, dtype="float32")
+    if is_open:
+        return _of_open_size(images, target, interpolation, preserve_aspect_ratio or antialias)
     if interpolation in _BY_WEIGHTS:
         return _weighed(images, _sizes_of(shape, f"method={interpolation!r}"), target, interpolation, antialias, shape)
     return _scaled(images, target, interpolation, antialias)
+
+
+def _of_open_size(images: Any, target: Any, interpolation: str, other: bool) -> Any:
+    """A size that is only known when there are tensors: that of another image, or a multiple of its own."""
+    why = "its size comes of others, which are not known before there are tensors"
+    if interpolation not in ("bilinear", "nearest") or other or isinstance(target, Shape) or len(target) != 2:
+        raise Untranslated(f"{why}; such are had for method='bilinear' and 'nearest' alone")
+    like = {size.of for size in target if isinstance(size, Size) and size.axis is not None}
+    if all(isinstance(size, Size) and size.axis is not None for size in target) and len(like) == 1:
+        return Op("ResizeLike", images, *like, axes=[size.axis for size in target], interpolation=interpolation)
+    times = [size.is_multiple_of(images, axis) if isinstance(size, Size) else None
+             for axis, size in enumerate(target, start=1)]
+    if None in times:
+        raise Untranslated(f"{why}, and is no multiple of the image's own", "settle the image size in the input shape")
+    return AsLayer("UpSampling2D", images, size=times, interpolation=interpolation, data_format="channels_last")
 
 
 def _sizes_of(shape: Any, what: str) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerashape_torch.saving.upgrade.expressions import Key, Op, Slice
-from kerashape_torch.saving.upgrade.sizes import Shapes
+from kerashape_torch.saving.upgrade.sizes import Shapes, Size
 from kerashape_torch.saving.upgrade.tensorflow.table import (
     FUNCTIONS,
     Function,
@@ -160,18 +160,24 @@ def _transposed(rank: int | None) -> Function:
             raise Untranslated("windows with holes are not had")
         places = slice(1, -1) if last else slice(2, None)
         wanted = [*output_shape][places] if len(output_shape) == axes + 2 else list(output_shape)
+        steps = _each_axis(spatial(strides, data_format, axes), axes)
+        format_ = {"strides": steps, "data_format": _format(data_format)}
+        if padding_of(padding) == "same" and shape and _are_multiples(wanted, image, shape, places, steps):
+            return Op("ConvTranspose", image, kernel, padding="same", **format_)
         if not shape or not window or not all(isinstance(size, int) for size in (*wanted, *shape[places])):
             raise Untranslated("a size of its output or input is not known before there are tensors",
                                "settle the size in the input shape, or call Conv2DTranspose in its place")
-        steps = _each_axis(spatial(strides, data_format, axes), axes)
-        format_ = {"strides": steps, "data_format": _format(data_format)}
-        if padding_of(padding) == "same" and wanted == [size * step for size, step in zip(shape[places], steps)]:
-            return Op("ConvTranspose", image, kernel, padding="same", **format_)
         whole = Op("ConvTranspose", image, kernel, padding="valid", **format_)
         return _cut_back(whole, shape[places], window[:axes], steps, wanted, padded=padding_of(padding) == "same",
                          last=last)
 
     return function
+
+
+def _are_multiples(wanted: list[Any], image: Any, shape: Any, places: slice, steps: list[int]) -> bool:
+    """Whether sizes are those of an image times the strides, also where they are open."""
+    return all(size.is_multiple_of(image, axis) == step if isinstance(size, Size) else size == (shape[axis] or 0) * step
+               for axis, size, step in zip([*range(len(shape))][places], wanted, steps))
 
 
 def _cut_back(x: Op, sizes: Any, window: Any, steps: list[int], wanted: list[int], padded: bool, last: bool) -> Op:
