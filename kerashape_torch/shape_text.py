@@ -13,10 +13,10 @@ dense_1                 Dense               (None, 4) -> (None, 1)              
 >>> bool(read(text).diff(shape_table(Sequential([Dense(units=4), Dense(units=1)]), (3,))))
 False
 
-A line has the layer's name and class, what it takes and gives, its number of parameters, ``frozen`` where it is not
-trainable, and its weights; ``<-`` names the tensors that it takes, where they are others than what the line above
-gives. Columns begin at fixed stops, so that one changed layer changes one line. Names that could be taken for something
-else are quoted as in JSON.
+A line has the layer's name and class, what it takes and gives, ``of`` the dtype of what it gives where that is not
+float32, its number of parameters, ``frozen`` where it is not trainable, and its weights; ``<-`` names the tensors that
+it takes, where they are others than what the line above gives. Columns begin at fixed stops, so that one changed layer
+changes one line. Names that could be taken for something else are quoted as in JSON.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def quoted(name: str) -> str:
 def _line(row: Row, usual: tuple[Connection, ...]) -> str:
     params = "?" if row.params is None else f"{row.params:,}"
     weights = ", ".join(map(_weight, row.weights))
-    cells = [quoted(row.name), quoted(row.class_name), _ends(row.input_shape, row.output_shape),
+    dtypes = "" if row.is_float32 else f" of {', '.join(map(quoted, row.dtypes))}"
+    cells = [quoted(row.name), quoted(row.class_name), _ends(row.input_shape, row.output_shape) + dtypes,
              params + ("" if row.trainable else " frozen")]
     line = "  " * row.depth
     for cell, stop in zip(cells, _STOPS):
@@ -206,13 +207,18 @@ def _totals(line: _Line) -> tuple[Total, Total]:
 def _row(line: _Line) -> tuple[Row, tuple[Connection, ...] | None]:
     name, class_name = line.name("the name of a layer"), line.name("the class of a layer")
     taken, given = line.ends()
+    dtypes = tuple(line.listed(_read_dtype)) if line.took("of") else ()
     params = None if line.took("?") else int(line.number())
     trainable = not line.took("frozen")
     weights = line.listed(_read_weight) if line.next not in ("<-", "") else []
     explicit = None
     if line.took("<-"):
         explicit = () if line.took("nothing") else tuple(line.listed(_read_connection))
-    return Row(name, class_name, taken, given, weights, params, trainable), explicit
+    return Row(name, class_name, taken, given, weights, params, trainable, dtypes=dtypes), explicit
+
+
+def _read_dtype(line: _Line) -> str:
+    return line.name("a dtype")
 
 
 def _read_weight(line: _Line) -> Weight:
