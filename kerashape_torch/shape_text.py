@@ -36,6 +36,7 @@ _STOPS = (24, 44, 92, 102)
 _WORDS = {"frozen", "nothing"}
 _BARE = re.compile(r"\w(?:[\w./+:-]*[\w.])?")
 _TOKEN = re.compile(r'\s*(->|<-|"(?:[^"\\]|\\.)*"|\w(?:[\w./+:-]*[\w.])?|[^\s])')
+_HIDDEN = re.compile(r"input_layer_\d+")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _T = TypeVar("_T")
 
@@ -51,8 +52,16 @@ def write(table: ShapeTable) -> str:
     head = [VERSION, f"{quoted(table.name)}: {_ends(table.input_shape, table.output_shape)}, {kind}",
             f"{table.params:,} parameters = {trainable.params:,} trainable + {frozen.params:,} frozen, "
             f"{_number(size)} bytes = {_number(trainable.bytes)} + {_number(frozen.bytes)}"]
-    usual = _usual_connections(_connected(table))
-    return "\n".join([*head, *(_line(row, usual(row)) for row in table)])
+    usual, names = _usual_connections(_connected(table)), {row.name for row in table}
+    return "\n".join([*head, *(_line(_without_hidden(row, names), usual(row)) for row in table)])
+
+
+def _without_hidden(row: Row, names: set[str]) -> Row:
+    """A row that takes its model's hidden input, by the name that it has in any model: its number counts the inputs of
+    others, so that it would change with them."""
+    takes = row.connected_to
+    is_hidden = len(takes) == 1 and takes[0].layer not in names and _HIDDEN.fullmatch(takes[0].layer)
+    return row._replace(connected_to=(takes[0]._replace(layer="input_layer"),)) if is_hidden else row
 
 
 def quoted(name: str) -> str:
