@@ -406,16 +406,63 @@ SIGNALS = {
 }
 
 
+# ---- sizes that are open, and arguments by name ----------------------------------------------------------------------
+
+OPEN = {
+    "open length": lambda x: tf.reduce_sum(x, 1) / tf.cast(tf.shape(x)[1], tf.float32),
+    "open length whole": lambda x: x * tf.math.sqrt(tf.cast(tf.shape(x)[1] * 2 + 1, tf.float32)),
+    "open number": lambda x: tf.reduce_sum(x) / tf.cast(tf.size(x), tf.float32),
+    "open roll": lambda x: tf.roll(x, 1, 1), "open slice": lambda x: x[:, :tf.shape(x)[1] - 1],
+    "open tile": lambda x: tf.tile(tf.reduce_mean(x, 1, keepdims=True), [1, tf.shape(x)[1], 1]),
+    "open shape of another": lambda x: tf.reshape(tf.reshape(x, [-1, 2]), tf.shape(x)),
+    "open attention": lambda x: tf.matmul(x, x, transpose_b=True) + (1 - tf.linalg.band_part(
+        tf.ones((tf.shape(x)[1], tf.shape(x)[1])), -1, 0)) * -1e9,
+    "open length to a layer": lambda x: x * keras.layers.Activation("relu")(tf.cast(tf.shape(x)[1], tf.float32)),
+}
+BY_NAME = {
+    "sines": lambda x: x + tf.sin(tf.cast(tf.range(tf.shape(x)[1]), tf.float32)[:, None] / tf.pow(
+        10000.0, tf.cast(tf.range(4), tf.float32) / 4)[None]),
+    "relative positions": lambda x: x[:, :, :3] + tf.cast(
+        tf.range(tf.shape(x)[1])[None, :] - tf.range(tf.shape(x)[1])[:, None], tf.float32),
+    "zeros to a layer": lambda x: keras.layers.Concatenate()([x, tf.zeros([tf.shape(x)[0], 3, 1])]),
+    "by name concat": lambda x: tf.concat(values=[x, x], axis=1),
+    "by name gather": lambda x: tf.gather(params=x, indices=[1, 0], axis=1),
+    "by name mean": lambda x: tf.reduce_mean(input_tensor=x, axis=[1]),
+    "by name matmul": lambda x: tf.matmul(a=x, b=x, transpose_b=True),
+    "by name pad": lambda x: tf.pad(tensor=x, paddings=[[0, 0], [1, 1], [0, 0]]),
+    "by name split": lambda x: tf.split(value=x, num_or_size_splits=2, axis=-1),
+    "by name stack": lambda x: tf.stack(values=[x, tf.stack([x[:, 0]] * 3, 1)], axis=1),
+    "by name where": lambda x: tf.where(condition=x > 0, x=x, y=-x),
+    "a constant first": lambda x: tf.matmul(np.ones((2, 3), "float32"), 1.0 - tf.maximum(0.5, x)) + 2.0 ** x[:, :2],
+}
+
+
+def further():
+    lengths = integers(0, 3, 2)
+    yield "last steps", [OPEN_STEPS, lengths], lambda x, i: tf.gather(x, i, axis=1, batch_dims=1)
+    yield "last steps by gather_nd", [OPEN_STEPS, lengths], lambda x, i: tf.gather_nd(
+        x, tf.stack([tf.range(tf.shape(x)[0]), i], 1))
+    yield "one_hot by shape", [lengths, STEPS], lambda i, x: tf.one_hot(i, depth=tf.shape(x)[1])
+    small = free(between(0, 1, 2, 3, 3, 3), 1, 2)
+    yield "skip", [OPEN_IMAGE, small], lambda x, y: keras.layers.Add()([x, tf.image.resize(y, tf.shape(x)[1:3])])
+    yield "skip of old", [OPEN_IMAGE, small], lambda x, y: tf.compat.v1.image.resize_bilinear(
+        y, tf.shape(x)[1:3], half_pixel_centers=True)
+    yield "resize of old", [IMAGE], lambda x: tf.compat.v1.image.resize_images(x, (3, 3))
+    yield "open image in a row", [OPEN_IMAGE], lambda x: tf.reshape(
+        x, [tf.shape(x)[0], tf.shape(x)[1] * tf.shape(x)[2], 3])
+
+
 def functions():
     """Each with its name and inputs."""
+    yield from further()
     yield from resizes()
     yield from of_several_images()
     yield from of_other_ranks()
     positive = between(0.0625, 0.9375, 2, 3, 4)
     yield from picked()
     yield from neural()
-    for x, rooms in ((IMAGE, (IMAGES, WINDOWS)), (STEPS, (MADE, FUNCTIONS)), (OPEN_STEPS, (MADE_OF_OPEN,)),
-                     (POSITIVE, (LINALG,)), (LONG, (SIGNALS,))):
+    for x, rooms in ((IMAGE, (IMAGES, WINDOWS)), (STEPS, (MADE, FUNCTIONS, BY_NAME)),
+                     (OPEN_STEPS, (MADE_OF_OPEN, OPEN)), (POSITIVE, (LINALG,)), (LONG, (SIGNALS,))):
         for room in rooms:
             for name, build in room.items():
                 yield name, [x], build

@@ -38,7 +38,6 @@ def recorded(name: str) -> list[Config]:
 
 CASES, FUNCTIONS = recorded("tensorflow_ops"), recorded("tensorflow_functions")
 REFUSED = {
-    "batch_rows": "asks for the size of a tensor as a number",
     "by_hand_open": "one beside the batch's, which the tensor does not have",
     "corners": "align_corners=True with half_pixel_centers=False", "indices": "a shape that depends on numbers",
     "noise": "draws new numbers in every call", "sampled": "draws new numbers in every call",
@@ -61,7 +60,8 @@ REFUSED_FUNCTIONS = {
     "random.stateless_normal": _DRAWN, "nn.dropout": _DRAWN, "einsum": "which tensors it was applied to",
     "linalg.diag off": "another diagonal than the main one", "linalg.eigvals": _UNKNOWN, "linalg.sqrtm": _UNKNOWN,
     "linalg.lu": _UNKNOWN, "signal.inverse_stft windowed": "window_fn='inverse_stft_window_fn_inner' is not had",
-    "signal.mdct": _UNKNOWN,
+    "signal.mdct": _UNKNOWN, "open slice": "an index is a tensor, and must be a number",
+    "open shape of another": "more than one of its sizes is not known", "resize of old": "half_pixel_centers=False",
 }
 """Functions that cannot be had, and words of the error."""
 UNRUN = {"tensor_scatter of a constant", "linalg.logdet", "linalg.cholesky", "linalg.cholesky_solve"}

@@ -269,7 +269,7 @@ def test_sizes_of_tensors_are_numbers() -> None:
     for steps, function, kwargs, words in (
             (4, "tile", {"multiples": [1, ["steps", 0, 0], 1]}, ""),
             (None, "tile", {"multiples": [1, ["steps", 0, 0], 1]}, r"tile: multiples\[1\] is a size that is not known"),
-            (None, "pad", {"paddings": [[0, 0], [0, ["steps", 0, 0]], [0, 0]]}, "asks for the size of a tensor")):
+            (None, "pad", {"paddings": [[0, 0], [0, ["steps", 0, 0]], [0, 0]]}, "paddings is a tensor, and must be a")):
         old = graph(op("size", "shape", ["x0", 0, 0, {}]), item("steps", 1), op("f", function, ["x0", 0, 0, kwargs]),
                     outputs=[["f", 0, 0]], features=(steps, 6))
         if words:

@@ -19,6 +19,7 @@ from kerashape_torch.saving.upgrade.constants import dtype_of as dtype_of_consta
 from kerashape_torch.saving.upgrade.expressions import Op, Tensor, map_tensors
 from kerashape_torch.saving.upgrade.origin import is_call_of_keras3
 from kerashape_torch.saving.upgrade.scope import Scope, refuse
+from kerashape_torch.saving.upgrade.tensorflow import counted, takes_sizes
 from kerashape_torch.saving.upgrade.written import layers_of, unused
 
 CONSTANT = "_CONSTANT_VALUE"
@@ -160,24 +161,44 @@ class _Graph:
         for number, written in enumerate(_calls(entry)):
             function, first, kwargs = op_layers.function_of(entry, *self.call(written))
             name = self._tensor(entry["name"], number, 0).layer
-            made += op_layers.as_layers(entry["name"], name, function, self.sizes.known(first),
-                                        self.sizes.known(kwargs), self.taken, self.sizes.shapes)
+            known = self.sizes.known if takes_sizes(function) else self._with_open_sizes
+            made += op_layers.as_layers(entry["name"], name, function, known(first), known(kwargs), self.taken,
+                                        self.sizes.shapes)
         return made
+
+    def _with_open_sizes(self, value: Any) -> Any:
+        """A structure with numbers for sizes that are known, and tensors for those that are not."""
+        def known(x: Tensor) -> Any:
+            found = self.sizes.known(x)
+            return self._held(x) if isinstance(found, sizes.Size) else found
+
+        return map_tensors(value, known)
 
     def _as_tensors(self, value: Any) -> Any:
         """A structure for what is no op layer, and takes sizes and what comes of them as the tensors that they were."""
         return map_tensors(value, lambda x: self._held(x) if self.sizes.is_size(x.layer) else x)
 
     def _held(self, x: Tensor) -> Tensor:
-        """A constant as the output of a layer: it has no input but the tensor that its sizes come from."""
-        if x not in self.held:
-            value = self.sizes.known(x)
-            if sizes.sources(value):
-                refuse(x.layer, "the size of a tensor is taken for a tensor by a layer, and is not known before there "
-                                "are tensors", "settle the size in the input shape")
+        """A size, or a constant that comes of some, as the output of a layer, which takes the tensor that has it."""
+        if x in self.held:
+            return self.held[x]
+        value, name = self.sizes.known(x), unused(f"{x.layer}_held", self.taken)
+        if not sizes.sources(value):
             zero = Op("Sum", Op("ZerosLike", self.sizes.root(x), dtype=dtype_of_constant(value)))
-            self.held[x] = Tensor(unused(f"{x.layer}_held", self.taken), 0, 0)
-            self.layers += layers_of(Op("Add", zero, value), self.held[x].layer, self.taken)
+            made = layers_of(Op("Add", zero, value), name, self.taken)
+        elif not isinstance(value, sizes.Size):
+            refuse(x.layer, "several sizes of a tensor are taken for a tensor, and are not known before there are "
+                            "tensors", "settle the sizes in the input shape")
+        elif value.axis is not None:
+            made = layers_of(counted(value), name, self.taken)
+        else:
+            call = self._call_of_op(x.layer)
+            assert call is not None
+            function, first, kwargs = call
+            made = op_layers.as_layers(x.layer, name, function, self._with_open_sizes(first),
+                                       self._with_open_sizes(dict(kwargs)), self.taken, self.sizes.shapes)
+        self.layers += made
+        self.held[x] = Tensor(name, 0, 0)
         return self.held[x]
 
     # ---- sizes -------------------------------------------------------------------------------------------------------

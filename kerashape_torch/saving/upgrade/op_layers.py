@@ -52,11 +52,11 @@ def as_layers(layer: str, name: str, function: str, first: Any, kwargs: Config, 
         return layers_of(_user_function(own, first, kwargs), name, taken)
     try:
         found = translated(function, first, kwargs, shapes)
+        if found is not None:
+            return layers_of(found, name, taken)
     except Untranslated as error:
         raise not_had(layer, function, error) from None
-    if found is None:
-        raise not_had(layer, function)
-    return layers_of(found, name, taken)
+    raise not_had(layer, function)
 
 
 def not_had(layer: str, function: str, error: Untranslated | None = None) -> ConfigError:

@@ -9,6 +9,7 @@ from kerashape_torch.layer import Layer
 from kerashape_torch.ops.operation import Operation
 from kerashape_torch.saving.upgrade.constants import computed, is_computed
 from kerashape_torch.saving.upgrade.expressions import AsLayer, Key, Op, Output, Slice, Tensor, map_tensors
+from kerashape_torch.saving.upgrade.tensorflow.table import fixed
 
 
 def layers_of(expression: Any, name: str, taken: set[str], names: dict[Op, str] | None = None,
@@ -42,7 +43,7 @@ def layers_of(expression: Any, name: str, taken: set[str], names: dict[Op, str] 
     is_whole = isinstance(expression, Op) and not isinstance(expression, Output)
     made = expression if is_whole else AsLayer("Identity", expression)
     named = {key: value for key, value in made.config.items() if key in made.named}
-    config = {key: value for key, value in made.config.items() if key not in made.named}
+    config = {key: fixed(value, key) for key, value in made.config.items() if key not in made.named}
     args = [_constants(map_tensors(operand, written)) for operand in made.operands]
     kwargs = {key: _constants(map_tensors(value, written)) for key, value in named.items()}
     layers.append({**_class_of(made), "config": {"name": name, **config}, "name": name,

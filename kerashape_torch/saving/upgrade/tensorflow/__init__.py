@@ -17,7 +17,8 @@ from kerashape_torch.saving.upgrade.tensorflow import (  # noqa: F401  importing
     signals,
     windows,
 )
+from kerashape_torch.saving.upgrade.tensorflow.creation import counted
 from kerashape_torch.saving.upgrade.tensorflow.nodes import arguments_of_node
-from kerashape_torch.saving.upgrade.tensorflow.table import Untranslated, bare_name, refusal, translated
+from kerashape_torch.saving.upgrade.tensorflow.table import Untranslated, bare_name, refusal, takes_sizes, translated
 
-__all__ = ["Untranslated", "arguments_of_node", "bare_name", "refusal", "translated"]
+__all__ = ["Untranslated", "arguments_of_node", "bare_name", "counted", "refusal", "takes_sizes", "translated"]

@@ -36,16 +36,26 @@ def everywhere(sizes: list[Any]) -> Op:
 
 def _along(size: Size, axis: int, rank: int) -> Op:
     """True in every place of one axis, where the others have size 1."""
-    return Op("Reshape", _row(size, "bool"), newshape=[1] * axis + [-1] + [1] * (rank - axis - 1))
+    return Op("Reshape", row(size, "bool"), newshape=[1] * axis + [-1] + [1] * (rank - axis - 1))
 
 
-def _row(size: Size, dtype: str) -> Op:
+def row(size: Size, dtype: str) -> Op:
     """As many ones as a size says."""
     if size.axis is None:
         raise Untranslated("it asks for a size that comes of others, which are not known before there are tensors")
     after = len(size.shapes.of(size.of)) - size.axis - 1
-    row = Op("GetItem", size.of, Key([*[0] * size.axis, Slice(None, None, None), *[0] * after]))
-    return Op("OnesLike", row, dtype=dtype)
+    return Op("OnesLike", Op("GetItem", size.of, Key([*[0] * size.axis, Slice(None, None, None), *[0] * after])),
+              dtype=dtype)
+
+
+def counted(size: Size) -> Op:
+    """A size as a tensor: as many ones as it says, together."""
+    return Op("Sum", row(size, "int32"))
+
+
+@tf("size")
+def _size(input: Any, out_type: Any = "int32") -> Any:
+    return Op("Sum", Op("OnesLike", input, dtype=dtype_of(out_type)))
 
 
 # ---- filled ----------------------------------------------------------------------------------------------------------
@@ -100,7 +110,7 @@ def _range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None) -> 
         raise Untranslated("its result has a shape that depends on numbers")
     if isinstance(end, Size) and isinstance(first, int) and delta == 1:
         name = "int32" if dtype is None else dtype_of(dtype)
-        counted = Op("Subtract", Op("Cumsum", _row(end, name), axis=0), 1)
+        counted = Op("Subtract", Op("Cumsum", row(end, name), axis=0), 1)
         if first < 0:
             raise Untranslated("it starts below 0, and its end is not known before there are tensors")
         return Op("GetItem", counted, Key([Slice(first, None, None)])) if first else counted

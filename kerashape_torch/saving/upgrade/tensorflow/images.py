@@ -16,6 +16,7 @@ from kerashape_torch.saving.upgrade.tensorflow.table import (
     dtype_of,
     fixed,
     is_whole,
+    refuse_always,
     tf,
     word,
 )
@@ -34,19 +35,22 @@ def _resize(images: Any, size: Any, method: Any = "bilinear", preserve_aspect_ra
     interpolation = word(method, "method", _METHODS)
     target = fixed(size, "size")
     shape = shapes.of(images)
-    is_open = isinstance(target, Shape) or any(isinstance(each, Size) for each in target)
-    if preserve_aspect_ratio and not is_open:
+    if preserve_aspect_ratio and not _is_open(target):
         target = _within(_sizes_of(shape, "preserve_aspect_ratio=True"), target)
     if interpolation != "nearest" and shapes.dtype(images) not in ("float32", None):
         images = Op("Cast", images, dtype="float32")
-    if is_open:
+    if _is_open(target):
         return _of_open_size(images, target, interpolation, preserve_aspect_ratio or antialias)
     if interpolation in _BY_WEIGHTS:
         return _weighed(images, _sizes_of(shape, f"method={interpolation!r}"), target, interpolation, antialias, shape)
     return _scaled(images, target, interpolation, antialias)
 
 
-def _of_open_size(images: Any, target: Any, interpolation: str, other: bool) -> Any:
+def _is_open(size: Any) -> bool:
+    return isinstance(size, Shape) or any(isinstance(each, Size) for each in size)
+
+
+def _of_open_size(images: Any, target: Any, interpolation: str, other: bool = False) -> Any:
     """A size that is only known when there are tensors: that of another image, or a multiple of its own."""
     why = "its size comes of others, which are not known before there are tensors"
     if interpolation not in ("bilinear", "nearest") or other or isinstance(target, Shape) or len(target) != 2:
@@ -129,13 +133,15 @@ def _resized(interpolation: str) -> Function:
                                "had: Keras 3 resizes from the centres of pixels")
         if is_whole(dtype) and interpolation != "nearest":
             images = Op("Cast", images, dtype="float32")
-        return _scaled(images, size, interpolation)
+        return _of_open_size(images, size, interpolation) if _is_open(size) else _scaled(images, size, interpolation)
 
     return function
 
 
-FUNCTIONS.update({"image.resize_bicubic": _resized("bicubic"), "image.resize_bilinear": _resized("bilinear"),
-                  "image.resize_nearest_neighbor": _resized("nearest")})
+for _name, _interpolation in {"bicubic": "bicubic", "bilinear": "bilinear", "nearest_neighbor": "nearest"}.items():
+    tf(f"image.resize_{_name}", takes_sizes=True)(_resized(_interpolation))
+refuse_always("image.resize_images", "compat.v1.image.resize",
+              why="align_corners and half_pixel_centers=False are not had: Keras 3 resizes from the centres of pixels")
 
 
 @tf("image.resize_area")

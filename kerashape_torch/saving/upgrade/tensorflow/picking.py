@@ -114,6 +114,8 @@ def _gather_nd(params: Any, indices: Any, batch_dims: int = 0, *, shapes: Shapes
     if batch_dims > 1 or (batch_dims and len(picked) != 3):
         raise Untranslated(f"batch_dims={batch_dims} with indices of rank {len(picked)} is not had")
     if depth > 1 and None in (*sizes[not batch_dims:], *rest):
+        if not batch_dims and len(picked) == 2 and is_tensor(indices):
+            return _one_by_one(params, indices, depth, len(rest))
         raise Untranslated("it goes along axes whose sizes are not known before there are tensors")
     rows = params if depth == 1 else Op("Reshape", params, newshape=[-1, *(
         [math.prod(sizes)] if batch_dims else []), *rest])
@@ -121,6 +123,16 @@ def _gather_nd(params: Any, indices: Any, batch_dims: int = 0, *, shapes: Shapes
     if not batch_dims:
         return Op("Take", rows, numbers, axis=0)
     return Op("TakeAlongAxis", rows, _beside(numbers, 1, 0, len(rest)), axis=1)
+
+
+def _one_by_one(params: Any, indices: Any, depth: int, rest: int) -> Any:
+    """Rows by the first of their indices, then in each row one element after the other."""
+    places = [Op("GetItem", indices, Key([Slice(None, None, None), i])) for i in range(depth)]
+    found = Op("Take", params, places[0], axis=0)
+    for i, place in enumerate(places[1:], start=1):
+        beside = _beside(place, 1, 0, depth - 1 - i + rest, one=True)
+        found = Op("Squeeze", Op("TakeAlongAxis", found, beside, axis=1), axis=1)
+    return found
 
 
 def _numbered(indices: Any, sizes: Sequence[Any]) -> Any:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kerashape_torch.saving.upgrade.expressions import Op, Tensor
+from kerashape_torch.saving.upgrade.expressions import Op, Tensor, map_tensors
 from kerashape_torch.saving.upgrade.sizes import Shape, Shapes, Size
 
 Function = Callable[..., Any]
@@ -58,7 +58,7 @@ def translated(name: str, first: Any, kwargs: Mapping[str, Any], shapes: Shapes)
         bound = signature.bind(*([] if first is None else [first]), **given)
     except TypeError as error:
         raise Untranslated(f"its arguments are not those that are known: {error}") from None
-    if bare_name(name) not in TAKE_SIZES and _has_size(list(bound.arguments.values())):
+    if not takes_sizes(name) and _has_size(list(bound.arguments.values())):
         raise Untranslated("it asks for the size of a tensor as a number, which is not known before there are tensors")
     return function(*bound.args, **bound.kwargs)
 
@@ -71,9 +71,13 @@ def known(name: str) -> bool:
 def refusal(name: str) -> Untranslated | None:
     """Why a function cannot be had, whatever its arguments are; None where it may be."""
     bare = bare_name(name)
-    room = bare.partition(".")[0] + "."
-    found = REFUSED.get(bare, REFUSED.get(room))
+    found = next((REFUSED[key] for key in (name, bare, bare.partition(".")[0] + ".") if key in REFUSED), None)
     return None if found is None else Untranslated(*found)
+
+
+def takes_sizes(name: str) -> bool:
+    """Whether a function can do with sizes that are not known."""
+    return bare_name(name) in TAKE_SIZES
 
 
 def bare_name(name: str) -> str:
@@ -115,9 +119,10 @@ def is_tensor(value: Any) -> bool:
 
 def fixed(value: Any, what: str) -> Any:
     """An argument that must be written in the file, because the op keeps it in its config."""
-    items = value if isinstance(value, list) else [value]
-    if any(is_tensor(item) for item in items):
-        raise Untranslated(f"{what} is a tensor, and must be a number")
+    found: list[Any] = []
+    map_tensors(value, found.append)
+    if found:
+        raise Untranslated(f"{what} is a tensor, and must be a number that is known before there are tensors")
     return value
 
 
