@@ -125,21 +125,22 @@ def _finding(path: str, entry: Mapping[str, Any], version: str | None, backend: 
 def _of_op_layer(path: str, entry: Mapping[str, Any], problem: str) -> Finding:
     """A function of TensorFlow that stands in a model whose upgrade stopped, here or elsewhere."""
     class_name = str(entry["class_name"])
-    if _is_about(problem, path):
-        return Finding(path, class_name, REFUSED, *_split(problem))
     try:
         function, *_ = function_of({**entry, "name": path}, None, {})
     except KerashapeError as error:
         return Finding(path, class_name, REFUSED, *_split(str(error)))
-    bare = bare_name(function)
-    why = refusal(function)
-    if configs.custom_object(function, bare) is not None or (why is None and known(function)):
+    bare, why = bare_name(function), refusal(function)
+    if configs.custom_object(function, bare) is not None:
         return Finding(path, class_name, EXACT)
     if why is not None and why.way_out is not None:
-        return Finding(path, class_name, REFUSED, f"{why}", why.way_out)
-    return Finding(path, class_name, NEEDS, f"tf.{bare}: {why}" if why is not None else
-                   f"tf.{bare} is a function of TensorFlow that has no equivalent here",
-                   _lines(bare, False, entry), bare)
+        return Finding(path, class_name, REFUSED, f"tf.{bare}: {why}", why.way_out)
+    if why is not None or not known(function):
+        fact = f"tf.{bare}: {why}" if why is not None else (
+            f"tf.{bare} is a function of TensorFlow that has no equivalent here")
+        return Finding(path, class_name, NEEDS, fact, _lines(bare, False, entry), bare)
+    if _is_about(problem, path):
+        return Finding(path, class_name, REFUSED, *_split(problem))
+    return Finding(path, class_name, EXACT)
 
 
 def _is_about(problem: str, path: str) -> bool:

@@ -10,7 +10,7 @@ from kerashape_torch.graph import snake_case
 from kerashape_torch.saving.upgrade.expressions import Array, AsLayer, Key, Op, Output, Slice, Tensor, map_tensors
 from kerashape_torch.saving.upgrade.scope import refuse
 
-MOST = 2 ** 24
+MOST = 2 ** 22
 """Elements that a constant may come to. A file cannot ask for more memory than that by a few numbers."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kerashape_torch.saving.upgrade.constants import within_reason
 from kerashape_torch.saving.upgrade.expressions import Op, Output
 from kerashape_torch.saving.upgrade.sizes import Shapes
 from kerashape_torch.saving.upgrade.tensorflow.table import (
@@ -94,6 +95,7 @@ def _set_diag(input: Any, diagonal: Any, k: Any = 0, align: Any = None, *, shape
     rows, columns = (*(None, None), *shapes.of(input))[-2:]
     if k != 0 or rows is None or rows != columns:
         raise Untranslated("it is had for the main diagonal of square matrices of a known size")
+    within_reason(rows, columns)
     here = [[row == column for column in range(columns)] for row in range(rows)]
     return Op("Where", here, Op("ExpandDims", diagonal, axis=-1), input)
 

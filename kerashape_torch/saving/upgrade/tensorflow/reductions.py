@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from kerashape_torch.saving.upgrade.constants import array
+from kerashape_torch.saving.upgrade.constants import array, within_reason
 from kerashape_torch.saving.upgrade.expressions import Key, Op, Slice, along
 from kerashape_torch.saving.upgrade.sizes import Shapes
 from kerashape_torch.saving.upgrade.tensorflow.elementwise import truncatediv
@@ -188,6 +188,7 @@ def _reverse_sequence(input: Any, seq_lengths: Any, seq_axis: Any = None, batch_
     if not shape or along_steps % len(shape) != 1 or (rows or 0) != 0 or shape[1] is None:
         raise Untranslated("it is had for the second axis alone, of a known size, with the batch in the first")
     lengths = Op("Cast", Op("ExpandDims", seq_lengths, axis=-1), dtype="int32")
+    within_reason(shape[1])
     places = array(range(shape[1]), "int32")
     order = Op("Where", Op("Less", places, lengths), Op("Subtract", Op("Subtract", lengths, 1), places), places)
     return Op("TakeAlongAxis", input, Op("GetItem", order, Key([..., *[None] * (len(shape) - 2)])), axis=1)

@@ -67,6 +67,7 @@ def _window(window_fn: Any, length: int) -> Any:
     if window_fn is None:
         return None
     name = window_fn.get("config", window_fn.get("class_name")) if isinstance(window_fn, dict) else window_fn
+    within_reason(length)
     a = word(str(name).split(" ")[1 if str(name).startswith("<function") else 0], "window_fn", {
         "HANN_WINDOW": 0.5, "HAMMING_WINDOW": 0.54})
     turns = np.arange(length) / max(length - length % 2, 1)
