@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import kerashape_torch
+from kerashape_torch import sources
+from kerashape_torch.config import custom_object, custom_object_scope
 from kerashape_torch.errors import ConfigError, KerashapeError, UnknownLayerError, did_you_mean
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
@@ -43,14 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     status = 0
     try:
-        report = options.command(options)
+        with custom_object_scope(sources.custom_objects(options.custom_objects)):
+            report = options.command(options)
         status = report.status
         report.print(options.json)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read the pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (KerashapeError, OSError) as error:
-        print(f"kerashape: {error}", file=sys.stderr)
+        way = ". On the command line: --custom-objects FILE.py" if "custom_objects=" in str(error) else ""
+        print(f"kerashape: {error}{way}", file=sys.stderr)
         return 2
     return status
 
@@ -77,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         made = commands.add_parser(function.__name__, help=text, description=text, epilog=more)
         made.set_defaults(command=function, parser=made)
         made.add_argument("--json", action="store_true", help="print JSON")
+        made.add_argument("--custom-objects", action="append", default=[], metavar="FILE.py[:NAMES]",
+                          help="code of yours, which is run: its public classes and functions, or those named, are "
+                          "then known; a dict among NAMES holds objects by the names that files have for them")
         return made
 
     def takes_file(made: argparse.ArgumentParser) -> None:
@@ -275,7 +282,6 @@ def verify(options: argparse.Namespace) -> Report:
 
 
 def diff(options: argparse.Namespace) -> Report:
-    from kerashape_torch import sources
     from kerashape_torch.differences import TableDiff
     from kerashape_torch.differences.github import command_lines
     from kerashape_torch.differences.lines import print_diff
@@ -340,7 +346,8 @@ def _read(tree: ast.expr) -> Any:
 
 
 def _layer_class(name: str) -> type[Layer]:
-    found = Layer.catalog().get(name)
+    own = custom_object(name)
+    found = own if isinstance(own, type) and issubclass(own, Layer) else Layer.catalog().get(name)
     if found is None:
         raise UnknownLayerError(f"there is no layer {name!r}.{did_you_mean(name, Layer.catalog())}")
     return found

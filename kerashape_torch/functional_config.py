@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 
 from kerashape_torch.config import deserialize, from_config_value, to_config
 from kerashape_torch.errors import ConfigError, UnknownLayerError
-from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor
+from kerashape_torch.graph import Constant, Graph, Node, SymbolicTensor, TensorSpec
 from kerashape_torch.layer import Layer
-from kerashape_torch.shape import Shape
 from kerashape_torch.structure import SCALARS, flatten, flatten_in_torchs_order, map_structure, sorted_inside
 
 
@@ -172,11 +171,11 @@ class GraphReader:
             self.progress[name] += 1
             self.ready.extend(self.waiting.pop(name, ()))
 
-    def shape(self, name: str, call: int, index: int) -> Shape | None:
-        """The shape of an output of a call, None where the call has not been made."""
+    def spec(self, name: str, call: int, index: int) -> TensorSpec | None:
+        """Shape and dtype of an output of a call, None where the call has not been made."""
         self.call_all()
         made = name in self.made and len(self.nodes[name]) > call
-        return self._tensor(name, call, index).shape if made else None
+        return self._tensor(name, call, index) if made else None
 
     def _arguments(self, value: Any) -> Any:
         if type(value) in SCALARS:

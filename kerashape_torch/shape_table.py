@@ -17,7 +17,7 @@ from kerashape_torch.own_weights import weight_layers
 from kerashape_torch.parts import has_anothers_weights, held_specs
 from kerashape_torch.shape import count, to_text
 from kerashape_torch.standalone import alone, built_for, with_batch
-from kerashape_torch.structure import flatten_shapes, map_structure
+from kerashape_torch.structure import flatten, flatten_shapes, map_structure
 from kerashape_torch.text import aligned
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Row(NamedTuple):
         weights: its own; those of a nested model stand in the rows below it, which are one ``depth`` deeper.
         params: how many numbers its weights hold, with all that is nested in it; None where that is not known yet.
         connected_to: the tensors that all its calls take.
+        dtypes: of what it gives, each once; none where that is not known.
     """
 
     name: str
@@ -75,11 +76,20 @@ class Row(NamedTuple):
     trainable: bool = True
     connected_to: tuple[Connection, ...] = ()
     depth: int = 0
+    dtypes: tuple[str, ...] = ()
+
+    @property
+    def is_float32(self) -> bool:
+        """Whether all that it gives is, as far as is known: most of a model is, so that tables leave that out."""
+        return set(self.dtypes) <= {"float32"}
 
     def to_dict(self) -> dict[str, Any]:
-        """The row as values that JSON can hold."""
-        return {**self._asdict(), "weights": [weight._asdict() for weight in self.weights],
-                "connected_to": list(map(str, self.connected_to))}
+        """The row as values that JSON can hold; with dtypes where they are others than float32."""
+        found = {**self._asdict(), "weights": [weight._asdict() for weight in self.weights],
+                 "connected_to": list(map(str, self.connected_to)), "dtypes": list(self.dtypes)}
+        if self.is_float32:
+            del found["dtypes"]
+        return found
 
 
 class Total(NamedTuple):
@@ -134,14 +144,16 @@ class ShapeTable(Sequence[Row]):
         return self.rows[key]
 
     def __str__(self) -> str:
-        cells = [("layer", "class", "input", "output", "weights", "params")]
-        cells += [("  " * row.depth + row.name, row.class_name, shape_text(row.input_shape),
-                   shape_text(row.output_shape), _weights_text(row.weights),
-                   "?" if row.params is None else f"{row.params:,}") for row in self.rows]
+        cells = [["layer", "class", "input", "output", "dtype", "weights", "params"]]
+        cells += [["  " * row.depth + row.name, row.class_name, shape_text(row.input_shape),
+                   shape_text(row.output_shape), ", ".join(row.dtypes) or "?", _weights_text(row.weights),
+                   "?" if row.params is None else f"{row.params:,}"] for row in self.rows]
+        if all(row.is_float32 for row in self.rows):
+            cells = [[*row[:4], *row[5:]] for row in cells]
         number = "?" if any(row.params is None for row in self.rows) else f"{self.params:,}"
         fixed = f", {self.non_trainable.params:,} of them not trainable" if self.non_trainable.params else ""
         ends = f"{shape_text(self.input_shape)} -> {shape_text(self.output_shape)}"
-        return f"{self.name}: {ends}, {number} parameters{fixed}\n{aligned(cells, right=(5,))}"
+        return f"{self.name}: {ends}, {number} parameters{fixed}\n{aligned(cells, right=(len(cells[0]) - 1,))}"
 
     def __repr__(self) -> str:
         return f"<ShapeTable of {self.name}: {len(self)} rows>"
@@ -282,7 +294,7 @@ def _rows(model: Model, known: dict[int, TensorSpec], found: _WeightsOf, depth: 
                   [] if isinstance(layer, Model) else found[layer], sum(w.size for w in found.in_all([layer])),
                   layer.trainable,
                   tuple(Connection(x.node.layer.name, x.node.position, x.index) for each in nodes for x in each.inputs),
-                  depth)
+                  depth, tuple(dict.fromkeys(known.get(id(x), x).dtype for x in flatten(node.outputs))))
         if isinstance(layer, Model):
             specs = [TensorSpec(x.shape, own.dtype) for x, own in zip(inputs, layer.graph.flat_inputs)]
             yield from _rows(layer, layer.graph.known(specs) if known else {}, found, depth + 1)

@@ -13,10 +13,10 @@ dense_1                 Dense               (None, 4) -> (None, 1)              
 >>> bool(read(text).diff(shape_table(Sequential([Dense(units=4), Dense(units=1)]), (3,))))
 False
 
-A line has the layer's name and class, what it takes and gives, its number of parameters, ``frozen`` where it is not
-trainable, and its weights; ``<-`` names the tensors that it takes, where they are others than what the line above
-gives. Columns begin at fixed stops, so that one changed layer changes one line. Names that could be taken for something
-else are quoted as in JSON.
+A line has the layer's name and class, what it takes and gives, ``of`` the dtype of what it gives where that is not
+float32, its number of parameters, ``frozen`` where it is not trainable, and its weights; ``<-`` names the tensors that
+it takes, where they are others than what the line above gives. Columns begin at fixed stops, so that one changed layer
+changes one line. Names that could be taken for something else are quoted as in JSON.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ _STOPS = (24, 44, 92, 102)
 _WORDS = {"frozen", "nothing"}
 _BARE = re.compile(r"\w(?:[\w./+:-]*[\w.])?")
 _TOKEN = re.compile(r'\s*(->|<-|"(?:[^"\\]|\\.)*"|\w(?:[\w./+:-]*[\w.])?|[^\s])')
+_HIDDEN = re.compile(r"input_layer_\d+")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _T = TypeVar("_T")
 
@@ -51,8 +52,16 @@ def write(table: ShapeTable) -> str:
     head = [VERSION, f"{quoted(table.name)}: {_ends(table.input_shape, table.output_shape)}, {kind}",
             f"{table.params:,} parameters = {trainable.params:,} trainable + {frozen.params:,} frozen, "
             f"{_number(size)} bytes = {_number(trainable.bytes)} + {_number(frozen.bytes)}"]
-    usual = _usual_connections(_connected(table))
-    return "\n".join([*head, *(_line(row, usual(row)) for row in table)])
+    usual, names = _usual_connections(_connected(table)), {row.name for row in table}
+    return "\n".join([*head, *(_line(_without_hidden(row, names), usual(row)) for row in table)])
+
+
+def _without_hidden(row: Row, names: set[str]) -> Row:
+    """A row that takes its model's hidden input, by the name that it has in any model: its number counts the inputs of
+    others, so that it would change with them."""
+    takes = row.connected_to
+    is_hidden = len(takes) == 1 and takes[0].layer not in names and _HIDDEN.fullmatch(takes[0].layer)
+    return row._replace(connected_to=(takes[0]._replace(layer="input_layer"),)) if is_hidden else row
 
 
 def quoted(name: str) -> str:
@@ -68,7 +77,8 @@ def quoted(name: str) -> str:
 def _line(row: Row, usual: tuple[Connection, ...]) -> str:
     params = "?" if row.params is None else f"{row.params:,}"
     weights = ", ".join(map(_weight, row.weights))
-    cells = [quoted(row.name), quoted(row.class_name), _ends(row.input_shape, row.output_shape),
+    dtypes = "" if row.is_float32 else f" of {', '.join(map(quoted, row.dtypes))}"
+    cells = [quoted(row.name), quoted(row.class_name), _ends(row.input_shape, row.output_shape) + dtypes,
              params + ("" if row.trainable else " frozen")]
     line = "  " * row.depth
     for cell, stop in zip(cells, _STOPS):
@@ -206,13 +216,18 @@ def _totals(line: _Line) -> tuple[Total, Total]:
 def _row(line: _Line) -> tuple[Row, tuple[Connection, ...] | None]:
     name, class_name = line.name("the name of a layer"), line.name("the class of a layer")
     taken, given = line.ends()
+    dtypes = tuple(line.listed(_read_dtype)) if line.took("of") else ()
     params = None if line.took("?") else int(line.number())
     trainable = not line.took("frozen")
     weights = line.listed(_read_weight) if line.next not in ("<-", "") else []
     explicit = None
     if line.took("<-"):
         explicit = () if line.took("nothing") else tuple(line.listed(_read_connection))
-    return Row(name, class_name, taken, given, weights, params, trainable), explicit
+    return Row(name, class_name, taken, given, weights, params, trainable, dtypes=dtypes), explicit
+
+
+def _read_dtype(line: _Line) -> str:
+    return line.name("a dtype")
 
 
 def _read_weight(line: _Line) -> Weight:

@@ -1,12 +1,14 @@
-"""What the command line compares: files of models, snapshots, and models that Python code makes."""
+"""What the command line is told to read: files of models, snapshots, and Python code of the user."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
 import importlib.util
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,19 +88,56 @@ def _read(text: str, may_import: bool) -> Any:
     return load_model(path, weights=False)
 
 
+def custom_objects(named: Sequence[str]) -> dict[str, Any]:
+    """Classes and functions of Python code, by the names that configs have for them. The code is run.
+
+    Args:
+        named: ``FILE.py`` or ``package.module`` for what is public and defined there, ``FILE.py:NAME,NAME`` for these;
+            what a dict of that name holds is known by its keys.
+    """
+    found: dict[str, Any] = {}
+    for text in named:
+        module, colon, names = (text, "", "") if text.endswith(".py") else text.partition(":")
+        loaded = _imported(module)
+        wanted = names.split(",") if colon else [
+            name for name, obj in vars(loaded).items() if not name.startswith("_") and callable(obj)
+            and getattr(obj, "__module__", None) == loaded.__name__]
+        for name in wanted:
+            obj = _attribute(loaded, name, module)
+            found.update(obj if isinstance(obj, Mapping) else {name: obj})
+    return found
+
+
 def _made_by(module: str, attribute: str) -> Any:
     """The model that an attribute of a module is, or makes without arguments."""
+    found = _attribute(_imported(module), attribute, module)
+    is_made = not isinstance(found, type) and (hasattr(found, "named_modules") or hasattr(found, "layers"))
+    if is_made or not callable(found):
+        return found
+    with _of_the_user(f"{module}:{attribute}"):
+        return found()
+
+
+def _attribute(loaded: Any, names: str, module: str) -> Any:
+    with _of_the_user(f"{module}:{names}"):
+        return functools.reduce(getattr, names.split("."), loaded)
+
+
+def _imported(module: str) -> Any:
+    with _of_the_user(module):
+        return _by_path(Path(module)) if module.endswith(".py") else importlib.import_module(module)
+
+
+@contextlib.contextmanager
+def _of_the_user(what: str) -> Iterator[None]:
+    """Runs code of the user, which may import from the directory that it is run in; what it raises is a ConfigError."""
     sys.path.insert(0, str(Path.cwd()))
     try:
-        found: Any = _by_path(Path(module)) if module.endswith(".py") else importlib.import_module(module)
-        for name in attribute.split("."):
-            found = getattr(found, name)
-        is_made = not isinstance(found, type) and (hasattr(found, "named_modules") or hasattr(found, "layers"))
-        return found if is_made or not callable(found) else found()
+        yield
     except KerashapeError:
         raise
-    except Exception as error:  # whatever the user's own code raises
-        raise ConfigError(f"{module}:{attribute}: {type(error).__name__}: {error}") from error
+    except Exception as error:
+        raise ConfigError(f"{what}: {type(error).__name__}: {error}") from error
     finally:
         sys.path.pop(0)
 

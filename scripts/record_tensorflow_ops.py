@@ -43,13 +43,14 @@ def case(op, inputs, names=None, **attributes):
 # ---- element by element ----------------------------------------------------------------------------------------------
 
 DOMAINS = {"Acos": (-1, 1), "Asin": (-1, 1), "Atanh": (-0.9375, 0.9375), "Erfinv": (-0.9375, 0.9375), "Acosh": (1, 4),
+           "Digamma": (0.0625, 4),
            "Log": (0.0625, 4), "Log1p": (-0.875, 4), "Rsqrt": (0.0625, 4), "Sqrt": (0, 4), "Reciprocal": (0.25, 4),
            "Inv": (-4, -0.25)}
-UNARY = ("Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Cos", "Cosh", "Elu", "Erf", "Erfc",
-         "Erfinv", "Exp", "Expm1", "Floor", "Identity", "Inv", "L2Loss", "LeakyRelu", "Log", "Log1p", "LogSoftmax",
-         "Neg", "OnesLike", "Reciprocal", "Relu", "Relu6", "Rint", "Round", "Rsqrt", "Selu", "Sigmoid", "Sign", "Sin",
-         "Sinh", "Snapshot", "Softmax", "Softplus", "Softsign", "Sqrt", "Square", "StopGradient", "Tan", "Tanh",
-         "ZerosLike")
+UNARY = ("Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Cos", "Cosh", "Digamma", "Elu", "Erf",
+         "Erfc", "Erfinv", "Exp", "Expm1", "Floor", "Identity", "Inv", "L2Loss", "LeakyRelu", "Lgamma", "Log",
+         "Log1p", "LogSoftmax", "Neg", "OnesLike", "Reciprocal", "Relu", "Relu6", "Rint", "Round", "Rsqrt", "Selu",
+         "Sigmoid", "Sign", "Sin", "Sinh", "Snapshot", "Softmax", "Softplus", "Softsign", "Sqrt", "Square",
+         "StopGradient", "Tan", "Tanh", "ZerosLike")
 OF_INTEGERS = ("Abs", "Identity", "Invert", "Neg", "OnesLike", "Relu", "Relu6", "Sign", "Square", "ZerosLike")
 CASTS = [("float32", "int32"), ("float32", "int64"), ("int32", "float32"), ("bool", "float32"), ("int32", "bool"),
          ("float32", "float16"), ("float32", "uint8"), ("int64", "int32"), ("float32", "float64"), ("float32", "bool")]
@@ -298,7 +299,14 @@ def picked():
     yield case("ScatterNd", [normal(3, 2)], "updates", indices=[[4], [0], [4]], shape=[5, 2])
     yield case("ScatterNd", [integers(0, 4, 3, 1), normal(3)], "indices updates", shape=[4])
     yield case("TensorScatterUpdate", [normal(3, 2)], indices=[[2], [0]], updates=np.float32([[7, 8], [9, 0]]))
-    for op in ("UnsortedSegmentSum", "UnsortedSegmentProd"):
+    for op in ("Add", "Max", "Min", "Sub"):
+        yield case(f"TensorScatter{op}", [normal(3, 2)], indices=[[2], [0]], updates=np.float32([[7, 8], [-9, 0]]))
+    yield case("GatherNd", [x], indices=[[0, 1], [1, 3]])
+    yield case("GatherNd", [x, integers(0, 2, 4, 1)], "params indices")
+    yield case("GatherV2", [x, integers(0, 4, 2, 2)], "params indices", axis=1, batch_dims=1)
+    yield case("ReverseSequence", [x], seq_lengths=[1, 3], seq_dim=1)
+    yield case("UnravelIndex", [integers(0, 12, 3)], dims=[4, 3])
+    for op in ("UnsortedSegmentSum", "UnsortedSegmentProd", "UnsortedSegmentMax", "UnsortedSegmentMin"):
         yield case(op, [normal(4, 2)], segment_ids=[2, 0, 2, 1], num_segments=4)
 
 
@@ -328,6 +336,8 @@ def products():
         for lower in (False, True):
             yield case("MatrixTriangularSolve", [square, normal(2, 3, 2)], "matrix rhs", lower=lower, adjoint=adjoint)
     yield case("MatrixDeterminant", [square])
+    yield case("MatrixDiag", [normal(2, 3)])
+    yield case("MatrixSetDiag", [square, normal(2, 3)], "input diagonal")
     yield case("LogMatrixDeterminant", [square])
     yield case("Cholesky", [square @ square.transpose(0, 2, 1)])
     yield case("Cross", [normal(2, 4, 3), normal(2, 4, 3)], "a b")
@@ -361,6 +371,11 @@ def windows():
         yield case("MaxPoolV2", [image], ksize=four(2), strides=four((2, 1)), padding=padding)
         yield case("ExtractImagePatches", [image], ksizes=four((2, 3)), strides=four(2), rates=four(1), padding=padding)
     yield case("ExtractImagePatches", [image], ksizes=four(2), strides=four(1), rates=four(2), padding="VALID")
+    for padding, size in (("SAME", [12, 14]), ("SAME", [11, 13]), ("VALID", [14, 15])):
+        yield case("Conv2DBackpropInput", [normal(2, 6, 7, 3)], "out_backprop", input_sizes=[2, *size, 2],
+                   filter=kernel, strides=four(2), padding=padding)
+    yield case("SpaceToBatchND", [image], block_shape=[2, 3], paddings=[[0, 0], [1, 1]])
+    yield case("BatchToSpaceND", [normal(8, 2, 3, 2)], block_shape=[2, 2], crops=[[1, 0], [0, 2]])
     yield case("LRN", [normal(2, 2, 2, 7)])
     yield case("LRN", [normal(2, 2, 2, 7)], depth_radius=1, bias=2.0, alpha=0.5, beta=0.75)
 
@@ -371,6 +386,13 @@ def images():
         for size in ([8, 10], [7, 3], [2, 5]):
             yield case(op, [image], size=size, half_pixel_centers=True)
         yield case(op, [integers(0, 255, 1, 3, 3, 1)], size=[5, 5], half_pixel_centers=True)
+    for size in ([8, 10], [2, 5], [3, 7]):
+        yield case("ResizeArea", [image], size=size)
+    colors = between(0, 1, 2, 3, 3, 3)
+    yield case("AdjustHue", [colors], delta=0.25)
+    yield case("AdjustSaturation", [colors], "images", scale=0.5)
+    yield case("CropAndResize", [image], boxes=np.float32([[0, 0, 1, 1], [0.5, 0.25, 0.75, 1]]), box_ind=[0, 1],
+               crop_size=[3, 3], extrapolation_value=0.5)
     yield case("AdjustContrastv2", [image], contrast_factor=1.5)
     yield case("DepthToSpace", [normal(2, 2, 3, 8)], block_size=2)
     yield case("SpaceToDepth", [normal(2, 4, 6, 2)], block_size=2)

@@ -131,6 +131,7 @@ OF_STEPS = {
     "logsumexp_kept": lambda x: tf.reduce_logsumexp(x, axis=1, keepdims=True),
     "merged": lambda x: tf.reshape(x, [-1, tf.shape(x)[2]]), "norm": lambda x: tf.norm(x, axis=-1),
     "pool1d": lambda x: tf.nn.max_pool1d(x, 2, 1, "VALID"), "repeat": lambda x: tf.repeat(x, 2, axis=1),
+    "positions": lambda x: x + tf.cast(tf.range(tf.shape(x)[1]), tf.float32)[:, None],
     "repeated": lambda x: K.repeat_elements(x, 2, axis=1), "sized": lambda x: tf.reshape(x, [tf.size(x) // 2, 2]),
     "softmax": lambda x: tf.nn.softmax(x, axis=1), "softmax_of_keras": lambda x: K.softmax(x, axis=1),
     "sorted": lambda x: tf.sort(x, axis=-1), "stacked": lambda x: tf.stack(tf.unstack(x, axis=1)[::-1], axis=2),

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import kerashape_torch as kt
+from kerashape_torch import config, sources
 from kerashape_torch.cli import main, value
 from kerashape_torch.layers import LSTM, BatchNormalization, Dense, Embedding
 from kerashape_torch.models import Input, Model, Sequential
@@ -250,6 +251,77 @@ def test_unknown_options(capsys: Captured) -> None:
                                                                               "units=4")
     assert "unrecognized arguments: more" in refuses(capsys, "summary", TEXT_CNN, "more")
     assert "the following arguments are required: COMMAND" in refuses(capsys)
+
+
+OWN = '''
+import kerashape_torch as kt
+from kerashape_torch import config, sources
+from kerashape_torch.saving import register_keras_serializable
+class Twice(kt.layers.Layer):
+    def call(self, x):
+        return x * 2
+@register_keras_serializable("mine")
+class Plus(kt.layers.Layer):
+    by: float = 1.0
+    def forward(self, x):
+        return x + self.by
+def halved(x):
+    return x / 2
+_hidden = by_other_names = {"a lambda": halved}
+'''
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Saves a model of classes that a file has the code of; gives both paths."""
+    monkeypatch.setattr(config, "_registered", {})
+    code = tmp_path / f"own_{tmp_path.name}.py"
+    code.write_text(OWN)
+    found = sources.custom_objects([str(code)])
+    lambda_ = kt.layers.Lambda(found["halved"], name="a lambda")
+    model = Sequential([Input((3,)), found["Twice"](), found["Plus"](by=2.0)], name="of_mine")
+    with_function = Sequential([Input((3,)), lambda_], name="with_function")
+    for each in (model, with_function):
+        each.save(tmp_path / f"{each.name}.json")
+    model.save(tmp_path / "of_mine.keras")
+    monkeypatch.setattr(config, "_registered", {})
+    return tmp_path, str(code)
+
+
+@pytest.mark.parametrize("command", ["summary", "plot -o {}/drawn.svg", "port -o {}/out", "run --batch 2 --repeat 1",
+                                     "plan --batch 2", "check", "check --shapes", "diff {}/of_mine.json"])
+def test_objects_of_the_users_own(capsys: Captured, own: Any, command: str) -> None:
+    """Every command that reads a file takes them, and without them says how."""
+    folder, code = own
+    name, *more = command.format(folder).split()
+    arguments = [name, str(folder / "of_mine.keras"), *more]
+    if command == "check":
+        assert main(arguments) == 1
+        assert "Twice" in capsys.readouterr().out
+    else:
+        assert "On the command line: --custom-objects FILE.py" in refuses(capsys, *arguments)
+    said = says(capsys, *arguments, "--custom-objects", code)
+    assert "is not one of keras.layers" not in said and (name == "plot" or "Plus" in said or name != "summary")
+
+
+def test_objects_of_the_users_own_by_name(capsys: Captured, own: Any) -> None:
+    folder, code = own
+    file = str(folder / "of_mine.json")
+    assert "Plus" in says(capsys, "summary", file, "--custom-objects", f"{code}:Twice,Plus")
+    assert "'Twice' is not one of keras.layers" in refuses(capsys, "summary", file, "--custom-objects", f"{code}:Plus")
+    assert "input_shape" in says(capsys, "explain", "Plus", "input_shape=3", "--custom-objects", code)
+    function = str(folder / "with_function.json")
+    assert "a lambda" in refuses(capsys, "summary", function, "--custom-objects", f"{code}:Plus")
+    assert "(None, 3)" in says(capsys, "summary", function, "--custom-objects", f"{code}:by_other_names")
+
+
+def test_code_that_cannot_be_had(capsys: Captured, own: Any, tmp_path: Path) -> None:
+    _, code = own
+    assert "there is no file" in refuses(capsys, "summary", UNET, "--custom-objects", "nowhere.py")
+    assert "has no attribute 'Thrice'" in refuses(capsys, "summary", UNET, "--custom-objects", f"{code}:Thrice")
+    (tmp_path / "broken.py").write_text("1 / 0")
+    said = refuses(capsys, "summary", UNET, "--custom-objects", str(tmp_path / "broken.py"))
+    assert "ZeroDivisionError: division by zero" in said
 
 
 def test_version_and_help(capsys: Captured) -> None:

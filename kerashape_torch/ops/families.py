@@ -6,6 +6,7 @@ Loaded when the first op is asked for, since a model of layers needs none.
 from kerashape_torch.graph import OPERATORS
 from kerashape_torch.ops import (  # noqa: F401  importing them enters their ops in the catalog
     activation,
+    beyond,
     control,
     creation,
     elementwise,

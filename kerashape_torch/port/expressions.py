@@ -161,7 +161,8 @@ class Expressions:
         if name in _SPREAD and len(rest) == 1 and isinstance(rest[0], (tuple, list)):
             rest = list(rest[0])
         given = [*(self._structure(x, value) for x in rest),
-                 *(f"{key}={self._structure(x, value)}" for key, x in kwargs.items() if _DEFAULTS.get(key) is not x)]
+                 *(f"{key}={self._structure(x, value)}" for key, x in kwargs.items()
+                   if key not in _DEFAULTS or _DEFAULTS[key] is not x)]
         return Text(f"{value_or_literal(first, value, self).inner}.{name}({', '.join(given)})")
 
     def _index(self, index: Any, value: Callable[[Value], Text]) -> str:

@@ -34,6 +34,24 @@ def identifier(text: str, otherwise: str = "x") -> str:
     return f"{otherwise}_{name}" if name[0].isdigit() else name
 
 
+_OF_TENSORFLOW = re.compile(
+    r"tf\.(?:(?:compat|v1|v2|math|nn|image|linalg|signal)\.)*(?P<function>\w+?)(?:_\d+)?(?:\.\w+)*")
+
+
+def spoken(layer: str) -> str:
+    """What a layer's name says: of one that Keras 2 made of a function of TensorFlow, the function's own name.
+
+    >>> spoken("tf.compat.v1.nn.moments_2"), spoken("tf.nn.moments.mean"), spoken("stem_conv")
+    ('moments', 'moments', 'stem_conv')
+    >>> spoken("tf.__operators__.add_1")  # no more than an operator says
+    ''
+    """
+    found = _OF_TENSORFLOW.fullmatch(layer)
+    if found is None:
+        return layer
+    return "" if found["function"] == "__operators__" else found["function"]
+
+
 def class_name(text: str, otherwise: str = "Model") -> str:
     """An identifier in capitals and small letters; what has capitals already keeps them.
 

@@ -19,7 +19,7 @@ from kerashape_torch.lowering.module_table import shape_of
 from kerashape_torch.port.construct import made
 from kerashape_torch.port.expressions import public_name
 from kerashape_torch.port.forward import is_automatic
-from kerashape_torch.port.names import identifier, member_names
+from kerashape_torch.port.names import identifier, member_names, spoken
 from kerashape_torch.port.program import Constant, Made, Part, Step, Unit, Value, values_in
 from kerashape_torch.port.stock import as_stock, called_in_torch
 from kerashape_torch.port.support import is_ours, refuse_what_needs_more
@@ -129,12 +129,12 @@ class _Reader:
             return
         stock = as_stock(module, args, kwargs, results, self.makers)
         if stock is None:
-            part = self.parts.get(path) or self._part(path, self._read(module, path))
+            part = self.parts.get(path) or self._part(path, self._read(module, path), node)
             self._add(node, Step(part, args, kwargs, results))
             return
         key = f"{path} stock"  # another call of the same module may need ours
         if key not in self.parts:
-            self.parts[key] = self._part(path, made(stock.module, self._name_of(path), self._child(path)))
+            self.parts[key] = self._part(path, made(stock.module, self._name_of(path), self._child(path)), node)
         for step in stock.steps(self.parts[key]):
             self._add(node, step)
 
@@ -157,8 +157,10 @@ class _Reader:
         self.entries.append(Entry(step, node.meta.get("keras_calls", ())))
         self.makers.update(dict.fromkeys(step.given(), step))
 
-    def _part(self, path: str, what: Any) -> Part:
-        self.parts[path] = Part(path, what)
+    def _part(self, path: str, what: Any, node: fx.Node | None = None) -> Part:
+        layer = "" if node is None else str(node.meta.get("keras_layer", ""))
+        function = spoken(layer)
+        self.parts[path] = Part(path if function == layer else function or path, what)
         return self.parts[path]
 
     def _filled(self, structure: Any) -> Any:
@@ -172,7 +174,7 @@ class _Reader:
         return self.values[structure] if isinstance(structure, fx.Node) else structure
 
     def _value(self, node: fx.Node) -> Value:
-        value = Value(str(node.meta.get("keras_layer", node.name)), node.meta.get("keras_shape"),
+        value = Value(spoken(str(node.meta.get("keras_layer", node.name))), node.meta.get("keras_shape"),
                       dtype=node.meta.get("keras_dtype"))
         if "keras_order" in node.meta:
             first = node.meta["keras_order"] == CHANNELS_FIRST

@@ -13,7 +13,7 @@ from kerashape_torch.saving.archive import check_config, refusing_nonsense
 from kerashape_torch.saving.upgrade import Note, upgrade
 from kerashape_torch.saving.upgrade.models import is_model
 from kerashape_torch.saving.upgrade.op_layers import function_of, is_op_layer
-from kerashape_torch.saving.upgrade.tensorflow.table import known
+from kerashape_torch.saving.upgrade.tensorflow.table import bare_name, known, refusal
 from kerashape_torch.text import identifier
 
 EXACT, NEEDS, REFUSED = "exact", "needs you", "refused"
@@ -125,20 +125,27 @@ def _finding(path: str, entry: Mapping[str, Any], version: str | None, backend: 
 def _of_op_layer(path: str, entry: Mapping[str, Any], problem: str) -> Finding:
     """A function of TensorFlow that stands in a model whose upgrade stopped, here or elsewhere."""
     class_name = str(entry["class_name"])
-    if _is_about(problem, path):
-        return Finding(path, class_name, REFUSED, *_split(problem))
     try:
         function, *_ = function_of({**entry, "name": path}, None, {})
     except KerashapeError as error:
         return Finding(path, class_name, REFUSED, *_split(str(error)))
-    if known(function) or configs.custom_object(function) is not None:
+    bare, why = bare_name(function), refusal(function)
+    if configs.custom_object(function, bare) is not None:
         return Finding(path, class_name, EXACT)
-    return Finding(path, class_name, NEEDS, f"tf.{function} has no equivalent among the ops",
-                   _lines(function, False, entry), function)
+    if why is not None and why.way_out is not None:
+        return Finding(path, class_name, REFUSED, f"tf.{bare}: {why}", why.way_out)
+    if why is not None or not known(function):
+        fact = f"tf.{bare}: {why}" if why is not None else (
+            f"tf.{bare} is a function of TensorFlow that has no equivalent here")
+        return Finding(path, class_name, NEEDS, fact, _lines(bare, False, entry), bare)
+    if _is_about(problem, path):
+        return Finding(path, class_name, REFUSED, *_split(problem))
+    return Finding(path, class_name, EXACT)
 
 
 def _is_about(problem: str, path: str) -> bool:
-    return problem.startswith(f"{path.rpartition('/')[2]}: ")
+    name = path.rpartition("/")[2]
+    return problem.startswith((f"{name}: ", f"layer {name!r} calls "))
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -13,11 +13,14 @@ from typing import Any
 
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.functional_config import GraphReader
+from kerashape_torch.graph import TensorSpec
 from kerashape_torch.saving.upgrade import op_layers, sizes
-from kerashape_torch.saving.upgrade.expressions import Tensor, map_tensors
+from kerashape_torch.saving.upgrade.constants import dtype_of as dtype_of_constant
+from kerashape_torch.saving.upgrade.expressions import Op, Tensor, map_tensors
 from kerashape_torch.saving.upgrade.origin import is_call_of_keras3
 from kerashape_torch.saving.upgrade.scope import Scope, refuse
-from kerashape_torch.shape import Shape
+from kerashape_torch.saving.upgrade.tensorflow import counted, takes_sizes
+from kerashape_torch.saving.upgrade.written import layers_of, unused
 
 CONSTANT = "_CONSTANT_VALUE"
 _WITH_STATES = {"LSTM", "GRU", "SimpleRNN", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "ConvRNN2D", "CuDNNLSTM",
@@ -75,7 +78,9 @@ class _Graph:
                 self.offsets[name] = 1
         self.split = op_layers.names_of_calls(entries, self.taken, scope)
         self.old_names = {scope.name(name): name for name in self.entries}
-        self.sizes = sizes.Sizes(self._call_of_op, sizes.Shapes(self._engine(None), self._engine(PROBE)))
+        self.held: dict[Tensor, Tensor] = {}
+        self.sizes = sizes.Sizes(self._call_of_op, sizes.Shapes(self._engine(None), self._engine(PROBE)),
+                                 op_layers.constant)
 
     def _references(self, value: Any) -> Iterator[list[Any]]:
         if self.is_reference(value):
@@ -138,7 +143,7 @@ class _Graph:
         return [{**made, "name": self.scope.name(entry["name"]), "inbound_nodes": calls}]
 
     def _call_of_layer(self, entry: Config, written: Any) -> Config:
-        first, kwargs = self.call(written)
+        first, kwargs = map(self._as_tensors, self.call(written))
         while isinstance(first, list) and len(first) == 1:
             first = first[0]
         kwargs = {key: value for key, value in kwargs.items() if value is not None}
@@ -156,9 +161,45 @@ class _Graph:
         for number, written in enumerate(_calls(entry)):
             function, first, kwargs = op_layers.function_of(entry, *self.call(written))
             name = self._tensor(entry["name"], number, 0).layer
-            made += op_layers.as_layers(entry["name"], name, function, self.sizes.known(first),
-                                        self.sizes.known(kwargs), self.taken)
+            known = self.sizes.known if takes_sizes(function) else self._with_open_sizes
+            made += op_layers.as_layers(entry["name"], name, function, known(first), known(kwargs), self.taken,
+                                        self.sizes.shapes)
         return made
+
+    def _with_open_sizes(self, value: Any) -> Any:
+        """A structure with numbers for sizes that are known, and tensors for those that are not."""
+        def known(x: Tensor) -> Any:
+            found = self.sizes.known(x)
+            return self._held(x) if isinstance(found, sizes.Size) else found
+
+        return map_tensors(value, known)
+
+    def _as_tensors(self, value: Any) -> Any:
+        """A structure for what is no op layer, and takes sizes and what comes of them as the tensors that they were."""
+        return map_tensors(value, lambda x: self._held(x) if self.sizes.is_size(x.layer) else x)
+
+    def _held(self, x: Tensor) -> Tensor:
+        """A size, or a constant that comes of some, as the output of a layer, which takes the tensor that has it."""
+        if x in self.held:
+            return self.held[x]
+        value, name = self.sizes.known(x), unused(f"{x.layer}_held", self.taken)
+        if not sizes.sources(value):
+            zero = Op("Sum", Op("ZerosLike", self.sizes.root(x), dtype=dtype_of_constant(value)))
+            made = layers_of(Op("Add", zero, value), name, self.taken)
+        elif not isinstance(value, sizes.Size):
+            refuse(x.layer, "several sizes of a tensor are taken for a tensor, and are not known before there are "
+                            "tensors", "settle the sizes in the input shape")
+        elif value.axis is not None:
+            made = layers_of(counted(value), name, self.taken)
+        else:
+            call = self._call_of_op(x.layer)
+            assert call is not None
+            function, first, kwargs = call
+            made = op_layers.as_layers(x.layer, name, function, self._with_open_sizes(first),
+                                       self._with_open_sizes(dict(kwargs)), self.taken, self.sizes.shapes)
+        self.layers += made
+        self.held[x] = Tensor(name, 0, 0)
+        return self.held[x]
 
     # ---- sizes -------------------------------------------------------------------------------------------------------
 
@@ -169,28 +210,28 @@ class _Graph:
             return None
         return op_layers.function_of(entry, *self.call(_calls(entry)[0]))
 
-    def _engine(self, open_sizes: Sequence[int] | None) -> Callable[[Tensor], Shape | None]:
-        """Finds shapes in what is upgraded so far, with sizes for the open axes of the inputs if there are some."""
+    def _engine(self, open_sizes: Sequence[int] | None) -> Callable[[Tensor], TensorSpec | None]:
+        """Finds shapes and dtypes in what is upgraded so far, with sizes for the open axes of the inputs, if any."""
         reader = GraphReader({"layers": []})
 
-        def shape(x: Tensor) -> Shape | None:
+        def spec(x: Tensor) -> TensorSpec | None:
             for made in self.layers[len(reader.made):]:
                 reader.add(made if open_sizes is None else _with_sizes(made, open_sizes))
             try:
-                return reader.shape(*x)
+                return reader.spec(*x)
             except ShapeError:
                 if open_sizes is None:
                     raise
                 return None  # the layers do not take these sizes
 
-        return shape
+        return spec
 
     # ---- inputs and outputs ------------------------------------------------------------------------------------------
 
     def ends(self, value: Any) -> Any:
         """Inputs or outputs of the model; one of them alone stands without a list around it."""
         if self.is_reference(value):
-            name, call, index = self._tensor(*value[:3])
+            name, call, index = self._as_tensors(self._tensor(*value[:3]))
             return [name, call + self._counts_its_making(value[0]), index]
         if isinstance(value, Mapping):
             return {key: self.ends(item) for key, item in value.items()}

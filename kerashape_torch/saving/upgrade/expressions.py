@@ -1,12 +1,10 @@
-"""What a function of TensorFlow comes to: ops of ops of tensors, to be written as layers of a graph."""
+"""What a function of TensorFlow comes to: ops of ops of tensors. ``written`` makes layers of a graph of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from kerashape_torch.graph import snake_case
-from kerashape_torch.layer import Layer
 from kerashape_torch.ops.operation import Operation
 
 
@@ -40,6 +38,14 @@ class Slice(NamedTuple):
     start: Any
     stop: Any
     step: Any
+
+
+class Output(Op):
+    """One of several outputs of an op."""
+
+    def __init__(self, of: Op, index: int) -> None:
+        super().__init__(of.class_name)
+        self.of, self.index = of, index
 
 
 class AsLayer(Op):
@@ -106,91 +112,3 @@ def tensors_in(value: Any) -> list[Tensor]:
     found: list[Tensor] = []
     map_tensors(value, lambda x: found.append(x) if isinstance(x, Tensor) else None)
     return found
-
-
-def layers_of(expression: Any, name: str, taken: set[str], names: dict[Op, str] | None = None) -> list[dict[str, Any]]:
-    """The layers of a graph that compute an expression, the last of them under this name.
-
-    A list of expressions has an output for each. An op that stands in several places is done once.
-    """
-    layers: list[dict[str, Any]] = []
-    names = {} if names is None else names
-
-    def written(value: Any) -> Any:
-        if isinstance(value, Op) and value.class_name in _OF_CONSTANTS and not _has_tensors(value):
-            return _computed(value)
-        if not isinstance(value, Op):
-            return value.written()
-        if value not in names:
-            names[value] = unused(f"{name}_{snake_case(value.class_name)}", taken)
-            layers.extend(layers_of(value, names[value], taken, names))
-        return Tensor(names[value], 0, 0).written()
-
-    made = expression if isinstance(expression, Op) else AsLayer("Identity", expression)
-    named = {key: value for key, value in made.config.items() if key in made.named}
-    config = {key: value for key, value in made.config.items() if key not in made.named}
-    args = [_constants(map_tensors(operand, written)) for operand in made.operands]
-    kwargs = {key: _constants(map_tensors(value, written)) for key, value in named.items()}
-    layers.append({**_class_of(made), "config": {"name": name, **config}, "name": name,
-                   "inbound_nodes": [{"args": args, "kwargs": kwargs}]})
-    return layers
-
-
-def _has_tensors(value: Any) -> bool:
-    found: list[bool] = []
-    parts = [value.operands, value.config] if isinstance(value, Op) else value
-    map_tensors(parts, lambda x: found.append(isinstance(x, Tensor) or _has_tensors(x)))
-    return any(found)
-
-
-_OF_CONSTANTS = ("Equal", "ExpandDims", "Log", "Swapaxes", "Transpose")
-"""Ops that are done at once where they have no tensor: those of NumPy that make no array larger."""
-
-
-def _computed(made: Op) -> Any:
-    import numpy as np
-
-    operands = [_computed(x) if isinstance(x, Op) else x for x in made.operands]
-    with np.errstate(all="ignore"):
-        found = np.asarray(getattr(np, snake_case(made.class_name))(*operands, **made.config))
-    dtype = next((x.dtype for x in operands if isinstance(x, Array)), None)
-    return Array(found.tolist(), dtype) if found.ndim and dtype and found.dtype != bool else found.tolist()
-
-
-def unused(name: str, taken: set[str]) -> str:
-    """A name that no layer has yet; it counts as taken from now on."""
-    number, found = 0, name
-    while found in taken:
-        number += 1
-        found = f"{name}_{number}"
-    taken.add(found)
-    return found
-
-
-def _class_of(made: Op) -> dict[str, Any]:
-    cls = Operation.catalog().get(made.class_name)
-    if cls is None or isinstance(made, AsLayer):
-        assert made.class_name in Layer.catalog()
-        return {"module": "keras.layers", "class_name": made.class_name, "registered_name": None}
-    return {"module": cls.keras_module, "class_name": made.class_name, "registered_name": made.class_name}
-
-
-def _constants(value: Any) -> Any:
-    """Lists of numbers are arrays; lists that hold tensors stay lists."""
-    if isinstance(value, Slice):
-        return {"class_name": "__slice__", "config": value._asdict()}
-    if value is Ellipsis:
-        return {"class_name": "__ellipsis__", "config": {}}
-    if isinstance(value, Key):
-        return [_constants(part) for part in value]
-    if isinstance(value, list):
-        kinds = _kinds(value)
-        if kinds and kinds <= {bool, int, float}:
-            dtype = getattr(value, "dtype", "float32" if float in kinds else "int32" if int in kinds else "bool")
-            return {"class_name": "__numpy__", "config": {"value": value, "dtype": dtype}}
-        return [_constants(item) for item in value]
-    return value
-
-
-def _kinds(value: Any) -> set[type]:
-    return {kind for item in value for kind in _kinds(item)} if isinstance(value, list) else {type(value)}

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kerashape_torch.saving.upgrade.expressions import Slice, Tensor, map_tensors, strided, tensors_in
+from kerashape_torch.graph import TensorSpec
+from kerashape_torch.saving.upgrade.expressions import Array, Slice, Tensor, map_tensors, strided, tensors_in
 from kerashape_torch.shape import Shape as Axes
 
 Call = tuple[str, Any, Mapping[str, Any]]
@@ -32,6 +33,14 @@ class Size:
     of: Tensor
     axis: int | None
     shapes: Shapes
+    multiple: tuple[int, int] | None = None
+    """The axis and the number, where it is a multiple of the size of one."""
+
+    def is_multiple_of(self, x: Any, axis: int) -> int | None:
+        """How many times the size of this axis of another tensor it is, if it is."""
+        if self.axis == axis and self.of == x:
+            return 1
+        return self.multiple[1] if self.multiple is not None and self.multiple[0] == axis and self.of == x else None
 
     def is_of(self, x: Any, axis: int) -> bool:
         """Whether it is the size of this axis of another tensor, too, which may have the same batch."""
@@ -49,28 +58,35 @@ def sources(value: Any) -> list[Tensor]:
 
 
 class Shapes:
-    """The shapes of tensors, as the engine finds them when it is asked."""
+    """The shapes and dtypes of tensors, as the engine finds them when it is asked."""
 
-    def __init__(self, found: Callable[[Tensor], Axes | None], measured: Callable[[Tensor], Axes | None]) -> None:
+    def __init__(self, found: Callable[[Tensor], TensorSpec | None],
+                 measured: Callable[[Tensor], TensorSpec | None]) -> None:
         self.found, self.measured = found, measured
 
     def sizes(self, x: Tensor) -> list[Any] | None:
         """Numbers and open sizes; None where not even the rank is known."""
-        shape = self.found(x)
-        if shape is None:
+        spec = self.found(x)
+        if spec is None:
             return None
-        return [Size(x, axis, self) if size is None else size for axis, size in enumerate(shape)]
+        return [Size(x, axis, self) if size is None else size for axis, size in enumerate(spec.shape)]
 
     def of(self, x: Any) -> Axes:
         """The shape of a tensor or a constant; () where it is not known."""
         if isinstance(x, Tensor):
-            return self.found(x) or ()
+            spec = self.found(x)
+            return () if spec is None else spec.shape
         return (len(x), *self.of(x[0])) if isinstance(x, list) and x else ()
+
+    def dtype(self, x: Any) -> str | None:
+        """The dtype of a tensor; None where it is not known."""
+        spec = self.found(x) if isinstance(x, Tensor) else None
+        return None if spec is None else spec.dtype
 
     def have_one_batch(self, x: Tensor, other: Tensor) -> bool:
         """Whether the first axes of two tensors have one size, whatever that of the batch is."""
-        left, right = self.measured(x) or (), self.measured(other) or ()
-        return left[:1] == right[:1] != ()
+        left, right = self.measured(x), self.measured(other)
+        return left is not None and right is not None and left.shape[:1] == right.shape[:1] != ()
 
 
 class Sizes:
@@ -78,10 +94,12 @@ class Sizes:
 
     Args:
         call: the function of an op layer's first call with its arguments, None where a name is none of an op layer.
+        constant: what a call without tensors comes to; None where it cannot be said.
     """
 
-    def __init__(self, call: Callable[[str], Call | None], shapes: Shapes) -> None:
-        self.call, self.shapes = call, shapes
+    def __init__(self, call: Callable[[str], Call | None], shapes: Shapes,
+                 constant: Callable[[str, Any, Mapping[str, Any], Shapes], Any]) -> None:
+        self.call, self.shapes, self.constant = call, shapes, constant
         self.values: dict[str, Any] = {}
 
     def is_size(self, name: str) -> bool:
@@ -118,14 +136,30 @@ class Sizes:
         if function in ("shape", "size") and len(tensors) == 1:
             whole = function == "shape"
             return Shape(tensors[0]) if whole else _FUNCTIONS["math.reduce_prod"](self.shapes.sizes(tensors[0]))
+        if function == "rank" and len(tensors) == 1:
+            spec = self.shapes.found(tensors[0])
+            return None if spec is None else spec.ndim
         if not tensors or any(self._output(x) is None for x in tensors):
             return None
-        if function in ("strided_slice", "__operators__.getitem"):
-            return self._item(first, kwargs)
-        first, kwargs = self.known(first), self.known(kwargs)
-        given = [*([] if first is None else [first]), *kwargs.values()]
+        known, named = self.known(first), self.known(kwargs)
+        given = [*([] if known is None else [known]), *named.values()]
         work = _FUNCTIONS.get(function)
+        is_item = function in ("strided_slice", "__operators__.getitem")
+        if not sources(given) and (any(isinstance(x, Array) for x in given) or not (is_item or work)):
+            found = self.constant(function, known, named, self.shapes)
+            if found is not None:
+                return found
+        if is_item:
+            return self._item(first, kwargs)
         return None if work is None or any(isinstance(x, Shape) for x in given) else work(*given)
+
+    def root(self, x: Tensor) -> Tensor:
+        """The tensor whose shape a size comes from."""
+        while self.is_size(x.layer):
+            call = self.call(x.layer)
+            assert call is not None
+            x = tensors_in(call[1:])[0]
+        return x
 
     def _item(self, first: Any, kwargs: Mapping[str, Any]) -> Any:
         """The size of the first axis is had without asking for a shape."""
@@ -164,12 +198,20 @@ def _each(work: Callable[..., Any], *given: Any) -> Any:
         return [_each(work, *items) for items in zip(*rows)]
     open_size = next((x for x in given if isinstance(x, Size)), None)
     if open_size is not None:
-        return Size(open_size.of, None, open_size.shapes)
+        return _of_open(work, open_size, [x for x in given if x is not open_size])
     try:
         found = work(*given)
     except ArithmeticError:
         return None
     return found if not isinstance(found, (int, float)) or abs(found) < 2 ** 63 else None
+
+
+def _of_open(work: Callable[..., Any], size: Size, others: list[Any]) -> Size:
+    """What comes of a size that is not known: of products it is kept of which axis they are a multiple."""
+    axis, times = (size.axis, 1) if size.multiple is None else size.multiple
+    if work is not operator.mul or axis is None or len(others) != 1 or type(others[0]) is not int:
+        return Size(size.of, None, size.shapes)
+    return Size(size.of, None, size.shapes, (axis, times * others[0]))
 
 
 def _reduced(work: Callable[[list[Any]], Any]) -> Callable[..., Any]:
@@ -207,6 +249,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     **{name: lambda *given, _work=work: _each(_work, *given) for name, work in {
         "math.add": operator.add, "__operators__.add": operator.add, "math.ceil": math.ceil,
         "math.divide": operator.truediv, "math.floor": math.floor, "math.floordiv": operator.floordiv,
+        "floor_div": operator.floordiv,
         "math.floormod": operator.mod, "math.maximum": max, "math.minimum": min, "math.multiply": operator.mul,
         "math.negative": operator.neg, "math.pow": lambda x, y: float(x) ** y, "math.round": round,
         "math.rsqrt": lambda x: x ** -0.5, "math.sqrt": math.sqrt, "math.square": lambda x: x * x,

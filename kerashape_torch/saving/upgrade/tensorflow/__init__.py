@@ -5,14 +5,20 @@ TensorFlow exports a function; ``compat.v1`` in front of one is of no account wh
 """
 
 from kerashape_torch.saving.upgrade.tensorflow import (  # noqa: F401  importing a file enters its functions
+    creation,
     elementwise,
     images,
+    losses,
+    picking,
     products,
-    random,
     reductions,
+    refusals,
     shapes,
+    signals,
+    windows,
 )
+from kerashape_torch.saving.upgrade.tensorflow.creation import counted
 from kerashape_torch.saving.upgrade.tensorflow.nodes import arguments_of_node
-from kerashape_torch.saving.upgrade.tensorflow.table import Untranslated, translated
+from kerashape_torch.saving.upgrade.tensorflow.table import Untranslated, bare_name, refusal, takes_sizes, translated
 
-__all__ = ["Untranslated", "arguments_of_node", "translated"]
+__all__ = ["Untranslated", "arguments_of_node", "bare_name", "counted", "refusal", "takes_sizes", "translated"]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
-from kerashape_torch.saving.upgrade.expressions import Op
+from kerashape_torch.saving.upgrade.expressions import Op, Output
+from kerashape_torch.saving.upgrade.sizes import Shapes
 from kerashape_torch.saving.upgrade.tensorflow.table import (
     FUNCTIONS,
     Function,
     Untranslated,
     axis_of,
     dtype_of,
+    fixed,
     is_tensor,
     is_whole,
     tf,
@@ -22,7 +25,9 @@ from kerashape_torch.saving.upgrade.tensorflow.table import (
 _UNARY = {
     "math.abs": "Absolute", "math.acos": "Arccos", "math.acosh": "Arccosh", "math.angle": "Angle",
     "math.asin": "Arcsin", "math.asinh": "Arcsinh", "math.atan": "Arctan", "math.atanh": "Arctanh",
-    "math.bessel_i0": "I0", "math.ceil": "Ceil", "math.conj": "Conjugate", "math.cos": "Cos", "math.cosh": "Cosh",
+    "math.bessel_i0": "I0", "math.bessel_i0e": "I0e", "math.bessel_i1": "I1", "math.bessel_i1e": "I1e",
+    "math.digamma": "Digamma", "math.lgamma": "Lgamma", "math.ndtri": "Ndtri", "linalg.expm": "MatrixExp",
+    "math.ceil": "Ceil", "math.conj": "Conjugate", "math.cos": "Cos", "math.cosh": "Cosh",
     "math.erf": "Erf", "math.erfc": "Erfc", "math.erfinv": "Erfinv", "math.exp": "Exp", "math.expm1": "Expm1",
     "math.floor": "Floor", "math.imag": "Imag", "math.is_finite": "Isfinite", "math.is_inf": "Isinf",
     "math.is_nan": "Isnan", "math.log": "Log", "math.log1p": "Log1p", "math.log_sigmoid": "LogSigmoid",
@@ -65,12 +70,6 @@ def _binary(op: str) -> Function:
 
 FUNCTIONS.update({name: _unary(op) for name, op in _UNARY.items()})
 FUNCTIONS.update({name: _binary(op) for name, op in _BINARY.items()})
-
-
-@tf("__operators__.eq", "__operators__.ne")
-def _compared(self: Any, other: Any = None) -> Any:
-    raise Untranslated("the file does not say what == and != compare with: Keras 2 leaves it out, and cannot read it "
-                       "back either", "build the model in code, with ops.equal there, and load its weights")
 
 
 @tf("math.atan2")
@@ -122,6 +121,46 @@ def _xdivy(x: Any, y: Any) -> Any:
     return Op("Where", Op("Equal", x, 0), 0.0, Op("TrueDivide", x, y))
 
 
+@tf("math.nextafter")
+def _nextafter(x1: Any, x2: Any) -> Any:
+    return Op("Nextafter", x1, x2)
+
+
+@tf("math.igamma")
+def _igamma(a: Any, x: Any) -> Any:
+    return Op("Igamma", a, x)
+
+
+@tf("math.igammac")
+def _igammac(a: Any, x: Any) -> Any:
+    return Op("Igammac", a, x)
+
+
+@tf("math.zeta")
+def _zeta(x: Any, q: Any) -> Any:
+    return Op("Zeta", x, q)
+
+
+@tf("math.polygamma")
+def _polygamma(a: Any, x: Any) -> Any:
+    return Op("Polygamma", x, n=int(fixed(a, "a")))
+
+
+@tf("math.lbeta")
+def _lbeta(x: Any) -> Any:
+    return Op("Subtract", Op("Sum", Op("Lgamma", x), axis=-1), Op("Lgamma", Op("Sum", x, axis=-1)))
+
+
+@tf("math.erfcinv")
+def _erfcinv(x: Any) -> Any:
+    return Op("Multiply", Op("Ndtri", Op("Multiply", x, 0.5)), -math.sqrt(0.5))
+
+
+@tf("math.xlog1py")
+def _xlog1py(x: Any, y: Any) -> Any:
+    return Op("Where", Op("Equal", x, 0), 0.0, Op("Multiply", x, Op("Log1p", y)))
+
+
 @tf("math.reciprocal_no_nan")
 def _reciprocal_no_nan(x: Any) -> Any:
     return Op("DivideNoNan", 1.0, x)
@@ -156,6 +195,53 @@ def _identity(input: Any = None, shape: Any = None, message: Any = None, x: Any 
 def _identity_n(input: Any) -> Any:
     """Custom gradients end in it, with their results first. Constants, which come last, nobody asks for."""
     return list(itertools.takewhile(is_tensor, input))
+
+
+@tf("math.polyval")
+def _polyval(coeffs: Any, x: Any) -> Any:
+    """By Horner's rule."""
+    found, *rest = coeffs if isinstance(coeffs, list) else [coeffs]
+    for i, coefficient in enumerate(rest):
+        found = Op("Add", Op("Multiply", found if i else Op("Multiply", Op("OnesLike", x), found), x), coefficient)
+    return found
+
+
+@tf("clip_by_global_norm")
+def _clip_by_global_norm(t_list: Any, clip_norm: Any, use_norm: Any = None) -> Any:
+    norm = use_norm if use_norm is not None else global_norm(t_list)
+    scale = Op("Minimum", Op("TrueDivide", clip_norm, norm), 1.0)
+    return [*(Op("Multiply", t, scale) for t in t_list), norm]
+
+
+@tf("linalg.global_norm")
+def global_norm(t_list: Any) -> Any:
+    return Op("Sqrt", _add_n([Op("Sum", Op("Square", t)) for t in t_list]))
+
+
+@tf("math.zero_fraction", "nn.zero_fraction")
+def _zero_fraction(value: Any) -> Any:
+    return Op("Mean", Op("Cast", Op("Equal", value, 0), dtype="float32"))
+
+
+@tf("searchsorted")
+def _searchsorted(sorted_sequence: Any, values: Any, side: str = "left", out_type: Any = "int32", *,
+                  shapes: Shapes) -> Any:
+    if len(shapes.of(sorted_sequence)) != 1:
+        raise Untranslated("a sorted sequence for each row is not had")
+    return Op("Cast", Op("SearchSorted", sorted_sequence, values, side=side), dtype=dtype_of(out_type))
+
+
+@tf("unravel_index")
+def _unravel_index(indices: Any, dims: Any) -> Any:
+    found = Op("UnravelIndex", indices, shape=fixed(dims, "dims"))
+    return Op("Stack", [Output(found, i) for i in range(len(dims))], axis=0)
+
+
+@tf("histogram_fixed_width_bins")
+def _bins(values: Any, value_range: Any, nbins: Any = 100, dtype: Any = "int32") -> Any:
+    low, high = fixed(value_range, "value_range")
+    number = Op("Floor", Op("Multiply", Op("Subtract", values, low), fixed(nbins, "nbins") / (high - low)))
+    return Op("Cast", Op("Clip", number, x_min=0, x_max=nbins - 1), dtype=dtype_of(dtype))
 
 
 @tf("nn.l2_loss")

@@ -31,6 +31,7 @@ _SIMPLE = {
     "Expm1": "math.expm1", "Floor": "math.floor", "HSVToRGB": "image.hsv_to_rgb", "Inv": "math.reciprocal",
     "Invert": "bitwise.invert", "IsFinite": "math.is_finite", "IsInf": "math.is_inf", "IsNan": "math.is_nan",
     "Log": "math.log", "Log1p": "math.log1p", "LogMatrixDeterminant": "linalg.slogdet",
+    "Digamma": "math.digamma", "Lgamma": "math.lgamma",
     "LogicalNot": "math.logical_not", "MatrixDeterminant": "linalg.det", "Neg": "math.negative",
     "RGBToHSV": "image.rgb_to_hsv", "Reciprocal": "math.reciprocal", "Relu": "nn.relu", "Rint": "math.rint",
     "Round": "math.round", "Rsqrt": "math.rsqrt", "Selu": "nn.selu", "Sigmoid": "math.sigmoid", "Sign": "math.sign",
@@ -86,8 +87,10 @@ _ALONG_AXES: dict[str, Node] = {
 _SHAPES: dict[str, Node] = {
     "BroadcastTo": Node("broadcast_to", ("input", "shape")), "Concat": Node("concat", ("axis", "values*")),
     "ConcatV2": Node("concat", ("values*", "axis")), "ExpandDims": Node("expand_dims", ("input", "axis")),
+    "BatchToSpaceND": Node("batch_to_space_nd", ("input", "block_shape", "crops")),
     "Fill": Node("fill", ("dims", "value")), "Gather": Node("gather", ("params", "indices")),
     "GatherV2": Node("gather", ("params", "indices", "axis"), _same("batch_dims")),
+    "GatherNd": Node("gather_nd", ("params", "indices")),
     "MatrixBandPart": Node("linalg.band_part", ("input", "num_lower", "num_upper")),
     "MatrixDiagPart": Node("linalg.diag_part", ("input",)),
     **dict.fromkeys(("MatrixDiagPartV2", "MatrixDiagPartV3"), Node("linalg.diag_part", (
@@ -98,17 +101,24 @@ _SHAPES: dict[str, Node] = {
     "PadV2": Node("pad", ("tensor", "paddings", "constant_values")), "Reshape": Node("reshape", ("tensor", "shape")),
     "ScatterNd": Node("scatter_nd", ("indices", "updates", "shape")),
     "Shape": Node("shape", ("input",)), "Size": Node("size", ("input",)),
+    "SpaceToBatchND": Node("space_to_batch_nd", ("input", "block_shape", "paddings")),
     "Slice": Node("slice", ("input_", "begin", "size")),
     "Split": Node("split", ("axis", "value"), {"num_split": "num_or_size_splits"}),
     "SplitV": Node("split", ("value", "num_or_size_splits", "axis")),
     "Squeeze": Node("squeeze", ("input",), {"squeeze_dims": "axis"}),
     "StridedSlice": Node("strided_slice", ("input_", "begin", "end", "strides"), _same(
         "begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")),
-    "TensorScatterUpdate": Node("tensor_scatter_nd_update", ("tensor", "indices", "updates")),
+    **{f"TensorScatter{name}": Node(f"tensor_scatter_nd_{name.lower()}", ("tensor", "indices", "updates"))
+       for name in ("Add", "Max", "Min", "Sub", "Update")},
     "Tile": Node("tile", ("input", "multiples")), "Transpose": Node("transpose", ("a", "perm")),
     "Unpack": Node("unstack", ("value",), _same("num", "axis")),
     **{f"UnsortedSegment{name}": Node(f"math.unsorted_segment_{name.lower()}", ("data", "segment_ids", "num_segments"))
-       for name in ("Sum", "Prod")},
+       for name in ("Sum", "Prod", "Max", "Min")},
+    "Range": Node("range", ("start", "limit", "delta")),
+    "ReverseSequence": Node("reverse_sequence", ("input", "seq_lengths"), {
+        "seq_dim": "seq_axis", "batch_dim": "batch_axis"}),
+    "UnravelIndex": Node("unravel_index", ("indices", "dims")), "MatrixDiag": Node("linalg.diag", ("diagonal",)),
+    "MatrixSetDiag": Node("linalg.set_diag", ("input", "diagonal")),
 }
 _PRODUCTS: dict[str, Node] = {
     **dict.fromkeys(("BatchMatMul", "BatchMatMulV2"), Node("linalg.matmul", ("a", "b"), {
@@ -126,6 +136,12 @@ _IMAGES: dict[str, Node] = {
     **{f"Resize{op}": Node(f"image.resize_{name}", ("images", "size"), {
         **_same("align_corners", "half_pixel_centers"), "T": "dtype"}) for op, name in _RESIZES.items()},
     "AdjustContrastv2": Node("image.adjust_contrast", ("images", "contrast_factor")),
+    "Conv2DBackpropInput": Node("nn.conv2d_transpose", ("output_shape", "filters", "input"), _CONV),
+    "CropAndResize": Node("image.crop_and_resize", ("image", "boxes", "box_indices", "crop_size"), _same(
+        "method", "extrapolation_value")),
+    "ResizeArea": Node("image.resize_area", ("images", "size"), _same("align_corners")),
+    "AdjustHue": Node("image.adjust_hue", ("image", "delta")),
+    "AdjustSaturation": Node("image.adjust_saturation", ("image", "saturation_factor")),
     "Conv2D": Node("nn.conv2d", ("input", "filters"), _CONV), "Conv3D": Node("nn.conv3d", ("input", "filters"), _CONV),
     "DepthwiseConv2dNative": Node("nn.depthwise_conv2d", ("input", "filter"), _CONV),
     "ExtractImagePatches": Node("image.extract_patches", ("images",), {

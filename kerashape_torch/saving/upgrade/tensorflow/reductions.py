@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from kerashape_torch.saving.upgrade.expressions import Op, Slice, along
+from kerashape_torch.saving.upgrade.constants import array, within_reason
+from kerashape_torch.saving.upgrade.expressions import Key, Op, Slice, along
+from kerashape_torch.saving.upgrade.sizes import Shapes
 from kerashape_torch.saving.upgrade.tensorflow.elementwise import truncatediv
 from kerashape_torch.saving.upgrade.tensorflow.table import (
     FUNCTIONS,
     Function,
+    Untranslated,
     axis_of,
     dtype_of,
     fixed,
@@ -87,9 +91,45 @@ def _running(op: str, neutral: str) -> Function:
 FUNCTIONS.update({"math.cumsum": _running("Cumsum", "ZerosLike"), "math.cumprod": _running("Cumprod", "OnesLike")})
 
 
+@tf("math.cumulative_logsumexp")
+def _cumulative_logsumexp(x: Any, axis: Any = 0, exclusive: bool = False, reverse: bool = False) -> Any:
+    if exclusive:
+        raise Untranslated("exclusive=True is not had")
+    axis = axis_of(axis)
+    found = Op("LogCumsumExp", Op("Flip", x, axis=axis) if reverse else x, axis=axis)
+    return Op("Flip", found, axis=axis) if reverse else found
+
+
 @tf("nn.moments")
 def _moments(x: Any, axes: Any, shift: Any = None, keepdims: bool = False, keep_dims: Any = None) -> Any:
     return Op("Moments", x, axes=fixed(axes, "axes"), keepdims=bool(keepdims or keep_dims))
+
+
+@tf("nn.weighted_moments")
+def _weighted_moments(x: Any, axes: Any, frequency_weights: Any, keepdims: Any = None, keep_dims: Any = None) -> Any:
+    how: dict[str, Any] = {"axis": axis_of(axes), "keepdims": True}
+    weights = Op("Multiply", Op("OnesLike", x), frequency_weights)
+    total = Op("Sum", weights, **how)
+    mean = Op("TrueDivide", Op("Sum", Op("Multiply", x, weights), **how), total)
+    variance = Op("TrueDivide", Op("Sum", Op("Multiply", Op("Square", Op("Subtract", x, mean)), weights), **how), total)
+    if keepdims or keep_dims:
+        return [mean, variance]
+    return [Op("Squeeze", each, axis=axis_of(axes)) for each in (mean, variance)]
+
+
+@tf("math.is_non_decreasing")
+def _is_non_decreasing(x: Any) -> Any:
+    return _ordered(x, "GreaterEqual")
+
+
+@tf("math.is_strictly_increasing")
+def _is_strictly_increasing(x: Any) -> Any:
+    return _ordered(x, "Greater")
+
+
+def _ordered(x: Any, op: str) -> Any:
+    row = Op("Reshape", x, newshape=[-1])
+    return Op("All", Op(op, along(row, 0, Slice(1, None, None)), along(row, 0, Slice(None, -1, None))))
 
 
 @tf("math.top_k", "nn.top_k")
@@ -98,11 +138,6 @@ def _top_k(input: Any, k: Any = 1, sorted: bool = True, index_type: Any = None, 
     signed = Op("Cast", input, dtype="int64") if is_whole(dtype) else input
     order = along(Op("Argsort", Op("Negative", signed), axis=-1), -1, Slice(0, fixed(k, "k"), None))
     return [Op("TakeAlongAxis", input, order, axis=-1), order]
-
-
-@tf("math.in_top_k", "nn.in_top_k")
-def _in_top_k(targets: Any = None, predictions: Any = None, k: Any = None) -> Any:
-    return Op("InTopK", targets, predictions, k=fixed(k, "k"))
 
 
 @tf("sort")
@@ -126,4 +161,34 @@ def _norm(tensor: Any, ord: Any = "euclidean", axis: Any = None, keepdims: Any =
     keepdims = bool(keepdims or keep_dims)
     if ord in ("euclidean", "fro", 2) and (ord != 2 or not isinstance(axis, list)):
         return _euclidean_norm(tensor, axis, keepdims)
-    return Op("Norm", tensor, ord=ord, axis=axis_of(axis), keepdims=keepdims)
+    size = Op("Absolute", tensor)
+    how: dict[str, Any] = {"axis": axis_of(axis), "keepdims": keepdims}
+    if isinstance(axis, list) and len(axis) == 2:
+        return Op("Norm", tensor, ord=ord, **how)
+    if ord in (math.inf, "inf"):
+        return Op("Max", size, **how)
+    if ord == 1:
+        return Op("Sum", size, **how)
+    return Op("Power", Op("Sum", Op("Power", size, ord), **how), 1 / ord)
+
+
+@tf("linalg.normalize")
+def _normalize(tensor: Any, ord: Any = "euclidean", axis: Any = None) -> Any:
+    norm = _norm(tensor, ord, axis, keepdims=True)
+    return [Op("TrueDivide", tensor, norm), norm]
+
+
+@tf("reverse_sequence")
+def _reverse_sequence(input: Any, seq_lengths: Any, seq_axis: Any = None, batch_axis: Any = None, seq_dim: Any = None,
+                      batch_dim: Any = None, *, shapes: Shapes) -> Any:
+    """The first steps of each row backwards, as many as its length says."""
+    shape = shapes.of(input)
+    along_steps, rows = (first if first is not None else second for first, second in (
+        (seq_axis, seq_dim), (batch_axis, batch_dim)))
+    if not shape or along_steps % len(shape) != 1 or (rows or 0) != 0 or shape[1] is None:
+        raise Untranslated("it is had for the second axis alone, of a known size, with the batch in the first")
+    lengths = Op("Cast", Op("ExpandDims", seq_lengths, axis=-1), dtype="int32")
+    within_reason(shape[1])
+    places = array(range(shape[1]), "int32")
+    order = Op("Where", Op("Less", places, lengths), Op("Subtract", Op("Subtract", lengths, 1), places), places)
+    return Op("TakeAlongAxis", input, Op("GetItem", order, Key([..., *[None] * (len(shape) - 2)])), axis=1)

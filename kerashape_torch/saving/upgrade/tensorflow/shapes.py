@@ -1,14 +1,13 @@
-"""Functions that move, cut, repeat and pick elements."""
+"""Functions that move, cut and repeat elements."""
 
 from __future__ import annotations
 
-import functools
 import itertools
-from collections.abc import Mapping
 from typing import Any
 
-from kerashape_torch.saving.upgrade.expressions import AsLayer, Key, Op, Slice, along, strided
+from kerashape_torch.saving.upgrade.expressions import AsLayer, Op, Slice, along
 from kerashape_torch.saving.upgrade.sizes import Shape, Size
+from kerashape_torch.saving.upgrade.tensorflow.creation import everywhere, written
 from kerashape_torch.saving.upgrade.tensorflow.table import (
     Untranslated,
     axis_of,
@@ -93,52 +92,15 @@ def _split(value: Any, num_or_size_splits: Any, axis: Any = 0, num: Any = None) 
 
 @tf("tile", takes_sizes=True)
 def _tile(input: Any, multiples: Any) -> Any:
-    numbers = _written(multiples, "multiples")
+    numbers = written(multiples, "multiples")
     known = [1 if isinstance(number, Size) else number for number in numbers]
     for axis, number in enumerate(numbers):
         if isinstance(number, Size) and number.shapes.of(input)[axis:axis + 1] != (1,):
             raise Untranslated(f"multiples[{axis}] is a size that is not known before there are tensors")
     if known != numbers:
         stretched = [number if isinstance(number, Size) else 1 for number in numbers]
-        input = Op("Where", _everywhere(stretched), input, False)
+        input = Op("Where", everywhere(stretched), input, False)
     return Op("Tile", input, repeats=known)
-
-
-@tf("broadcast_to", takes_sizes=True)
-def _broadcast_to(input: Any, shape: Any) -> Any:
-    sizes = _written(shape, "shape")
-    if not any(isinstance(size, Size) for size in sizes):
-        return Op("BroadcastTo", input, shape=sizes)
-    return Op("Where", _everywhere(sizes), input, False)
-
-
-@tf("fill", takes_sizes=True)
-def _fill(dims: Any, value: Any) -> Any:
-    return _broadcast_to(value, dims)
-
-
-def _written(sizes: Any, what: str) -> list[Any]:
-    if not isinstance(fixed(sizes, what), list):
-        raise Untranslated(f"{what} is the shape of another tensor, which is not known before there are tensors")
-    return list(sizes)
-
-
-def _everywhere(sizes: list[Any]) -> Op:
-    """A condition that holds in every place of a shape, of which some sizes are open: they come from tensors."""
-    parts = [_along(size, axis, len(sizes)) for axis, size in enumerate(sizes) if isinstance(size, Size)]
-    known = [1 if isinstance(size, Size) else size for size in sizes]
-    condition = functools.reduce(lambda x, y: Op("LogicalAnd", x, y), parts)
-    return condition if set(known) == {1} else Op("Tile", condition, repeats=known)
-
-
-def _along(size: Size, axis: int, rank: int) -> Op:
-    """True in every place of one axis, where the others have size 1."""
-    if size.axis is None:
-        raise Untranslated("it asks for a size that comes of others, which are not known before there are tensors")
-    after = len(size.shapes.of(size.of)) - size.axis - 1
-    row = Op("GetItem", size.of, Key([*[0] * size.axis, Slice(None, None, None), *[0] * after]))
-    return Op("Reshape", Op("OnesLike", row, dtype="bool"),
-              newshape=[1] * axis + [-1] + [1] * (rank - axis - 1))
 
 
 @tf("repeat")
@@ -170,83 +132,3 @@ def _one_hot(indices: Any, depth: Any, on_value: Any = None, off_value: Any = No
              dtype="float32" if dtype is None else dtype_of(dtype))
     on, off = (1 if on_value is None else on_value), (0 if off_value is None else off_value)
     return hot if (on, off) == (1, 0) else Op("Add", Op("Multiply", hot, on - off), off)
-
-
-# ---- picking ---------------------------------------------------------------------------------------------------------
-
-@tf("__operators__.getitem")
-def _getitem(tensor: Any, slice_spec: Any, var: Any = None) -> Any:
-    if isinstance(slice_spec, list):
-        return Op("GetItem", tensor, Key(map(_key, slice_spec)))
-    return Op("GetItem", tensor, _key(slice_spec))
-
-
-def _key(spec: Any) -> Any:
-    if isinstance(spec, Mapping):
-        if spec.get("class_name") == "__ellipsis__":
-            return ...
-        spec = spec.get("config", spec)
-        spec = Slice(spec.get("start"), spec.get("stop"), spec.get("step"))
-    if any(is_tensor(part) for part in (spec if isinstance(spec, Slice) else [spec])):
-        raise Untranslated("an index is a tensor, and must be a number")
-    return spec
-
-
-@tf("strided_slice")
-def _strided_slice(input_: Any, begin: list[int], end: list[int], strides: Any = None, begin_mask: int = 0,
-                   end_mask: int = 0, ellipsis_mask: int = 0, new_axis_mask: int = 0, shrink_axis_mask: int = 0,
-                   var: Any = None) -> Any:
-    strides = strides or [1] * len(begin)
-    for bound, what in ((begin, "begin"), (end, "end"), (strides, "strides")):
-        fixed(bound, what)
-    return Op("GetItem", input_, strided(begin, end, strides, begin_mask, end_mask, ellipsis_mask, new_axis_mask,
-                                         shrink_axis_mask))
-
-
-@tf("slice", takes_sizes=True)
-def _slice(input_: Any, begin: Any, size: Any) -> Any:
-    def part(axis: int, start: Any, length: Any) -> Slice:
-        if length == -1 or (isinstance(length, Size) and start == 0 and length.is_of(input_, axis)):
-            return Slice(start, None, None)
-        if isinstance(start, Size) or isinstance(length, Size):
-            raise Untranslated(f"where it cuts axis {axis} is not known before there are tensors")
-        return Slice(start, start + length, None)
-
-    return Op("GetItem", input_, Key(map(part, itertools.count(), fixed(begin, "begin"), _written(size, "size"))))
-
-
-@tf("gather")
-def _gather(params: Any, indices: Any, validate_indices: Any = None, axis: Any = None, batch_dims: int = 0) -> Any:
-    if batch_dims:
-        raise Untranslated(f"batch_dims={batch_dims} is not had")
-    return Op("Take", params, indices, axis=0 if axis is None else axis_of(axis))
-
-
-@tf("nn.embedding_lookup")
-def _embedding_lookup(params: Any, ids: Any, max_norm: Any = None, partition_strategy: Any = None) -> Any:
-    if max_norm is not None:
-        raise Untranslated("max_norm is not had")
-    return Op("Take", params, ids, axis=0)
-
-
-# ---- putting ---------------------------------------------------------------------------------------------------------
-
-
-@tf("scatter_nd")
-def _scatter_nd(indices: Any, updates: Any, shape: Any) -> Any:
-    return Op("Scatter", indices, updates, shape=fixed(shape, "shape"))
-
-
-@tf("tensor_scatter_nd_update")
-def _tensor_scatter_update(tensor: Any, indices: Any, updates: Any) -> Any:
-    return Op("ScatterUpdate", tensor, indices, updates)
-
-
-@tf("math.unsorted_segment_sum")
-def _segment_sum(data: Any, segment_ids: Any, num_segments: Any) -> Any:
-    return Op("SegmentSum", data, segment_ids, num_segments=fixed(num_segments, "num_segments"))
-
-
-@tf("math.unsorted_segment_prod")
-def _segment_prod(data: Any, segment_ids: Any, num_segments: Any) -> Any:
-    return Op("SegmentProd", data, segment_ids, num_segments=fixed(num_segments, "num_segments"))
