@@ -420,6 +420,8 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
 
     def check_weights(self, shapes: Sequence[Any]) -> None:
         """Refuses an input from which no weights follow, or others than those that an earlier call made."""
+        if not self.nodes and self._weights_follow_from(shapes):
+            return
         asked = self.weight_specs(*shapes)
         shared = {spec.full_path: spec.shape for spec in self.weight_specs(*self.call_shapes())} if self.nodes else {}
         for spec in asked if shared else ():
@@ -428,6 +430,13 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
                 raise ShapeError(f"{spec.name} is {to_text(first)} since the first call, on "
                                  f"{to_text(self.input_shape)}; this input asks for {to_text(spec.shape)}",
                                  hint="a layer called twice shares its weights: use two layers, or inputs alike")
+
+    def _weights_follow_from(self, shapes: Sequence[Any]) -> bool:
+        """Whether it goes without saying, before anyone asks for the weights: nothing is missing that a rule of this
+        package could need, after the shape rule had nothing against these shapes."""
+        cls = type(self)
+        return cls.sublayers is Layer.sublayers and not cls.is_users_own() and all(
+            type(shape) is tuple and None not in shape[1:] for shape in shapes)
 
     def output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Shapes and dtypes that come out of a call with these symbolic tensors or :class:`TensorSpec`."""

@@ -135,11 +135,12 @@ def kernel_and_bias(layer: Any, shape: Sequence[int], *, pattern: str, axes: tup
     """
     shape = tuple(shape)
     place = _at(f"{at}.weight" if at else "weight", pattern, sizes)
-    specs = [WeightSpec(name, shape, True, *said_of(layer, name), axes, (place,), scales=scales)]
+    specs = [_new(WeightSpec, (name, shape, True, *said_of(layer, name), axes, (place,), "", None, None, scales))]
     if layer.use_bias:
         place = _at(f"{at}.bias" if at else "bias", bias_pattern, sizes if bias_pattern else {})
         bias = tuple(bias_shape or shape[-1:])
-        specs.append(WeightSpec("bias", bias, True, *said_of(layer, "bias"), axes[-len(bias):], (place,)))
+        said = said_of(layer, "bias")
+        specs.append(_new(WeightSpec, ("bias", bias, True, *said, axes[-len(bias):], (place,), "", None, None, None)))
     return specs
 
 
