@@ -12,9 +12,33 @@ if TYPE_CHECKING:
     from kerashape_torch.optimizers.state import SavedState
 
 
+_MODULE = "module = model.to_torch()"
+_TRAIN = f"{_MODULE}; kerashape_torch.training.of(model, module).step(x, y)"
+_ELSEWHERE = {
+    **dict.fromkeys(("fit", "fit_generator", "train_on_batch"), _TRAIN),
+    **dict.fromkeys(("evaluate", "evaluate_generator", "test_on_batch"),
+                    f"{_MODULE}; kerashape_torch.predict(module, x), and kerashape_torch.metrics"),
+    **dict.fromkeys(("predict", "predict_generator", "predict_on_batch"),
+                    f"{_MODULE}; kerashape_torch.predict(module, x)"),
+    "get_weights": f"{_MODULE}; kerashape_torch.get_keras_weights(module)",
+    "set_weights": f"{_MODULE}; kerashape_torch.set_keras_weights(module, arrays)",
+}
+"""Methods of Keras' models that need numbers, which a description has none of, and what does the same."""
+
+
+class _Elsewhere:
+    """A method that is not here: there is no such attribute, and the error says what there is instead."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, model: Any, owner: type | None = None) -> Any:
+        raise AttributeError(f"a model has no {self.name!r} here: it describes, and a torch module computes. "
+                             f"Way out: {_ELSEWHERE[self.name]}")
+
+
 class Compilable:
     """What a model has of Keras' trainer: what ``compile`` said."""
-
     _compiled: CompileConfig | _Unread | None = None
     saved_state: SavedState | None = None
     """What the optimizer of the file had kept, for training to go on with."""
@@ -94,6 +118,10 @@ class Compilable:
             self._compiled = CompileConfig.from_config(config)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError) as error:
             self._compiled = _Unread(config, error)
+
+
+for _name in _ELSEWHERE:
+    setattr(Compilable, _name, _Elsewhere(_name))
 
 
 class _Unread:

@@ -15,6 +15,7 @@ from kerashape_torch import masks, meta_rule
 from kerashape_torch.dtypes import is_float
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.graph import MaskedSpec, TensorSpec, number, shapes_of
+from kerashape_torch.input_spec import check_input_spec
 from kerashape_torch.layer import Layer, owner
 from kerashape_torch.models import Input, Model
 from kerashape_torch.parts import held_at, is_one_module, listened_to, part_module, torch_name, where_first
@@ -454,6 +455,7 @@ def _noting(layer: Layer, specs: Sequence[WeightSpec], args: Any, kwargs: Any,
 
 def own_specs(layer: Layer, shapes: Sequence[Any]) -> tuple[Layer, list[WeightSpec]]:
     """A copy of a layer that is ready to run, and the weights that it has besides those of layers inside."""
+    check_input_spec(layer, shapes)
     if makes_weights(layer):
         ready, specs = built(layer, shapes)
     else:
@@ -465,6 +467,7 @@ def own_specs(layer: Layer, shapes: Sequence[Any]) -> tuple[Layer, list[WeightSp
         inherited = object.__new__(base)
         inherited.__dict__.update(vars(ready), given_name=layer.name, nodes=[], _tried={})
         ready.__dict__[INHERITED] = inherited
+    check_input_spec(ready, shapes)  # build may say it
     return ready, specs
 
 
