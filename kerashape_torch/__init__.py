@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         random,
         saving,
         training,
+        tree,
     )
     from kerashape_torch.differences import diff
     from kerashape_torch.lowering import (
@@ -66,7 +67,7 @@ _ON_FIRST_USE = {"differences": ("diff",),
                  "losses": ("losses", "Loss"), "metrics": ("metrics", "Metric"),
                  "optimizers": ("optimizers", "Optimizer"), "backend": ("backend", "name_scope"),
                  "dtype_policies": ("dtype_policies", "DTypePolicy"),
-                 **{name: (name,) for name in ("mixed_precision", "random", "training")}}
+                 **{name: (name,) for name in ("mixed_precision", "random", "training", "tree")}}
 """Rooms that describing a model does without, two of which need torch, and the names that come from them."""
 
 
@@ -85,4 +86,4 @@ __all__ = ["Initializer", "Input", "InputSpec", "KerasTensor", "Layer", "Model",
            "constraints", "diff", "errors", "get_keras_weights", "initializers", "layers", "load_model", "losses",
            "metrics", "mixed_precision", "models", "ops", "optimize_for_inference", "optimizers", "plan", "planning",
            "predict", "random", "regularization_loss", "regularizers", "reset_states", "saving", "set_keras_weights",
-           "shape_table", "training", "utils"]
+           "shape_table", "training", "tree", "utils"]

@@ -20,7 +20,7 @@ from kerashape_torch.layer import Layer, owner
 from kerashape_torch.models import Input, Model
 from kerashape_torch.parts import held_at, is_one_module, listened_to, part_module, torch_name, where_first
 from kerashape_torch.structure import flatten, map_shapes, map_structure
-from kerashape_torch.user_layers import argument_names, built, makes_weights, torch_function
+from kerashape_torch.user_layers import argument_names, built, makes_weights, torch_function, with_weights
 from kerashape_torch.weights import WeightSpec
 
 _NOT_HELD = ("_namer", "_names", "_ghosts", "_own_weights", "nodes", "_tried")
@@ -488,7 +488,9 @@ def _run(layer: Layer, weights: Sequence[WeightSpec], args: Any, kwargs: Any, tr
         kwargs |= masks.brought_along(layer, layer.bind(args, kwargs), masks.carried)
         tensors = {spec.places[0].path: empty(spec, layer.compute_dtype) for spec in weights}
         tensors |= {spec.name: _tensor(TensorSpec(spec.shape, layer.compute_dtype)) for spec in inherited}
-        return function(layer.copy(**tensors, **attributes(), training=training), *args, **kwargs)
+        parts = attributes()
+        given = {**tensors, **parts, **with_weights({**vars(layer), **parts}, tensors)}
+        return function(layer.copy(**given, training=training), *args, **kwargs)
 
     run.__name__ = f"{type(layer).__name__}.{function.__name__}"
     return meta_rule.infer_by_running(run, args, kwargs)
@@ -510,7 +512,10 @@ class _Follower:
         if isinstance(layer, Model) and not layer.built:
             x = call.args[0]
             return _tensor(TensorSpec(layer.compute_output_shape(x.shape), layer.layers[-1].output_dtype(x.dtype)))
-        outputs = map_structure(_tensor, layer.output_spec(*call.args, **call.kwargs))
+        specs = layer.output_spec(*call.args, **call.kwargs)
+        if torch_function(layer) is not None and any(None in x.shape for x in flatten(specs)):
+            specs = follow(layer, call.args, call.kwargs).outputs  # its class states shapes of another call than this
+        outputs = map_structure(_tensor, specs)
         return with_masks(layer, call, args, kwargs, outputs)
 
     def _run(self, call: Call, args: Any, kwargs: Any) -> Any:

@@ -28,6 +28,7 @@ from kerashape_torch.user_layers import (
     built,
     function_of,
     given_to_init,
+    remembering,
     torch_function,
 )
 from kerashape_torch.weights import WeightSpec
@@ -252,6 +253,8 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
                 setattr(cls, rule, _stating_its_layer(own if rule != "compute_output_shape" else _activated(own)))
         if "compute_mask" in cls.__dict__ and cls.is_users_own() and "supports_masking" not in cls.__dict__:
             cls.supports_masking = True  # as in Keras
+        if "build" in cls.__dict__ and cls.is_users_own() and not cls.follows_call:
+            cls.build = remembering(cls.__dict__["build"])  # type: ignore[method-assign]
         cls._torch_function = function = function_of(cls)
         if function is not None:
             cls._put_rules_aside()

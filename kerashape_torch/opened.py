@@ -21,7 +21,7 @@ from kerashape_torch.own_weights import OwnWeight, weight_layers
 from kerashape_torch.shape_table import class_name
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.subclassed import unbuilt
-from kerashape_torch.user_layers import adds_losses, torch_function
+from kerashape_torch.user_layers import adds_losses, torch_function, with_weights
 
 
 class _Opened(Model, catalog=False):
@@ -124,8 +124,9 @@ class _Opening:
             return None
         weights = {spec.places[0].path: OwnWeight(spec, name=spec.places[0].path) for spec in own}
         copies = {inner: _named_alike(inner, inner, path) for inner, path in paths_inside(ready).items()}
-        body = ready.copy(**attributes(ready, lambda inner: copies[inner]),
-                          **{path: weight() for path, weight in weights.items()})
+        tensors = {path: weight() for path, weight in weights.items()}
+        parts = attributes(ready, lambda inner: copies[inner])
+        body = ready.copy(**{**tensors, **parts, **with_weights({**vars(ready), **parts}, tensors)})
         tensors, said = apart(layer.bind(node.args, node.kwargs))
         if len({repr(apart(layer.bind(each.args, each.kwargs))[1]) for each in layer.nodes}) > 1:
             return None  # it does other things in another call

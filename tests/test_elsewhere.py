@@ -143,3 +143,12 @@ def test_input_spec_says_what_it_expects(said: dict[str, object], shape: tuple[i
     ({"ndim": 1, "allow_last_axis_squeeze": True}, (None, 1))])
 def test_input_spec_takes_what_fits(said: dict[str, object], shape: tuple[int | None, ...]) -> None:
     kt.InputSpec(**said).check(shape)  # type: ignore[arg-type]
+
+
+def test_tree() -> None:
+    assert kt.tree.map_structure(lambda a, b: a + b, [1, {"x": 2}], [10, {"x": 20}]) == [11, {"x": 22}]
+    assert kt.tree.flatten({"b": 1, "a": (2, 3)}) == [2, 3, 1] and kt.tree.is_nested(()) and not kt.tree.is_nested("a")
+    with pytest.raises(KerashapeError, match="not nested alike"):
+        kt.tree.map_structure(max, [1], [1, 2])
+    with pytest.raises(KerashapeError, match="2 leaves do not fit a structure of 1"):
+        kt.tree.pack_sequence_as([0], [1, 2])

@@ -29,7 +29,7 @@ from kerashape_torch.torch_modules.lambdas import on_device_of
 from kerashape_torch.torch_modules.places import empty, keras_value
 from kerashape_torch.torch_modules.recurrent import Options, Recurrent, States
 from kerashape_torch.torch_modules.shared import share
-from kerashape_torch.user_layers import adds_losses, argument_names, torch_function
+from kerashape_torch.user_layers import adds_losses, argument_names, holds, torch_function, with_weights
 from kerashape_torch.weights import WeightSpec
 
 
@@ -60,6 +60,7 @@ class UserLayer(nn.Module):
         parts = {inner: self._part(path, inner, calls) for path, (inner, calls) in trial.calls.items()}
         share(self, trial.again())
         self._parts = attributes(trial.layer, lambda inner: parts.get(inner, inner))
+        self._lists = {name: value for name, value in {**vars(trial.layer), **self._parts}.items() if holds(value)}
         own = {*vars(layer), *self._parts, *(spec.places[0].path for spec in trial.specs)}
         self._properties = {name for name in dir(type(layer)) if isinstance(getattr(type(layer), name), property)}
         self._attributes = [name for name in vars(trial.layer) if name not in self._properties]
@@ -87,6 +88,7 @@ class UserLayer(nn.Module):
         weights = self._parts[INHERITED].weights() if INHERITED in self._parts else {}
         given = {"_tried": {}, "training": self.training, "_losses": self._losses, **weights, **self._parameters,
                  **self._buffers, **self._parts}
+        given |= with_weights(self._lists, given)
         layer = self._copy({name: value for name, value in given.items() if name not in self._properties})
         if self._takes_training:
             kwargs["training"] = self.training
