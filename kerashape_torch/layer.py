@@ -471,8 +471,9 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
 
     @property
     def built(self) -> bool:
-        """Whether the input shape is known, and with it every weight shape."""
-        return bool(self.nodes) or self.declared_shape is not None
+        """Whether the input shape is known, and with it every weight shape; of a user's class, whether it was built."""
+        builds = type(self).build is not UserDefined.build
+        return bool(self.nodes) or ("_before_build" in vars(self) if builds else self.declared_shape is not None)
 
     @built.setter
     def built(self, value: bool) -> None:

@@ -1,0 +1,172 @@
+"""Layers of a user's own whose ``build`` adds to lists, is called by another layer's, or by a shape rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_idioms import check
+
+import kerashape_torch as kt
+
+
+def kernels_in_a_list(k: Any) -> Any:
+    """As cross networks of recommenders have them."""
+    class Cross(k.layers.Layer):  # type: ignore[misc, name-defined]
+        def __init__(self, depth: int = 2, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.depth = depth
+
+        def build(self, shape: Any) -> None:
+            self.kernels = [self.add_weight(name=f"kernel{i}", shape=(shape[-1], 1)) for i in range(self.depth)]
+            self.biases = {"all": [self.add_weight(name="bias", shape=(shape[-1],)) for _ in range(self.depth)]}
+
+        def call(self, x0: Any) -> Any:
+            x = x0
+            for kernel, bias in zip(self.kernels, self.biases["all"]):
+                x = x0 * k.ops.matmul(x, kernel) + bias + x
+            return x
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "depth": self.depth}
+
+    x = k.Input((5,))
+    return k.Model(x, Cross(3)(Cross(name="first")(x)))
+
+
+def layers_added_by_build(k: Any) -> Any:
+    """Lists and dicts that ``__init__`` makes and ``build`` fills, and one with layers and weights in it."""
+    class Tower(k.layers.Layer):  # type: ignore[misc, name-defined]
+        def __init__(self, units: int = 4, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.units, self.steps, self.scales = units, [], []
+
+        def build(self, shape: Any) -> None:
+            for _ in range(2):
+                self.steps.append(k.layers.Dense(self.units, activation="tanh"))
+                self.scales.append(self.add_weight((self.units,), "ones", name=f"s{len(self.scales)}"))
+
+        def call(self, x: Any) -> Any:
+            for step, scale in zip(self.steps, self.scales):
+                x = step(x) * scale
+            return x
+
+    x = k.Input((4,))
+    tower = Tower(4)
+    return k.Model(x, tower(tower(x)))
+
+
+def build_of_a_layer_inside(k: Any) -> Any:
+    """As Keras 3 asks for it: a layer builds those inside it."""
+    class Gate(k.layers.Layer):  # type: ignore[misc, name-defined]
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.steps = []
+
+        def build(self, shape: Any) -> None:
+            self.scale = self.add_weight(shape=(shape[-1],), name="scale")
+            self.steps.append(k.layers.Dense(shape[-1], name="inner"))
+            self.steps[-1].build(shape)
+            self.width = shape[-1]
+            self.built = True
+
+        def call(self, x: Any) -> Any:
+            for step in self.steps:
+                x = step(x)
+            return x * self.scale / self.width
+
+    class Block(k.layers.Layer):  # type: ignore[misc, name-defined]
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.gate = Gate(name="gate")
+            self.dense = k.layers.Dense(3)
+
+        def build(self, shape: Any) -> None:
+            self.gate.build(shape)
+            self.dense.build((*shape[:-1], self.gate.width))
+            self.built = True
+
+        def call(self, x: Any) -> Any:
+            return self.dense(self.gate(x))
+
+    x = k.Input((7, 6))
+    return k.Model(x, Block()(x))
+
+
+def shapes_that_build_finds(k: Any) -> Any:
+    """The rule of a layer says what its ``build`` has found, for a batch of any size."""
+    class Residual(k.layers.Layer):  # type: ignore[misc, name-defined]
+        def __init__(self, units: int = 4, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.units = units
+            self.conv = k.layers.Conv1D(units, 3, padding="same")
+
+        def build(self, shape: Any) -> None:
+            self.conv.build(shape)
+            self.found = self.conv.compute_output_shape(shape)
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            return [self.found, self.found]
+
+        def call(self, x: Any) -> Any:
+            y = self.conv(x)
+            return [k.ops.relu(y), y]
+
+    class Chain(k.layers.Layer):  # type: ignore[misc, name-defined]
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.blocks = []
+            self.end = None
+
+        def build(self, shape: Any) -> None:
+            self.blocks, self.end = [], shape
+            for _ in range(2):
+                self.blocks.append(Residual(4))
+                self.blocks[-1].build(self.end)
+                self.end = self.blocks[-1].found
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            if not self.built:
+                self.build(shape)
+            return tuple(self.end)
+
+        def call(self, x: Any) -> Any:
+            skipped = []
+            for block in self.blocks:
+                x, skip = block(x)
+                skipped.append(skip)
+            return skipped[0] + skipped[1]
+
+    return k.Sequential([k.layers.Input((9, 3)), Chain(), k.layers.GlobalMaxPooling1D()])
+
+
+@pytest.mark.parametrize("program", [
+    kernels_in_a_list, layers_added_by_build, build_of_a_layer_inside, shapes_that_build_finds])
+def test_each_is_built_once_as_in_keras(program: Any, tmp_path: Any) -> None:
+    theirs, ours = check(program)
+    assert ours.count_params() == theirs.count_params()
+    classes = {type(layer).__name__: type(layer) for layer in ours.layers if layer.is_users_own()}
+    if program is not shapes_that_build_finds:  # a class whose rule asks for build cannot be read by Keras either
+        theirs.save(tmp_path / "theirs.keras")
+        found = kt.load_model(tmp_path / "theirs.keras", custom_objects=classes)
+        x = np.random.default_rng(2).normal(size=(2, *theirs.input_shape[1:])).astype("float32")
+        expected = theirs(x).detach()
+        torch.testing.assert_close(found.to_torch()(torch.from_numpy(x)).detach(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("program", [kernels_in_a_list, layers_added_by_build, build_of_a_layer_inside])
+def test_they_are_ported(program: Any, tmp_path: Any) -> None:
+    kt.saving.port(program(kt), tmp_path / "out")
+    assert "import kerashape" not in (tmp_path / "out" / "model.py").read_text()
+
+
+def test_weights_in_lists_are_parameters_of_the_module() -> None:
+    module = kernels_in_a_list(kt).to_torch()
+    names = [name for name, _ in module.named_parameters()]
+    assert names[:4] == ["first.kernels_0", "first.kernels_1", "first.biases_all_0", "first.biases_all_1"]
+    x = torch.ones(2, 5)
+    module(x).sum().backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())
+    torch.testing.assert_close(torch.compile(module, backend="eager", fullgraph=True)(x), module(x))
