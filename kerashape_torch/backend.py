@@ -77,13 +77,14 @@ def is_int_dtype(dtype: Any) -> bool:
 
 
 name_scope = contextlib.nullcontext
+_slice = slice  # of which Keras 2 has a function
 
 # ---- functions of Keras 2 --------------------------------------------------------------------------------------------
 
 _OPS = {"abs": "absolute", "permute_dimensions": "transpose", "pow": "power", **{name: name for name in (
     "all", "any", "binary_crossentropy", "categorical_crossentropy", "cos", "dtype", "elu", "equal", "exp", "greater",
     "greater_equal", "less", "less_equal", "log", "logsumexp", "max", "maximum", "mean", "min", "minimum", "not_equal",
-    "ones_like", "prod", "reshape", "round", "shape", "sigmoid", "sign", "sin", "softmax", "softplus", "softsign",
+    "ones_like", "prod", "reshape", "round", "sigmoid", "sign", "sin", "softmax", "softplus", "softsign",
     "sparse_categorical_crossentropy", "sqrt", "square", "squeeze", "std", "stop_gradient", "sum", "tanh", "tile",
     "transpose", "var", "zeros_like")}}
 """Functions that are ops, under this name or another."""
@@ -123,6 +124,20 @@ def _rank(x: Any) -> int:
 # sizes and dtypes
 
 
+class Sizes(tuple[Any, ...]):
+    """The sizes of a tensor, which code of Keras 2 takes for a vector: ``K.shape(x)[..., ::-1]``."""
+
+    def __getitem__(self, key: Any) -> Any:
+        keys = [each for each in key if each is not Ellipsis] if isinstance(key, tuple) else [key]
+        found = super().__getitem__(keys[0] if keys else _slice(None))
+        return Sizes(found) if isinstance(found, tuple) else found
+
+
+def shape(x: Any) -> Sizes:
+    """The sizes of all axes, where the model runs as numbers."""
+    return Sizes(ops.shape(x))
+
+
 def int_shape(x: Any) -> tuple[int | None, ...]:
     """The sizes of all axes, None where one is not known."""
     return tuple(x.shape)
@@ -154,8 +169,8 @@ def is_tensor(x: Any) -> bool:
 
 
 def cast(x: Any, dtype: Any) -> Any:
-    """A tensor in another dtype."""
-    return ops.cast(x, standardize_dtype(dtype))
+    """A tensor in another dtype; sizes become one."""
+    return ops.cast(ops.convert_to_tensor(x) if isinstance(x, tuple) else x, standardize_dtype(dtype))
 
 
 def cast_to_floatx(x: Any) -> Any:

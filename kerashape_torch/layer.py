@@ -24,6 +24,7 @@ from kerashape_torch.structure import flatten, flatten_shapes, map_shapes
 from kerashape_torch.user_layers import (
     CONSTRUCTION_ONLY,
     UserDefined,
+    after_building,
     argument_names,
     built,
     function_of,
@@ -250,6 +251,8 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
         for rule in ("compute_output_shape", "weight_specs", "module", "masked_module"):
             own = cls.__dict__.get(rule)
             if own is not None and not hasattr(own, "states_its_layer"):
+                if rule == "compute_output_shape" and cls.is_users_own() and not cls.follows_call:
+                    own = after_building(own)
                 setattr(cls, rule, _stating_its_layer(own if rule != "compute_output_shape" else _activated(own)))
         if "compute_mask" in cls.__dict__ and cls.is_users_own() and "supports_masking" not in cls.__dict__:
             cls.supports_masking = True  # as in Keras
@@ -473,7 +476,8 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
     def built(self) -> bool:
         """Whether the input shape is known, and with it every weight shape; of a user's class, whether it was built."""
         builds = type(self).build is not UserDefined.build
-        return bool(self.nodes) or ("_before_build" in vars(self) if builds else self.declared_shape is not None)
+        known = not vars(self).keys().isdisjoint(("_before_build", "_built_for"))
+        return bool(self.nodes) or (known if builds else self.declared_shape is not None)
 
     @built.setter
     def built(self, value: bool) -> None:

@@ -7,6 +7,7 @@ other layers, and call them: see :mod:`kerashape_torch.composed`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import itertools
@@ -232,6 +233,18 @@ def remembering(build: Callable[..., Any]) -> Callable[..., Any]:
     return remembered
 
 
+def after_building(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """A class's own ``compute_output_shape``, asked of the layer as its ``build`` leaves it for these shapes."""
+    @functools.wraps(rule)
+    def asked(self: Any, *shapes: Any, **kwargs: Any) -> Any:
+        if "_built_for" not in vars(self) and type(self).build is not UserDefined.build:
+            with contextlib.suppress(KerashapeError):  # the rule may do without the sizes that weights need
+                self = built(self, shapes)[0]
+        return rule(self, *shapes, **kwargs)
+
+    return asked
+
+
 def _users_attributes(layer: Any) -> dict[str, Any]:
     """What a user's class has put on a layer, with lists and dicts anew, as ``build`` may add to them."""
     return {name: copied(value, {}) for name, value in vars(layer).items()
@@ -243,7 +256,7 @@ def built(layer: Any, shapes: Sequence[Any]) -> tuple[Any, list[WeightSpec]]:
     twin = layer.copy(nodes=[])
     for name in _users_attributes(layer):
         del vars(twin)[name]
-    vars(twin).update({"_made": [], **copied(vars(layer).get("_before_build") or _users_attributes(layer), {})})
+    vars(twin).update({"_built_for": shapes, "_made": [], **copied(vars(layer).get("_before_build") or _users_attributes(layer), {})})
     build = twin.build
     takes = [p for p in inspect.signature(build).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     try:

@@ -101,6 +101,18 @@ def test_what_keras_3_has_of_it() -> None:
         assert K.stack([1, 1, 5]) == (1, 1, 5)
 
 
+def test_sizes_are_taken_for_a_vector() -> None:
+    """As the boxes of YOLO are decoded: the sizes of a grid in another order divide a tensor."""
+    def centers(x: Any) -> Any:
+        sizes = K.shape(x)[1:3]
+        return x / K.cast(sizes[..., ::-1], K.dtype(x))
+
+    assert isinstance(K.shape(torch.ones(2, 4, 5)), tuple) and K.shape(torch.ones(2, 4, 5))[0] == 2
+    x = kt.Input((2, 4, 2))
+    module = kt.Model(x, kt.layers.Lambda(centers)(x)).to_torch()
+    torch.testing.assert_close(module(torch.ones(1, 2, 4, 2)), torch.tensor([0.25, 0.5]).expand(1, 2, 4, 2))
+
+
 def test_what_is_left_out_says_why() -> None:
     with pytest.raises(AttributeError, match=r"leaves out 'learning_phase': call\(self, x, training=None\)"):
         K.learning_phase  # noqa: B018

@@ -142,8 +142,44 @@ def shapes_that_build_finds(k: Any) -> Any:
     return k.Sequential([k.layers.Input((9, 3)), Chain(), k.layers.GlobalMaxPooling1D()])
 
 
+def a_rule_that_asks_what_build_found(k: Any) -> Any:
+    """As the attention that is copied most: the rule of the shape reads an attribute that ``build`` sets."""
+    class Attention(k.layers.Layer):  # type: ignore[misc, name-defined]
+        def __init__(self, **kwargs: Any) -> None:
+            self.features = 0
+            super().__init__(**kwargs)
+
+        def build(self, shape: Any) -> None:
+            self.w = self.add_weight(shape=(shape[-1],), name="w")
+            self.features = shape[-1]
+
+        def call(self, x: Any) -> Any:
+            weights = k.ops.softmax(k.ops.sum(x * self.w, axis=-1), axis=1)
+            return k.ops.sum(x * k.ops.expand_dims(weights, -1), axis=1)
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            return shape[0], self.features
+
+    x = k.Input((5, 6))
+    return k.Model(x, k.layers.Dense(2)(Attention()(x)))
+
+
+def test_a_rule_does_without_sizes_that_weights_need() -> None:
+    class Pooled(kt.layers.Layer):
+        def build(self, shape: Any) -> None:
+            self.w = self.add_weight(shape=(shape[1], 1))
+
+        def call(self, x: Any) -> Any:
+            return kt.ops.sum(x * self.w, axis=1)
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            return shape[0], shape[-1]
+
+    assert Pooled().compute_output_shape((None, None, 3)) == (None, 3)
+
+
 @pytest.mark.parametrize("program", [
-    kernels_in_a_list, layers_added_by_build, build_of_a_layer_inside, shapes_that_build_finds])
+    a_rule_that_asks_what_build_found, kernels_in_a_list, layers_added_by_build, build_of_a_layer_inside, shapes_that_build_finds])
 def test_each_is_built_once_as_in_keras(program: Any, tmp_path: Any) -> None:
     theirs, ours = check(program)
     assert ours.count_params() == theirs.count_params()
