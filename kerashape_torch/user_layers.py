@@ -256,7 +256,8 @@ def built(layer: Any, shapes: Sequence[Any]) -> tuple[Any, list[WeightSpec]]:
     twin = layer.copy(nodes=[])
     for name in _users_attributes(layer):
         del vars(twin)[name]
-    vars(twin).update({"_built_for": shapes, "_made": [], **copied(vars(layer).get("_before_build") or _users_attributes(layer), {})})
+    before = vars(layer).get("_before_build") or _users_attributes(layer)
+    vars(twin).update({"_built_for": shapes, "_made": [], **copied(before, {})})
     build = twin.build
     takes = [p for p in inspect.signature(build).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     try:

@@ -179,7 +179,8 @@ def test_a_rule_does_without_sizes_that_weights_need() -> None:
 
 
 @pytest.mark.parametrize("program", [
-    a_rule_that_asks_what_build_found, kernels_in_a_list, layers_added_by_build, build_of_a_layer_inside, shapes_that_build_finds])
+    a_rule_that_asks_what_build_found, kernels_in_a_list, layers_added_by_build, build_of_a_layer_inside,
+    shapes_that_build_finds])
 def test_each_is_built_once_as_in_keras(program: Any, tmp_path: Any) -> None:
     theirs, ours = check(program)
     assert ours.count_params() == theirs.count_params()
