@@ -11,6 +11,7 @@ import contextlib
 import functools
 import inspect
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -260,8 +261,10 @@ def built(layer: Any, shapes: Sequence[Any]) -> tuple[Any, list[WeightSpec]]:
     vars(twin).update({"_built_for": shapes, "_made": [], **copied(before, {})})
     build = twin.build
     takes = [p for p in inspect.signature(build).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    torch = sys.modules.get("torch")
     try:
-        build(*shapes[:len(takes)])
+        with contextlib.nullcontext() if torch is None else torch.device("cpu"):  # numbers that it makes have values
+            build(*shapes[:len(takes)])
     except KerashapeError:
         raise
     except Exception as error:  # whatever the user's function raises

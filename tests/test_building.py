@@ -10,6 +10,7 @@ import torch
 from test_idioms import check
 
 import kerashape_torch as kt
+from kerashape_torch.errors import ShapeError
 
 
 def kernels_in_a_list(k: Any) -> Any:
@@ -207,3 +208,39 @@ def test_weights_in_lists_are_parameters_of_the_module() -> None:
     module(x).sum().backward()
     assert all(parameter.grad is not None for parameter in module.parameters())
     torch.testing.assert_close(torch.compile(module, backend="eager", fullgraph=True)(x), module(x))
+
+
+class Positions(kt.layers.Layer):
+    """Numbers that ``__init__`` and ``build`` make go where the module goes, and into no file."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scale = kt.ops.convert_to_tensor([0.5])
+
+    def build(self, shape: Any) -> None:
+        self.waves = kt.backend.constant(np.sin(np.arange(shape[1] * shape[2])).reshape(1, shape[1], shape[2]))
+        self.steps = kt.ops.arange(shape[1])
+        self.w = self.add_weight((shape[2],), "ones", name="w")
+
+    def call(self, x: Any) -> Any:
+        return x * self.w + self.waves * self.scale + kt.ops.cast(self.steps, "float32")[:, None]
+
+
+def test_numbers_that_build_makes_are_kept() -> None:
+    x = kt.Input((3, 4))
+    module = kt.Model(x, Positions()(x)).to_torch()
+    expected = np.sin(np.arange(12)).reshape(1, 3, 4) * 0.5 + np.arange(3)[:, None] + 1
+    np.testing.assert_allclose(module(torch.ones(2, 3, 4)).detach(), np.tile(expected, (2, 1, 1)), rtol=1e-4, atol=1e-5)
+    assert list(module.state_dict()) == ["positions.w"]
+    assert {name for name, _ in module.named_buffers()} == {"positions.scale", "positions.waves", "positions.steps"}
+    elsewhere = kt.Model(x, Positions()(x)).to_torch(device="meta")
+    assert elsewhere(torch.ones(2, 3, 4, device="meta")).shape == (2, 3, 4)
+
+
+def test_an_array_that_meets_a_tensor_is_named() -> None:
+    class Shifted(kt.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x + np.arange(4.0)
+
+    with pytest.raises(ShapeError, match=r"a NumPy array meets a tensor: ops.convert_to_tensor\(array\) makes one of"):
+        Shifted()(kt.Input((4,)))

@@ -56,6 +56,9 @@ class UserLayer(nn.Module):
                 self.register_parameter(name, nn.Parameter(tensor, requires_grad=spec.trainable))
             else:
                 self.register_buffer(name, tensor)
+        for name, value in vars(trial.layer).items():
+            if isinstance(value, Tensor) and not hasattr(self, name):  # numbers that __init__ or build has made
+                self.register_buffer(name, value, persistent=False)
         self._losses = listener(as_it_is) if adds_losses(layer) else None
         parts = {inner: self._part(path, inner, calls) for path, (inner, calls) in trial.calls.items()}
         share(self, trial.again())
