@@ -18,7 +18,7 @@ from kerashape_torch.graph import MaskedSpec, TensorSpec, number, shapes_of
 from kerashape_torch.input_spec import check_input_spec
 from kerashape_torch.layer import Layer, owner
 from kerashape_torch.models import Input, Model
-from kerashape_torch.parts import held_at, is_one_module, listened_to, part_module, torch_name, where_first
+from kerashape_torch.parts import held_at, is_one_module, listened_to, part_module, set_in_call, torch_name, where_first
 from kerashape_torch.structure import flatten, map_shapes, map_structure
 from kerashape_torch.user_layers import argument_names, built, makes_weights, torch_function, with_weights
 from kerashape_torch.weights import WeightSpec
@@ -405,7 +405,7 @@ def _followed(layer: Layer, args: Any, kwargs: Any) -> Trial:
     for inner, found in calls.items():
         if not found and inside[inner] == INHERITED:
             found.append(Call.of(args, {}, lambda x: x))
-        if isinstance(inner, Model) and not inner.built and found:
+        if isinstance(inner, Model) and not inner.built and found and not _trying.get():
             inner.build(found[0].args[0].shape)
     return Trial(ready, specs, outputs, {path: (inner, calls[inner]) for inner, path in inside.items() if calls[inner]})
 
@@ -493,7 +493,15 @@ def _run(layer: Layer, weights: Sequence[WeightSpec], args: Any, kwargs: Any, tr
         return function(layer.copy(**given, training=training), *args, **kwargs)
 
     run.__name__ = f"{type(layer).__name__}.{function.__name__}"
-    return meta_rule.infer_by_running(run, args, kwargs)
+    token = _trying.set(True)
+    try:
+        return meta_rule.infer_by_running(run, args, kwargs)
+    finally:
+        _trying.reset(token)
+
+
+_trying: ContextVar[bool] = ContextVar("trying", default=False)
+"""Whether the function of a layer runs, at sizes that stand for any: a model inside is built for no such size."""
 
 
 class _Follower:
@@ -524,6 +532,8 @@ class _Follower:
 
     def __getattr__(self, name: str) -> Any:
         """A weight of the layer, once it has been called; else what the layer has under this name."""
+        if (standing := set_in_call(self._layer, name)) is not None:
+            return standing
         first = next((call for layer, call in self._calls if layer is self._layer), None)
         specs = self._layer.weight_specs(*first.shapes(self._layer)) if first is not None else []
         found = next((spec for spec in specs if spec.name == name), None)

@@ -244,3 +244,79 @@ def test_an_array_that_meets_a_tensor_is_named() -> None:
 
     with pytest.raises(ShapeError, match=r"a NumPy array meets a tensor: ops.convert_to_tensor\(array\) makes one of"):
         Shifted()(kt.Input((4,)))
+
+
+def layers_with_models_without_a_shape(k: Any) -> Any:
+    """As the feed forward of a transformer is written: a Sequential that is told no shape, two layers deep."""
+    class FeedForward(k.layers.Layer):  # type: ignore[misc, name-defined]
+        def __init__(self, units: int = 6, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.supports_masking = True
+            self.seq = k.Sequential([k.layers.Dense(5, activation="relu"), k.layers.Dense(units)])
+            self.add = k.layers.Add()
+
+        def call(self, x: Any) -> Any:
+            return self.add([x, self.seq(x)])
+
+    class Block(k.layers.Layer):  # type: ignore[misc, name-defined]
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.supports_masking = True
+            self.ffn = FeedForward(6)
+
+        def call(self, x: Any) -> Any:
+            return self.ffn(x)
+
+    class Blocks(k.layers.Layer):  # type: ignore[misc, name-defined]
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.supports_masking = True
+            self.blocks = [Block() for _ in range(2)]
+
+        def call(self, x: Any) -> Any:
+            for block in self.blocks:
+                x = block(x)
+            return x
+
+    x = k.Input((7,), dtype="int32")
+    return k.Model(x, Blocks()(k.layers.Embedding(9, 6, mask_zero=True)(x)))
+
+
+def test_models_without_a_shape_lie_two_layers_deep() -> None:
+    from test_idioms import both, same
+
+    theirs, ours = both(layers_with_models_without_a_shape)
+    assert [w.shape for w in ours.weights] == [w.shape for w in theirs.weights]
+    words = np.array([[1, 2, 3, 0, 0, 0, 0], [4, 5, 6, 7, 8, 1, 2]], "int32")
+    module = ours.to_torch()
+    kt.set_keras_weights(module, theirs.get_weights())
+    same(module(torch.from_numpy(words)), theirs(words))
+
+
+class Scored(kt.layers.Layer):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dense = kt.layers.Dense(4)
+
+    def call(self, x: Any) -> Any:
+        self.scores = kt.ops.softmax(self.dense(x))
+        return x * self.scores
+
+
+class Around(kt.layers.Layer):
+    def __init__(self, uses: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.uses, self.inner = uses, Scored()
+
+    def call(self, x: Any) -> Any:
+        x = self.inner(x)
+        self.scores = self.inner.scores
+        return x + self.scores if self.uses else x
+
+
+def test_what_a_call_inside_sets_may_be_handed_on_and_not_used() -> None:
+    x = kt.Input((4,))
+    module = kt.Model(x, Around()(x)).to_torch()
+    assert module(torch.ones(2, 4)).shape == (2, 4)
+    with pytest.raises(ShapeError, match=r"sets 'scores' in its call, and only what a call returns is kept. Way out"):
+        Around(uses=True)(x)

@@ -22,6 +22,7 @@ from kerashape_torch.composed import (
 )
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.graph import TensorSpec
+from kerashape_torch.parts import set_in_call
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.torch_modules import place, set_at
 from kerashape_torch.torch_modules.activity import as_it_is, listener
@@ -152,7 +153,7 @@ class Part:
             raise AttributeError(name)
         if name in self._specs:
             return keras_value(self._modules[0], self._specs[name])
-        return getattr(self._layer, name)
+        return set_in_call(self._layer, name) or getattr(self._layer, name)
 
 
 def _in_mode(module: nn.Module, training: bool | None, tensors: list[Tensor], masked: dict[str, Any]) -> Any:
