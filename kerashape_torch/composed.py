@@ -519,6 +519,8 @@ class _Follower:
             return with_masks(layer, call, args, kwargs, self._run(call, args, kwargs))
         if isinstance(layer, Model) and not layer.built:
             x = call.args[0]
+            if not layer.layers:
+                layer.build(x.shape)  # which says so
             return _tensor(TensorSpec(layer.compute_output_shape(x.shape), layer.layers[-1].output_dtype(x.dtype)))
         specs = layer.output_spec(*call.args, **call.kwargs)
         if torch_function(layer) is not None and any(None in x.shape for x in flatten(specs)):

@@ -282,6 +282,7 @@ def layers_with_models_without_a_shape(k: Any) -> Any:
     return k.Model(x, Blocks()(k.layers.Embedding(9, 6, mask_zero=True)(x)))
 
 
+@pytest.mark.filterwarnings("ignore:(?s).*was passed an input with a mask")  # which Keras says of its Sequential
 def test_models_without_a_shape_lie_two_layers_deep() -> None:
     from test_idioms import both, same
 
@@ -320,3 +321,16 @@ def test_what_a_call_inside_sets_may_be_handed_on_and_not_used() -> None:
     assert module(torch.ones(2, 4)).shape == (2, 4)
     with pytest.raises(ShapeError, match=r"sets 'scores' in its call, and only what a call returns is kept. Way out"):
         Around(uses=True)(x)
+
+
+def test_a_sequential_without_layers_is_refused_with_the_way_out() -> None:
+    class Shortcut(kt.layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.same = kt.Sequential()
+
+        def call(self, x: Any) -> Any:
+            return x + self.same(x)
+
+    with pytest.raises(ShapeError, match=r"sequential has no layers to build.*layers.Identity\(\) gives back what"):
+        Shortcut()(kt.Input((4,)))
