@@ -98,7 +98,10 @@ class _Opening:
         if node.layer.follows_call:
             return twin(bound.pop("inputs"), **bound)
         if isinstance(twin, Model) and not isinstance(node.layer, Model):
-            return twin(alone(apart(bound)[0]))
+            tensors = apart(bound)[0]
+            if "mask" in tensors and tensors["mask"] is node.layer.bind(node.args, node.kwargs)["mask"]:
+                tensors["mask"] = next(iter(tensors.values())).mask  # that of the copy
+            return twin(alone(tensors))
         return twin(*args, **kwargs)
 
     def layer(self, node: Node) -> Layer:
@@ -131,8 +134,8 @@ class _Opening:
         if len({repr(apart(layer.bind(each.args, each.kwargs))[1]) for each in layer.nodes}) > 1:
             return None  # it does other things in another call
         said = {name: x for name, x in said.items() if name != "training" and x is not None}
-        if "mask" in tensors or "mask" in said:
-            return None
+        if "mask" in said or ("mask" in tensors and (copies or any(x.mask is not None for x in flatten(node.outputs)))):
+            return None  # layers inside may mind it, or those behind
         order = [*weights.values(), *copies.values()]
         try:
             graph = followed(function.__get__(body), tensors, said, order, ConfigError)

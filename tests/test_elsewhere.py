@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -152,3 +153,10 @@ def test_tree() -> None:
         kt.tree.map_structure(max, [1], [1, 2])
     with pytest.raises(KerashapeError, match="2 leaves do not fit a structure of 1"):
         kt.tree.pack_sequence_as([0], [1, 2])
+
+
+def test_the_page_of_old_code_runs() -> None:
+    page = Path(__file__).resolve().parent.parent / "docs" / "old_code.md"
+    code = page.read_text().split("```python\n")[1].split("```")[0]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
