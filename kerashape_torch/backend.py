@@ -389,33 +389,33 @@ def conv1d(x: Any, kernel: Any, strides: int = 1, padding: str = "valid", data_f
 def conv2d(x: Any, kernel: Any, strides: Any = (1, 1), padding: str = "valid", data_format: str | None = None,
            dilation_rate: Any = (1, 1)) -> Any:
     """A convolution of images."""
-    return ops.conv(x, kernel, tuple(strides), padding, data_format, tuple(dilation_rate))
+    return ops.conv(x, kernel, strides, padding, data_format, dilation_rate)
 
 
 def conv3d(x: Any, kernel: Any, strides: Any = (1, 1, 1), padding: str = "valid", data_format: str | None = None,
            dilation_rate: Any = (1, 1, 1)) -> Any:
     """A convolution of volumes."""
-    return ops.conv(x, kernel, tuple(strides), padding, data_format, tuple(dilation_rate))
+    return ops.conv(x, kernel, strides, padding, data_format, dilation_rate)
 
 
 def depthwise_conv2d(x: Any, depthwise_kernel: Any, strides: Any = (1, 1), padding: str = "valid",
                      data_format: str | None = None, dilation_rate: Any = (1, 1)) -> Any:
     """A convolution of each channel alone."""
-    return ops.depthwise_conv(x, depthwise_kernel, tuple(strides), padding, data_format, tuple(dilation_rate))
+    return ops.depthwise_conv(x, depthwise_kernel, strides, padding, data_format, dilation_rate)
 
 
 def separable_conv2d(x: Any, depthwise_kernel: Any, pointwise_kernel: Any, strides: Any = (1, 1),
                      padding: str = "valid", data_format: str | None = None, dilation_rate: Any = (1, 1)) -> Any:
     """A convolution of each channel alone, and then one of all channels at each place."""
-    return ops.separable_conv(x, depthwise_kernel, pointwise_kernel, tuple(strides), padding, data_format,
-                              tuple(dilation_rate))
+    return ops.separable_conv(x, depthwise_kernel, pointwise_kernel, strides, padding, data_format,
+                              dilation_rate)
 
 
 def pool2d(x: Any, pool_size: Any, strides: Any = (1, 1), padding: str = "valid", data_format: str | None = None,
            pool_mode: str = "max") -> Any:
     """The largest number of each window, or with ``"avg"`` the mean; of volumes too."""
     pool = ops.max_pool if pool_mode == "max" else ops.average_pool
-    return pool(x, tuple(pool_size), tuple(strides), padding, data_format)
+    return pool(x, pool_size, strides, padding, data_format)
 
 
 def pool3d(x: Any, pool_size: Any, strides: Any = (1, 1, 1), padding: str = "valid", data_format: str | None = None,

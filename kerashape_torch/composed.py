@@ -20,7 +20,14 @@ from kerashape_torch.layer import Layer, owner
 from kerashape_torch.models import Input, Model
 from kerashape_torch.parts import held_at, is_one_module, listened_to, part_module, set_in_call, torch_name, where_first
 from kerashape_torch.structure import flatten, map_shapes, map_structure
-from kerashape_torch.user_layers import argument_names, built, makes_weights, torch_function, with_weights
+from kerashape_torch.user_layers import (
+    argument_names,
+    as_keras_has_them,
+    built,
+    makes_weights,
+    torch_function,
+    with_weights,
+)
 from kerashape_torch.weights import WeightSpec
 
 _NOT_HELD = ("_namer", "_names", "_ghosts", "_own_weights", "nodes", "_tried")
@@ -462,10 +469,12 @@ def own_specs(layer: Layer, shapes: Sequence[Any]) -> tuple[Layer, list[WeightSp
         cls = type(layer)
         stated = cls.weight_specs is not Layer.weight_specs and owner(cls, "weight_specs").is_users_own()
         ready, specs = layer.copy(nodes=[]), layer.weight_specs(*shapes) if stated else []
+        vars(ready).update(as_keras_has_them(layer))
     base = inherits(type(layer))
     if base is not None:
         inherited = object.__new__(base)
-        inherited.__dict__.update(vars(ready), given_name=layer.name, nodes=[], _tried={})
+        written = {name: getattr(layer, name) for name in as_keras_has_them(layer)}
+        inherited.__dict__.update(vars(ready), **written, given_name=layer.name, nodes=[], _tried={})
         ready.__dict__[INHERITED] = inherited
     check_input_spec(ready, shapes)  # build may say it
     return ready, specs

@@ -246,6 +246,20 @@ def after_building(rule: Callable[..., Any]) -> Callable[..., Any]:
     return asked
 
 
+def as_keras_has_them(layer: Any) -> dict[str, Any]:
+    """The arguments of a layer of this package, that a user's class extends, as Keras keeps them: activations are
+    functions, sizes a number for each axis. A layer here has them as they were written."""
+    held: dict[str, Any] = {}
+    classes: Sequence[Any] = type(layer).__mro__
+    for cls in classes:
+        if hasattr(cls, "_fields") and not cls.is_users_own():
+            for field in cls._fields.values():
+                if field.kind is not None and not field.keyword_only:
+                    held[field.attribute] = field.kind.held(getattr(layer, field.attribute), layer)
+            break
+    return held
+
+
 def _users_attributes(layer: Any) -> dict[str, Any]:
     """What a user's class has put on a layer, with lists and dicts anew, as ``build`` may add to them."""
     return {name: copied(value, {}) for name, value in vars(layer).items()
@@ -255,6 +269,7 @@ def _users_attributes(layer: Any) -> dict[str, Any]:
 def built(layer: Any, shapes: Sequence[Any]) -> tuple[Any, list[WeightSpec]]:
     """A copy of a layer after ``build``, and the weights that it made: trainable ones first, as Keras lists them."""
     twin = layer.copy(nodes=[])
+    vars(twin).update(as_keras_has_them(layer))
     for name in _users_attributes(layer):
         del vars(twin)[name]
     before = vars(layer).get("_before_build") or _users_attributes(layer)

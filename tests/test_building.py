@@ -334,3 +334,33 @@ def test_a_sequential_without_layers_is_refused_with_the_way_out() -> None:
 
     with pytest.raises(ShapeError, match=r"sequential has no layers to build.*layers.Identity\(\) gives back what"):
         Shortcut()(kt.Input((4,)))
+
+
+def weights_standardized(k: Any) -> Any:
+    """A layer of Keras extended, whose attributes are Keras': sizes for each axis, functions for names."""
+    class Standardized(k.layers.Conv2D):  # type: ignore[misc, name-defined]
+        def build(self, shape: Any) -> None:
+            super().build(shape)
+            self.scale = self.add_weight(shape=self.kernel_size + (1, self.filters), name="scale",
+                                         initializer=self.kernel_initializer, regularizer=self.kernel_regularizer)
+
+        def call(self, x: Any) -> Any:
+            kernel = self.kernel - k.ops.mean(self.kernel, axis=(0, 1, 2), keepdims=True)
+            y = k.ops.conv(x, kernel * self.scale, strides=self.strides, padding=self.padding,
+                           data_format=self.data_format, dilation_rate=self.dilation_rate)
+            y = y + self.bias if self.use_bias else y
+            return self.activation(y) if self.activation is not None else y
+
+    class Cosine(k.layers.Dense):  # type: ignore[misc, name-defined]
+        def call(self, x: Any) -> Any:
+            return self.activation(k.ops.matmul(x, self.kernel) / (1 + k.ops.sum(k.ops.abs(self.kernel), axis=0)))
+
+    x = k.Input((9, 9, 3))
+    h = Standardized(4, 3, strides=2, padding="same", activation="relu")(x)
+    return k.Model(x, Cosine(2, activation="tanh")(Cosine(3)(k.layers.Flatten()(Standardized(2, 2)(h)))))
+
+
+def test_a_layer_of_keras_that_is_extended_has_keras_attributes() -> None:
+    _, ours = check(weights_standardized)
+    assert "activation='relu'" in repr(ours.layers[1]) and ours.layers[1].get_config()["activation"] == "relu"
+    assert "activation='relu'" in str(ours.to_torch())

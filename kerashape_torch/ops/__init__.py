@@ -18,6 +18,6 @@ OPERATOR_LOADERS.append(load_families)
 
 __all__ = ["Operation"]
 
-from kerashape_torch.ops import image, linalg, nn, numpy, rules  # noqa: E402, F401  as Keras has them; rules need no op
+from kerashape_torch.ops import image, linalg, nn, numpy  # noqa: E402, F401  as Keras has them
 
 __getattr__, __dir__ = namespace()

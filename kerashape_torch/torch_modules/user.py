@@ -46,6 +46,7 @@ class UserLayer(nn.Module):
     def __init__(self, layer: Any, trial: Trial) -> None:
         super().__init__()
         self._layer = trial.layer
+        self._given = layer.given()
         function = torch_function(layer)
         assert function is not None
         self._function = function
@@ -112,7 +113,7 @@ class UserLayer(nn.Module):
         return type(self._layer).__name__
 
     def extra_repr(self) -> str:
-        given = {**self._layer.given(), **self._built, **self._masked}
+        given = {**self._given, **self._built, **self._masked}
         return ", ".join(f"{name}={value!r}" for name, value in given.items() if name != "name")
 
 
