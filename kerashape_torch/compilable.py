@@ -26,19 +26,15 @@ _ELSEWHERE = {
 """Methods of Keras' models that need numbers, which a description has none of, and what does the same."""
 
 
-class _Elsewhere:
-    """A method that is not here: there is no such attribute, and the error says what there is instead."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, model: Any, owner: type | None = None) -> Any:
-        raise AttributeError(f"a model has no {self.name!r} here: it describes, and a torch module computes. "
-                             f"Way out: {_ELSEWHERE[self.name]}")
-
-
 class Compilable:
     """What a model has of Keras' trainer: what ``compile`` said."""
+    if not TYPE_CHECKING:  # or every name would be one
+        def __getattr__(self, name: str) -> Any:
+            if name in _ELSEWHERE:
+                raise AttributeError(f"a model has no {name!r} here: it describes, and a torch module computes. "
+                                     f"Way out: {_ELSEWHERE[name]}")
+            return super().__getattr__(name)
+
     _compiled: CompileConfig | _Unread | None = None
     saved_state: SavedState | None = None
     """What the optimizer of the file had kept, for training to go on with."""
@@ -118,10 +114,6 @@ class Compilable:
             self._compiled = CompileConfig.from_config(config)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError) as error:
             self._compiled = _Unread(config, error)
-
-
-for _name in _ELSEWHERE:
-    setattr(Compilable, _name, _Elsewhere(_name))
 
 
 class _Unread:
