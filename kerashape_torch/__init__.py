@@ -14,6 +14,7 @@ from kerashape_torch import (
     activations,
     config,
     constraints,
+    elsewhere,
     errors,
     initializers,
     layers,
@@ -22,8 +23,12 @@ from kerashape_torch import (
     regularizers,
     utils,
 )
+from kerashape_torch.graph import SymbolicTensor as KerasTensor
+from kerashape_torch.initializers import Initializer
+from kerashape_torch.input_spec import InputSpec
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Input, Model, Sequential
+from kerashape_torch.regularizers import Regularizer
 from kerashape_torch.shape_table import shape_table
 from kerashape_torch.user_layers import Variable
 
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
         random,
         saving,
         training,
+        tree,
     )
     from kerashape_torch.differences import diff
     from kerashape_torch.lowering import (
@@ -58,8 +64,10 @@ _ON_FIRST_USE = {"differences": ("diff",),
                  "saving": ("saving", "load_model"), "planning": ("planning", "plan"),
                  "lowering": ("constraint_hook", "get_keras_weights", "optimize_for_inference", "predict",
                               "regularization_loss", "reset_states", "set_keras_weights"),
-                 **{name: (name,) for name in ("backend", "losses", "metrics", "mixed_precision", "optimizers",
-                                               "random", "training")}}
+                 "losses": ("losses", "Loss"), "metrics": ("metrics", "Metric"),
+                 "optimizers": ("optimizers", "Optimizer"), "backend": ("backend", "name_scope"),
+                 "dtype_policies": ("dtype_policies", "DTypePolicy"),
+                 **{name: (name,) for name in ("mixed_precision", "random", "training", "tree")}}
 """Rooms that describing a model does without, two of which need torch, and the names that come from them."""
 
 
@@ -71,8 +79,11 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["Input", "Layer", "Model", "Sequential", "Variable", "activations", "backend", "config", "constraint_hook",
+elsewhere.open_rooms()
+
+__all__ = ["Initializer", "Input", "InputSpec", "KerasTensor", "Layer", "Model", "Regularizer", "Sequential",
+           "Variable", "activations", "backend", "config", "constraint_hook",
            "constraints", "diff", "errors", "get_keras_weights", "initializers", "layers", "load_model", "losses",
            "metrics", "mixed_precision", "models", "ops", "optimize_for_inference", "optimizers", "plan", "planning",
            "predict", "random", "regularization_loss", "regularizers", "reset_states", "saving", "set_keras_weights",
-           "shape_table", "training", "utils"]
+           "shape_table", "training", "tree", "utils"]

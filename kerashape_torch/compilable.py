@@ -12,8 +12,28 @@ if TYPE_CHECKING:
     from kerashape_torch.optimizers.state import SavedState
 
 
+_MODULE = "module = model.to_torch()"
+_TRAIN = f"{_MODULE}; kerashape_torch.training.of(model, module).step(x, y)"
+_ELSEWHERE = {
+    **dict.fromkeys(("fit", "fit_generator", "train_on_batch"), _TRAIN),
+    **dict.fromkeys(("evaluate", "evaluate_generator", "test_on_batch"),
+                    f"{_MODULE}; kerashape_torch.predict(module, x), and kerashape_torch.metrics"),
+    **dict.fromkeys(("predict", "predict_generator", "predict_on_batch"),
+                    f"{_MODULE}; kerashape_torch.predict(module, x)"),
+    "get_weights": f"{_MODULE}; kerashape_torch.get_keras_weights(module)",
+    "set_weights": f"{_MODULE}; kerashape_torch.set_keras_weights(module, arrays)",
+}
+"""Methods of Keras' models that need numbers, which a description has none of, and what does the same."""
+
+
 class Compilable:
     """What a model has of Keras' trainer: what ``compile`` said."""
+    if not TYPE_CHECKING:  # or every name would be one
+        def __getattr__(self, name: str) -> Any:
+            if name in _ELSEWHERE:
+                raise AttributeError(f"a model has no {name!r} here: it describes, and a torch module computes. "
+                                     f"Way out: {_ELSEWHERE[name]}")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     _compiled: CompileConfig | _Unread | None = None
     saved_state: SavedState | None = None

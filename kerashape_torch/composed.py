@@ -15,11 +15,19 @@ from kerashape_torch import masks, meta_rule
 from kerashape_torch.dtypes import is_float
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.graph import MaskedSpec, TensorSpec, number, shapes_of
+from kerashape_torch.input_spec import check_input_spec
 from kerashape_torch.layer import Layer, owner
 from kerashape_torch.models import Input, Model
-from kerashape_torch.parts import held_at, is_one_module, listened_to, part_module, torch_name, where_first
+from kerashape_torch.parts import held_at, is_one_module, listened_to, part_module, set_in_call, torch_name, where_first
 from kerashape_torch.structure import flatten, map_shapes, map_structure
-from kerashape_torch.user_layers import argument_names, built, makes_weights, torch_function
+from kerashape_torch.user_layers import (
+    argument_names,
+    as_keras_has_them,
+    built,
+    makes_weights,
+    torch_function,
+    with_weights,
+)
 from kerashape_torch.weights import WeightSpec
 
 _NOT_HELD = ("_namer", "_names", "_ghosts", "_own_weights", "nodes", "_tried")
@@ -404,7 +412,7 @@ def _followed(layer: Layer, args: Any, kwargs: Any) -> Trial:
     for inner, found in calls.items():
         if not found and inside[inner] == INHERITED:
             found.append(Call.of(args, {}, lambda x: x))
-        if isinstance(inner, Model) and not inner.built and found:
+        if isinstance(inner, Model) and not inner.built and found and not _trying.get():
             inner.build(found[0].args[0].shape)
     return Trial(ready, specs, outputs, {path: (inner, calls[inner]) for inner, path in inside.items() if calls[inner]})
 
@@ -454,17 +462,21 @@ def _noting(layer: Layer, specs: Sequence[WeightSpec], args: Any, kwargs: Any,
 
 def own_specs(layer: Layer, shapes: Sequence[Any]) -> tuple[Layer, list[WeightSpec]]:
     """A copy of a layer that is ready to run, and the weights that it has besides those of layers inside."""
+    check_input_spec(layer, shapes)
     if makes_weights(layer):
         ready, specs = built(layer, shapes)
     else:
         cls = type(layer)
         stated = cls.weight_specs is not Layer.weight_specs and owner(cls, "weight_specs").is_users_own()
         ready, specs = layer.copy(nodes=[]), layer.weight_specs(*shapes) if stated else []
+        vars(ready).update(as_keras_has_them(layer))
     base = inherits(type(layer))
     if base is not None:
         inherited = object.__new__(base)
-        inherited.__dict__.update(vars(ready), given_name=layer.name, nodes=[], _tried={})
+        written = {name: getattr(layer, name) for name in as_keras_has_them(layer)}
+        inherited.__dict__.update(vars(ready), **written, given_name=layer.name, nodes=[], _tried={})
         ready.__dict__[INHERITED] = inherited
+    check_input_spec(ready, shapes)  # build may say it
     return ready, specs
 
 
@@ -485,10 +497,20 @@ def _run(layer: Layer, weights: Sequence[WeightSpec], args: Any, kwargs: Any, tr
         kwargs |= masks.brought_along(layer, layer.bind(args, kwargs), masks.carried)
         tensors = {spec.places[0].path: empty(spec, layer.compute_dtype) for spec in weights}
         tensors |= {spec.name: _tensor(TensorSpec(spec.shape, layer.compute_dtype)) for spec in inherited}
-        return function(layer.copy(**tensors, **attributes(), training=training), *args, **kwargs)
+        parts = attributes()
+        given = {**tensors, **parts, **with_weights({**vars(layer), **parts}, tensors)}
+        return function(layer.copy(**given, training=training), *args, **kwargs)
 
     run.__name__ = f"{type(layer).__name__}.{function.__name__}"
-    return meta_rule.infer_by_running(run, args, kwargs)
+    token = _trying.set(True)
+    try:
+        return meta_rule.infer_by_running(run, args, kwargs)
+    finally:
+        _trying.reset(token)
+
+
+_trying: ContextVar[bool] = ContextVar("trying", default=False)
+"""Whether the function of a layer runs, at sizes that stand for any: a model inside is built for no such size."""
 
 
 class _Follower:
@@ -506,8 +528,13 @@ class _Follower:
             return with_masks(layer, call, args, kwargs, self._run(call, args, kwargs))
         if isinstance(layer, Model) and not layer.built:
             x = call.args[0]
+            if not layer.layers:
+                layer.build(x.shape)  # which says so
             return _tensor(TensorSpec(layer.compute_output_shape(x.shape), layer.layers[-1].output_dtype(x.dtype)))
-        outputs = map_structure(_tensor, layer.output_spec(*call.args, **call.kwargs))
+        specs = layer.output_spec(*call.args, **call.kwargs)
+        if torch_function(layer) is not None and any(None in x.shape for x in flatten(specs)):
+            specs = follow(layer, call.args, call.kwargs).outputs  # its class states shapes of another call than this
+        outputs = map_structure(_tensor, specs)
         return with_masks(layer, call, args, kwargs, outputs)
 
     def _run(self, call: Call, args: Any, kwargs: Any) -> Any:
@@ -516,6 +543,8 @@ class _Follower:
 
     def __getattr__(self, name: str) -> Any:
         """A weight of the layer, once it has been called; else what the layer has under this name."""
+        if (standing := set_in_call(self._layer, name)) is not None:
+            return standing
         first = next((call for layer, call in self._calls if layer is self._layer), None)
         specs = self._layer.weight_specs(*first.shapes(self._layer)) if first is not None else []
         found = next((spec for spec in specs if spec.name == name), None)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kerashape_torch.errors import ShapeError
 from kerashape_torch.graph import Node, shapes_of, symbolic
+from kerashape_torch.shape import to_text
 
 if TYPE_CHECKING:
     from kerashape_torch.shape import Shape
+    from kerashape_torch.weights import WeightSpec
 
 
 class Connected:
@@ -16,12 +19,15 @@ class Connected:
 
     nodes: list[Node]
     declared_shape: Shape | None
+    makes_do_with_known_sizes: ClassVar[bool] = False
+    """Whether its weights follow from any shape that its shape rule takes, if all sizes of a sample are known."""
 
     if TYPE_CHECKING:
 
         def input_specs(self, args: Any, kwargs: Any) -> list[Any]: ...
         def describe(self, name: str | None = None) -> str: ...
         def compute_output_shape(self, *shapes: Any, **_: Any) -> Any: ...
+        def weight_specs(self, *shapes: Any) -> list[WeightSpec]: ...
 
     @property
     def input(self) -> Any:
@@ -81,3 +87,17 @@ class Connected:
         if self.nodes:
             return shapes_of(self.nodes[0].outputs)
         return self.compute_output_shape(*self.call_shapes())
+
+    def check_weights(self, shapes: Sequence[Any]) -> None:
+        """Refuses an input from which no weights follow, or others than those that an earlier call made."""
+        if not self.nodes and self.makes_do_with_known_sizes and all(
+                type(shape) is tuple and None not in shape[1:] for shape in shapes):
+            return  # they are reckoned when someone asks for them
+        asked = self.weight_specs(*shapes)
+        shared = {spec.full_path: spec.shape for spec in self.weight_specs(*self.call_shapes())} if self.nodes else {}
+        for spec in asked if shared else ():
+            first = shared.get(spec.full_path, spec.shape)
+            if first != spec.shape:
+                raise ShapeError(f"{spec.name} is {to_text(first)} since the first call, on "
+                                 f"{to_text(self.input_shape)}; this input asks for {to_text(spec.shape)}",
+                                 hint="a layer called twice shares its weights: use two layers, or inputs alike")

@@ -86,15 +86,29 @@ class WeightsError(KerashapeError):
     """Arrays that do not fit the weights of a module."""
 
 
+_RENAMED = {
+    "output_dim": "units", "nb_filter": "filters", "border_mode": "padding", "dim_ordering": "data_format",
+    "subsample": "strides", "subsample_length": "strides", "filter_length": "kernel_size", "nb_row": "kernel_size",
+    "nb_col": "kernel_size", "atrous_rate": "dilation_rate", "pool_length": "pool_size", "bias": "use_bias",
+    "init": "kernel_initializer", "inner_init": "recurrent_initializer", "inner_activation": "recurrent_activation",
+    "dropout_W": "dropout", "dropout_U": "recurrent_dropout", "p": "rate", "sigma": "stddev", "lr": "learning_rate",
+    "input": "inputs", "output": "outputs",
+    **{f"{letter}_{what}": f"{of}_{what}" for what in ("regularizer", "constraint")
+       for of, letter in (("kernel", "W"), ("bias", "b"), ("recurrent", "U"))}}
+"""Arguments of Keras 1 and 2, and their names in Keras 3."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint with the nearest known name, or nothing.
 
-    >>> did_you_mean("unit", ["units", "activation"])
-    " Did you mean 'units'?"
+    >>> did_you_mean("unit", ["units", "activation"]), did_you_mean("border_mode", ["strides", "padding"])
+    (" Did you mean 'units'?", " Older Keras called it so: it is 'padding' now")
     """
     import difflib  # only on the way to an error: it costs a few milliseconds
 
     known = list(known)
+    if _RENAMED.get(name) in known:
+        return f" Older Keras called it so: it is {_RENAMED[name]!r} now"
     lowered = {k.lower(): k for k in known}
     near = difflib.get_close_matches(name.lower(), lowered, n=1)
     return f" Did you mean {lowered[near[0]]!r}?" if near else ""

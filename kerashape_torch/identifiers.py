@@ -56,6 +56,9 @@ class Identifiers(Kind):
         # A custom name is resolved now: the scope that knows it may be over when the config is written.
         return value if isinstance(value, str) and value in self.names() else found
 
+    def held(self, value: Any, record: Any) -> Any:
+        return self.get(value)
+
     def write(self, value: Any, record: Any) -> Any:
         return self.serialize(self.get(value))
 

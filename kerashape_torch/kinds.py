@@ -17,6 +17,10 @@ class Kind:
     def check(self, value: Any, record: Any, where: str) -> None:
         """What needs the other arguments, or the record's ``rank``, to be checked; raises ConfigError as well."""
 
+    def held(self, value: Any, record: Any) -> Any:
+        """What Keras has in the attribute of this argument, where code of a user's own looks at it."""
+        return value
+
     def write(self, value: Any, record: Any) -> Any:
         """The value as Keras 3 writes it in a config; what is left an object there writes its own config."""
         return value
@@ -100,6 +104,8 @@ class _DataFormat(Choice):
     def write(self, value: Any, record: Any) -> Any:
         return value or "channels_last"
 
+    held = write
+
 
 class _Axis(Kind):
     """The index of an axis in Keras order, or several; lowering moves them when a tensor runs in another order."""
@@ -115,6 +121,9 @@ class _Sizes(Kind):
 
     def __init__(self, at_least: int = 1) -> None:
         self.at_least = at_least
+
+    def held(self, value: Any, record: Any) -> Any:
+        return value if value is None else per_axis(value, record.rank)
 
     def read(self, value: Any, where: str) -> Any:
         for size in value if isinstance(value, (list, tuple)) else (value,):

@@ -24,7 +24,9 @@ class KnownNumbers(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         if function in (torch.tensor, torch.as_tensor):
-            if kwargs.get("device") is None and not isinstance(args[0], Tensor):
+            if isinstance(args[0], Tensor):
+                kwargs["device"] = "meta" if args[0].is_meta else kwargs.get("device")
+            elif kwargs.get("device") is None:
                 kwargs["device"] = "cpu"
         elif any(isinstance(x, Tensor) and x.is_meta for x in flatten((list(args), kwargs))):
             args, kwargs = map_structure(lambda x: x.to("meta") if isinstance(x, Tensor) else x, (list(args), kwargs))

@@ -24,10 +24,12 @@ from kerashape_torch.structure import flatten, flatten_shapes, map_shapes
 from kerashape_torch.user_layers import (
     CONSTRUCTION_ONLY,
     UserDefined,
+    after_building,
     argument_names,
     built,
     function_of,
     given_to_init,
+    remembering,
     torch_function,
 )
 from kerashape_torch.weights import WeightSpec
@@ -249,9 +251,14 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
         for rule in ("compute_output_shape", "weight_specs", "module", "masked_module"):
             own = cls.__dict__.get(rule)
             if own is not None and not hasattr(own, "states_its_layer"):
+                if rule == "compute_output_shape" and cls.is_users_own() and not cls.follows_call:
+                    own = after_building(own)
                 setattr(cls, rule, _stating_its_layer(own if rule != "compute_output_shape" else _activated(own)))
         if "compute_mask" in cls.__dict__ and cls.is_users_own() and "supports_masking" not in cls.__dict__:
             cls.supports_masking = True  # as in Keras
+        if "build" in cls.__dict__ and cls.is_users_own() and not cls.follows_call:
+            cls.build = remembering(cls.__dict__["build"])  # type: ignore[method-assign]
+        cls.makes_do_with_known_sizes = cls.sublayers is Layer.sublayers and not cls.is_users_own()
         cls._torch_function = function = function_of(cls)
         if function is not None:
             cls._put_rules_aside()
@@ -418,26 +425,6 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
             given.pop()
         return given
 
-    def check_weights(self, shapes: Sequence[Any]) -> None:
-        """Refuses an input from which no weights follow, or others than those that an earlier call made."""
-        if not self.nodes and self._weights_follow_from(shapes):
-            return
-        asked = self.weight_specs(*shapes)
-        shared = {spec.full_path: spec.shape for spec in self.weight_specs(*self.call_shapes())} if self.nodes else {}
-        for spec in asked if shared else ():
-            first = shared.get(spec.full_path, spec.shape)
-            if first != spec.shape:
-                raise ShapeError(f"{spec.name} is {to_text(first)} since the first call, on "
-                                 f"{to_text(self.input_shape)}; this input asks for {to_text(spec.shape)}",
-                                 hint="a layer called twice shares its weights: use two layers, or inputs alike")
-
-    def _weights_follow_from(self, shapes: Sequence[Any]) -> bool:
-        """Whether it goes without saying, before anyone asks for the weights: nothing is missing that a rule of this
-        package could need, after the shape rule had nothing against these shapes."""
-        cls = type(self)
-        return cls.sublayers is Layer.sublayers and not cls.is_users_own() and all(
-            type(shape) is tuple and None not in shape[1:] for shape in shapes)
-
     def output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Shapes and dtypes that come out of a call with these symbolic tensors or :class:`TensorSpec`."""
         return self.outputs_for(self.input_specs(args, kwargs), args, kwargs)
@@ -477,8 +464,10 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
 
     @property
     def built(self) -> bool:
-        """Whether the input shape is known, and with it every weight shape."""
-        return bool(self.nodes) or self.declared_shape is not None
+        """Whether the input shape is known, and with it every weight shape; of a user's class, whether it was built."""
+        builds = type(self).build is not UserDefined.build
+        known = not vars(self).keys().isdisjoint(("_before_build", "_built_for"))
+        return bool(self.nodes) or (known if builds else self.declared_shape is not None)
 
     @built.setter
     def built(self, value: bool) -> None:

@@ -40,8 +40,13 @@ def infer_by_running(function: Callable[..., Any], args: Any, kwargs: Any) -> An
             continue
         return _all_merged(first, second)
     raise ShapeError(f"{getattr(function, '__name__', 'the function')} fails on tensors of these shapes: {problem}",
-                     hint="it is run on tensors without values to find its shape; "
-                          "give output_shape where it needs values") from problem
+                     hint=_hint(problem)) from problem
+
+
+def _hint(problem: Exception | None) -> str:
+    if "to numpy" in str(problem):
+        return "a NumPy array meets a tensor: ops.convert_to_tensor(array) makes one of it, in __init__ or build"
+    return "it is run on tensors without values to find its shape; give output_shape where it needs values"
 
 
 def _run(function: Callable[..., Any], args: Any, kwargs: Any, size: Callable[[int], int], known: bool) -> Any:

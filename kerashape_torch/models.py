@@ -448,7 +448,7 @@ class Sequential(Model):
             return
         layers, self._stack = self._stack, []
         if not layers:
-            raise ConfigError(f"{self.name} has no layers to build; add some first")
+            raise ConfigError(f"{self.name} has no layers to build; layers.Identity() gives back what it gets")
         self._given_names = {}
         self._push(InputLayer(batch_shape=shape, dtype=layers[0].input_dtype()))
         for layer in layers:

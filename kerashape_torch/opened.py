@@ -21,7 +21,7 @@ from kerashape_torch.own_weights import OwnWeight, weight_layers
 from kerashape_torch.shape_table import class_name
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.subclassed import unbuilt
-from kerashape_torch.user_layers import adds_losses, torch_function
+from kerashape_torch.user_layers import adds_losses, torch_function, with_weights
 
 
 class _Opened(Model, catalog=False):
@@ -98,7 +98,10 @@ class _Opening:
         if node.layer.follows_call:
             return twin(bound.pop("inputs"), **bound)
         if isinstance(twin, Model) and not isinstance(node.layer, Model):
-            return twin(alone(apart(bound)[0]))
+            tensors = apart(bound)[0]
+            if "mask" in tensors and tensors["mask"] is node.layer.bind(node.args, node.kwargs)["mask"]:
+                tensors["mask"] = next(iter(tensors.values())).mask  # that of the copy
+            return twin(alone(tensors))
         return twin(*args, **kwargs)
 
     def layer(self, node: Node) -> Layer:
@@ -124,14 +127,15 @@ class _Opening:
             return None
         weights = {spec.places[0].path: OwnWeight(spec, name=spec.places[0].path) for spec in own}
         copies = {inner: _named_alike(inner, inner, path) for inner, path in paths_inside(ready).items()}
-        body = ready.copy(**attributes(ready, lambda inner: copies[inner]),
-                          **{path: weight() for path, weight in weights.items()})
+        tensors = {path: weight() for path, weight in weights.items()}
+        parts = attributes(ready, lambda inner: copies[inner])
+        body = ready.copy(**{**tensors, **parts, **with_weights({**vars(ready), **parts}, tensors)})
         tensors, said = apart(layer.bind(node.args, node.kwargs))
         if len({repr(apart(layer.bind(each.args, each.kwargs))[1]) for each in layer.nodes}) > 1:
             return None  # it does other things in another call
         said = {name: x for name, x in said.items() if name != "training" and x is not None}
-        if "mask" in tensors or "mask" in said:
-            return None
+        if "mask" in said or ("mask" in tensors and (copies or any(x.mask is not None for x in flatten(node.outputs)))):
+            return None  # layers inside may mind it, or those behind
         order = [*weights.values(), *copies.values()]
         try:
             graph = followed(function.__get__(body), tensors, said, order, ConfigError)

@@ -11,7 +11,7 @@ from kerashape_torch.graph import Node, TensorSpec
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
 from kerashape_torch.text import identifier
-from kerashape_torch.user_layers import in_keras_order
+from kerashape_torch.user_layers import copied, declared, in_keras_order
 from kerashape_torch.weights import Place, WeightSpec
 
 _RUNS = object()
@@ -65,9 +65,9 @@ def weight_layers(model: Model) -> list[Layer]:
 
 def declared_weights(model: Model) -> list[OwnWeight]:
     """A layer for each weight that a model has declared by now, named after the attribute that has it."""
-    names = {id(spec): name for attribute, value in vars(model).items() for name, spec in _declared(value, attribute)
+    names = {id(spec): name for attribute, value in vars(model).items() for name, spec in declared(value, attribute)
              if attribute != "_made"}
-    specs = [spec for value in vars(model).values() for _, spec in _declared(value, "")]
+    specs = [spec for value in vars(model).values() for _, spec in declared(value, "")]
     return [OwnWeight(spec, name=identifier(names.get(id(spec), spec.name)), dtype=model.dtype,
                       trainable=model.trainable) for spec in in_keras_order(specs)]
 
@@ -76,7 +76,7 @@ def declared_weights(model: Model) -> list[OwnWeight]:
 def as_tensors(model: Model, weights: Sequence[OwnWeight]) -> Iterator[None]:
     """The attributes of a model have symbolic tensors for these weights inside the ``with``, and none can be added."""
     tensors = {id(weight.spec): weight() for weight in weights}
-    before = {name: value for name, value in vars(model).items() if any(_declared(value, name))}
+    before = {name: value for name, value in vars(model).items() if any(declared(value, name))}
     is_marked = vars(model).setdefault("training", _RUNS) is _RUNS
     vars(model).update({name: copied(value, tensors) for name, value in before.items()})
     try:
@@ -85,21 +85,3 @@ def as_tensors(model: Model, weights: Sequence[OwnWeight]) -> Iterator[None]:
         vars(model).update(before)
         if is_marked:
             del vars(model)["training"]
-
-
-def _declared(value: Any, name: str) -> Iterator[tuple[str, WeightSpec]]:
-    """The weights in an attribute, in lists and dicts too, and a name for each."""
-    if isinstance(value, WeightSpec):
-        yield name, value
-    elif type(value) in (list, tuple, dict):
-        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _declared(each, f"{name}_{key}")
-
-
-def copied(value: Any, instead: Mapping[int, Any]) -> Any:
-    """The same lists, tuples and dicts anew, with other things in the place of some, which are known by their ids."""
-    if id(value) in instead:
-        return instead[id(value)]
-    if type(value) is dict:
-        return {key: copied(each, instead) for key, each in value.items()}
-    return type(value)(copied(each, instead) for each in value) if type(value) in (list, tuple) else value

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dis
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from kerashape_torch import activations
+from kerashape_torch.errors import ConfigError
 from kerashape_torch.layer import ANY, KERAS, Layer
 from kerashape_torch.models import Model
 from kerashape_torch.own_weights import OwnWeight, weight_layers
+from kerashape_torch.structure import flatten
+from kerashape_torch.user_layers import torch_function
 from kerashape_torch.weights import WeightSpec
 
 
@@ -127,3 +131,34 @@ def torch_name(name: str) -> str:
     """The name of the submodule; without torch loaded nobody asks for it, and it is not loaded for this."""
     lower = sys.modules.get("kerashape_torch.lowering.lower")
     return lower.module_name(name) if lower is not None else name
+
+
+class OfACall:
+    """What the call of a layer inside has put on it, and does not keep: it may be put on another, and nothing else."""
+
+    def __init__(self, layer: Layer, name: str) -> None:
+        self._said = (f"{layer.describe()} sets {name!r} in its call, and only what a call returns is kept. "
+                      f"Way out: return it")
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name) if name.startswith("__") else ConfigError(self._said)
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise ConfigError(self._said)
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __matmul__ = __getitem__ = _refuse
+    __iter__ = _refuse
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = flatten([list(args), list((kwargs or {}).values())])
+        raise ConfigError(next(x._said for x in given if isinstance(x, cls)))
+
+
+def set_in_call(layer: Layer, name: str) -> OfACall | None:
+    """What stands for an attribute that the call of a layer sets, and that the layer does not have else."""
+    function = torch_function(layer)
+    if function is None or name in vars(layer) or not any(
+            each.opname == "STORE_ATTR" and each.argval == name for each in dis.get_instructions(function)):
+        return None
+    return OfACall(layer, name)

@@ -17,10 +17,10 @@ from kerashape_torch.following import add_to_losses, alone, apart, followed
 from kerashape_torch.graph import Graph, SymbolicTensor, TensorSpec, nodes_to, shapes_of
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model, Sequential
-from kerashape_torch.own_weights import OwnWeight, as_tensors, copied, declared_weights, weight_layers
+from kerashape_torch.own_weights import OwnWeight, as_tensors, declared_weights, weight_layers
 from kerashape_torch.shape import standardize
 from kerashape_torch.structure import flatten, map_shapes, map_structure
-from kerashape_torch.user_layers import argument_names
+from kerashape_torch.user_layers import argument_names, copied
 
 if TYPE_CHECKING:
     from typing_extensions import Self

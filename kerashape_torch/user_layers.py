@@ -7,9 +7,12 @@ other layers, and call them: see :mod:`kerashape_torch.composed`.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from kerashape_torch.dtypes import is_integer
@@ -17,6 +20,7 @@ from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.shape import to_text
 from kerashape_torch.weights import Place, WeightSpec
 
+_OF_ALL_LAYERS = ("nodes", "serial", "saved_weights", "declared_shape", "training")
 CONSTRUCTION_ONLY = ("input_shape", "input_dim", "batch_input_shape", "batch_shape", "batch_size")
 """Arguments of every layer that no config has, unless a class has its own of that name."""
 
@@ -116,7 +120,49 @@ def _shape_of(value: Any) -> tuple[int, ...]:
 
 def makes_weights(layer: Any) -> bool:
     """Whether a user's class has weights of its own: in ``build``, or from ``__init__`` on."""
-    return type(layer).build is not UserDefined.build or any(isinstance(x, _Declared) for x in vars(layer).values())
+    return type(layer).build is not UserDefined.build or any(
+        isinstance(spec, _Declared) for value in vars(layer).values() for _, spec in declared(value, ""))
+
+
+class Held(str):
+    """The path of a weight, where a list or a dict in an attribute has it."""
+
+
+def declared(value: Any, name: str) -> Iterator[tuple[str, WeightSpec]]:
+    """The weights in an attribute, in lists and dicts too, and a name for each."""
+    if isinstance(value, WeightSpec):
+        yield name, value
+    elif type(value) in (list, tuple, dict):
+        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from declared(each, f"{name}_{key}")
+
+
+def copied(value: Any, instead: dict[int, Any]) -> Any:
+    """The same lists, tuples and dicts anew, with other things in the place of some, which are known by their ids."""
+    if id(value) in instead:
+        return instead[id(value)]
+    if type(value) is dict:
+        return {key: copied(each, instead) for key, each in value.items()}
+    return type(value)(copied(each, instead) for each in value) if type(value) in (list, tuple) else value
+
+
+def with_weights(attributes: Mapping[str, Any], weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Those attributes whose lists and dicts hold weights, with the weights in their places."""
+    def put(value: Any) -> Any:
+        if type(value) is dict:
+            return {key: put(each) for key, each in value.items()}
+        if type(value) in (list, tuple):
+            return type(value)(map(put, value))
+        return weights[value] if type(value) is Held else value
+
+    return {name: put(value) for name, value in attributes.items() if holds(value)}
+
+
+def holds(value: Any) -> bool:
+    """Whether lists and dicts have weights in them."""
+    if type(value) in (list, tuple, dict):
+        return any(map(holds, value.values() if isinstance(value, dict) else value))
+    return type(value) is Held
 
 
 def torch_function(layer: Any) -> Callable[..., Any] | None:
@@ -163,22 +209,81 @@ def given_to_init(cls: type[Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     return {name: bound[name] for name in own if name in bound and name not in written}
 
 
+def remembering(build: Callable[..., Any]) -> Callable[..., Any]:
+    """A class's own ``build`` that keeps what the layer was before it, for :func:`built` to begin with.
+
+    Code written for Keras calls it from the ``build`` of another layer, and looks at what it did; here a layer is built
+    for each shape that it is called with.
+    """
+    @functools.wraps(build)
+    def remembered(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(self, UserDefined):
+            vars(self).setdefault("_before_build", _users_attributes(self))
+        return build(self, *args, **kwargs)
+
+    return remembered
+
+
+def after_building(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """A class's own ``compute_output_shape``, asked of the layer as its ``build`` leaves it for these shapes."""
+    @functools.wraps(rule)
+    def asked(self: Any, *shapes: Any, **kwargs: Any) -> Any:
+        if "_built_for" not in vars(self) and type(self).build is not UserDefined.build:
+            with contextlib.suppress(KerashapeError):  # the rule may do without the sizes that weights need
+                self = built(self, shapes)[0]
+        return rule(self, *shapes, **kwargs)
+
+    return asked
+
+
+def as_keras_has_them(layer: Any) -> dict[str, Any]:
+    """The arguments of a layer of this package, that a user's class extends, as Keras keeps them: activations are
+    functions, sizes a number for each axis. A layer here has them as they were written."""
+    held: dict[str, Any] = {}
+    classes: Sequence[Any] = type(layer).__mro__
+    for cls in classes:
+        if hasattr(cls, "_fields") and not cls.is_users_own():
+            for field in cls._fields.values():
+                if field.kind is not None and not field.keyword_only:
+                    held[field.attribute] = field.kind.held(getattr(layer, field.attribute), layer)
+            break
+    return held
+
+
+def _users_attributes(layer: Any) -> dict[str, Any]:
+    """What a user's class has put on a layer, with lists and dicts anew, as ``build`` may add to them."""
+    return {name: copied(value, {}) for name, value in vars(layer).items()
+            if name == "_made" or not (name.startswith("_") or name in layer._fields or name in _OF_ALL_LAYERS)}
+
+
 def built(layer: Any, shapes: Sequence[Any]) -> tuple[Any, list[WeightSpec]]:
     """A copy of a layer after ``build``, and the weights that it made: trainable ones first, as Keras lists them."""
-    twin = layer.copy(nodes=[], _made=list(vars(layer).get("_made", ())))
+    twin = layer.copy(nodes=[])
+    vars(twin).update(as_keras_has_them(layer))
+    for name in _users_attributes(layer):
+        del vars(twin)[name]
+    before = vars(layer).get("_before_build") or _users_attributes(layer)
+    vars(twin).update({"_built_for": shapes, "_made": [], **copied(before, {})})
     build = twin.build
     takes = [p for p in inspect.signature(build).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    torch = sys.modules.get("torch")
     try:
-        build(*shapes[:len(takes)])
+        with contextlib.nullcontext() if torch is None else torch.device("cpu"):  # numbers that it makes have values
+            build(*shapes[:len(takes)])
     except KerashapeError:
         raise
     except Exception as error:  # whatever the user's function raises
         given = ", ".join(map(to_text, shapes))
         raise ShapeError(f"{type(layer).__name__}.build fails on {given}: {error}") from error
     made = twin.__dict__.pop("_made")
-    attributes = {id(value): name for name, value in vars(twin).items() if isinstance(value, WeightSpec)}
-    return twin, [spec._replace(places=(Place(_free(layer, attributes.get(id(spec), spec.name))),))
-                  for spec in in_keras_order([*made, *vars(twin).values()])]
+    twin.__dict__.pop("_before_build", None)
+    paths = {id(spec): name for attribute, value in vars(twin).items() for name, spec in declared(value, attribute)}
+    found = in_keras_order([*made, *(spec for value in vars(twin).values() for _, spec in declared(value, ""))])
+    at = {id(spec): _free(layer, paths.get(id(spec), spec.name)) for spec in found}
+    held = {key: Held(path) for key, path in at.items()}
+    vars(twin).update({name: copied(value, held) for name, value in vars(twin).items()
+                       if type(value) in (list, tuple, dict) and any(declared(value, name))})
+    return twin, [spec._replace(places=(Place(at[id(spec)]),)) for spec in found]
 
 
 def in_keras_order(found: Iterable[Any]) -> list[_Declared]:

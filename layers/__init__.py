@@ -1,8 +1,12 @@
 """Every layer, one family a file. A layer written in a family file is in the catalog, and here, by being written."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from kerashape_torch.config import custom_object_scope, serialize
+from kerashape_torch.config import deserialize as _deserialize
 from kerashape_torch.errors import did_you_mean
+from kerashape_torch.input_spec import InputSpec
 from kerashape_torch.layer import Layer
 from kerashape_torch.layers import (  # noqa: F401  importing a family enters its layers in the catalog
     activation,
@@ -61,9 +65,15 @@ AbstractRNNCell = Cell
 
 _catalog = {name: cls for name, cls in Layer.catalog().items() if name not in ("Model", "Functional", "Sequential")}
 globals().update(_catalog)
-__all__ = ["AbstractRNNCell", "Cell", "FlaxLayer", "Input", "InputLayer", "JaxLayer", "Layer", "Merge", "TFSMLayer",
-           "TorchModuleWrapper", "Wrapper", "add", "average", "concatenate", "dot", "experimental", "maximum", "merge",
-           "minimum", "multiply", "subtract", *_catalog]
+__all__ = ["AbstractRNNCell", "Cell", "FlaxLayer", "Input", "InputLayer", "InputSpec", "JaxLayer", "Layer", "Merge",
+           "TFSMLayer", "TorchModuleWrapper", "Wrapper", "add", "average", "concatenate", "deserialize", "dot",
+           "experimental", "maximum", "merge", "minimum", "multiply", "serialize", "subtract", *_catalog]
+
+
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The layer that :func:`serialize` wrote; ``custom_objects`` are classes and functions of your own, by name."""
+    with custom_object_scope(dict(custom_objects or {})):
+        return _deserialize(config)
 
 
 def __getattr__(name: str) -> Any:

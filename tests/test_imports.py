@@ -16,14 +16,14 @@ PACKAGE = Path(kerashape_torch.__file__).parent
 LAYERS = Path(kerashape_torch.layers.__file__).parent
 
 # From the top of the house down: a room may import from rooms above it, and from its own files.
-ROOMS = ["errors", "structure", "text", "shape", "dtype_policies", "settings", "kinds", "sharing", "config", "dtypes",
-         "identifiers", "activations", "initializers", "regularizers", "constraints", "masks", "sizes", "graph",
-         "losses", "metrics", "optimizers", "compiling", "compilable", "known", "meta_rule", "weights", "user_layers",
-         "costed", "connected", "layer", "inputs", "lambda_source", "functional_config", "models", "own_weights",
-         "backend", "mixed_precision", "parts", "inner_weights", "composed", "following", "subclassed", "standalone",
-         "torch_modules", "ops", "random", "layers", "weight_paths", "shape_table", "opened", "differences",
-         "shape_text", "lowering", "training", "saving", "planning", "reports", "port", "utils", "testing", "sources",
-         "cli"]
+ROOMS = ["errors", "elsewhere", "structure", "tree", "text", "shape", "dtype_policies", "settings", "kinds", "sharing",
+         "config", "dtypes", "identifiers", "activations", "initializers", "regularizers", "constraints", "masks",
+         "sizes", "graph", "losses", "metrics", "optimizers", "compiling", "compilable", "known", "meta_rule",
+         "weights", "user_layers", "costed", "connected", "input_spec", "layer", "inputs", "lambda_source",
+         "functional_config", "models", "own_weights", "mixed_precision", "parts", "inner_weights", "composed",
+         "following", "subclassed", "standalone", "torch_modules", "ops", "random", "layers", "backend", "weight_paths",
+         "shape_table", "opened", "differences", "shape_text", "lowering", "training", "saving", "planning", "reports",
+         "port", "utils", "testing", "sources", "cli"]
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
 # doors, inside a function.

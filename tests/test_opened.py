@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from test_idioms import both, same
+from test_port import module_of
 
 import kerashape_torch as kt
 from kerashape_torch import layers, ops
@@ -271,3 +272,39 @@ def test_a_tensor_may_be_the_mask_of_a_model(tmp_path: Path) -> None:
     tokens = kt.Input((5,), dtype="int32")
     x = layers.Embedding(7, 4, mask_zero=True)(tokens)
     written(kt.Model(tokens, Inner()(x)), tmp_path / "out")
+
+
+def masked(k: Any) -> Any:
+    class Attention(k.layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.supports_masking = True
+
+        def build(self, shape: Any) -> None:
+            self.w = self.add_weight(shape=(shape[-1],), name="w")
+
+        def compute_mask(self, x: Any, mask: Any = None) -> None:
+            return None
+
+        def call(self, x: Any, mask: Any = None) -> Any:
+            weights = k.ops.exp(k.ops.sum(x * self.w, axis=-1))
+            if mask is not None:
+                weights = weights * k.ops.cast(mask, "float32")
+            return k.ops.sum(x * k.ops.expand_dims(weights, -1), axis=1)
+
+    x = k.Input((5,), dtype="int32")
+    words = k.layers.Embedding(9, 3, mask_zero=True)(x)
+    attention = Attention()
+    steps = k.layers.LSTM(3, return_sequences=True)(words)
+    return k.Model(x, k.layers.Concatenate()([attention(words), attention(steps)]))
+
+
+def test_a_layer_that_takes_a_mask_is_a_class_that_takes_two_tensors(tmp_path: Path) -> None:
+    theirs, ours = both(masked)
+    theirs.save(tmp_path / "model.keras")
+    model = kt.load_model(tmp_path / "model.keras", {"Attention": type(ours.layers[-2])})
+    text = written(model, tmp_path / "out")
+    assert text.count("class Attention(nn.Module):") == 1 and text.count("= self.attention(") == 2
+    words = np.array([[1, 2, 0, 0, 0], [3, 4, 5, 6, 7], [0, 0, 1, 2, 0]], "int32")
+    same(module_of(tmp_path / "out").load()(torch.from_numpy(words)), theirs(words))
+    assert opened(model) is not None

@@ -22,6 +22,7 @@ from kerashape_torch.composed import (
 )
 from kerashape_torch.errors import KerashapeError
 from kerashape_torch.graph import TensorSpec
+from kerashape_torch.parts import set_in_call
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.torch_modules import place, set_at
 from kerashape_torch.torch_modules.activity import as_it_is, listener
@@ -29,7 +30,7 @@ from kerashape_torch.torch_modules.lambdas import on_device_of
 from kerashape_torch.torch_modules.places import empty, keras_value
 from kerashape_torch.torch_modules.recurrent import Options, Recurrent, States
 from kerashape_torch.torch_modules.shared import share
-from kerashape_torch.user_layers import adds_losses, argument_names, torch_function
+from kerashape_torch.user_layers import adds_losses, argument_names, holds, torch_function, with_weights
 from kerashape_torch.weights import WeightSpec
 
 
@@ -45,6 +46,7 @@ class UserLayer(nn.Module):
     def __init__(self, layer: Any, trial: Trial) -> None:
         super().__init__()
         self._layer = trial.layer
+        self._given = layer.given()
         function = torch_function(layer)
         assert function is not None
         self._function = function
@@ -56,10 +58,14 @@ class UserLayer(nn.Module):
                 self.register_parameter(name, nn.Parameter(tensor, requires_grad=spec.trainable))
             else:
                 self.register_buffer(name, tensor)
+        for name, value in vars(trial.layer).items():
+            if isinstance(value, Tensor) and not hasattr(self, name):  # numbers that __init__ or build has made
+                self.register_buffer(name, value, persistent=False)
         self._losses = listener(as_it_is) if adds_losses(layer) else None
         parts = {inner: self._part(path, inner, calls) for path, (inner, calls) in trial.calls.items()}
         share(self, trial.again())
         self._parts = attributes(trial.layer, lambda inner: parts.get(inner, inner))
+        self._lists = {name: value for name, value in {**vars(trial.layer), **self._parts}.items() if holds(value)}
         own = {*vars(layer), *self._parts, *(spec.places[0].path for spec in trial.specs)}
         self._properties = {name for name in dir(type(layer)) if isinstance(getattr(type(layer), name), property)}
         self._attributes = [name for name in vars(trial.layer) if name not in self._properties]
@@ -87,6 +93,7 @@ class UserLayer(nn.Module):
         weights = self._parts[INHERITED].weights() if INHERITED in self._parts else {}
         given = {"_tried": {}, "training": self.training, "_losses": self._losses, **weights, **self._parameters,
                  **self._buffers, **self._parts}
+        given |= with_weights(self._lists, given)
         layer = self._copy({name: value for name, value in given.items() if name not in self._properties})
         if self._takes_training:
             kwargs["training"] = self.training
@@ -106,7 +113,7 @@ class UserLayer(nn.Module):
         return type(self._layer).__name__
 
     def extra_repr(self) -> str:
-        given = {**self._layer.given(), **self._built, **self._masked}
+        given = {**self._given, **self._built, **self._masked}
         return ", ".join(f"{name}={value!r}" for name, value in given.items() if name != "name")
 
 
@@ -147,7 +154,7 @@ class Part:
             raise AttributeError(name)
         if name in self._specs:
             return keras_value(self._modules[0], self._specs[name])
-        return getattr(self._layer, name)
+        return set_in_call(self._layer, name) or getattr(self._layer, name)
 
 
 def _in_mode(module: nn.Module, training: bool | None, tensors: list[Tensor], masked: dict[str, Any]) -> Any:
