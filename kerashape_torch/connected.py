@@ -19,8 +19,9 @@ class Connected:
 
     nodes: list[Node]
     declared_shape: Shape | None
-    makes_do_with_known_sizes: ClassVar[bool] = False
-    """Whether its weights follow from any shape that its shape rule takes, if all sizes of a sample are known."""
+    weights_may_be_refused: ClassVar[bool] = True
+    """Whether its weight rule may refuse what its shape rule takes, even if all sizes of a sample are known. Said of a
+    class of this package; of others it is found out."""
 
     if TYPE_CHECKING:
 
@@ -90,7 +91,7 @@ class Connected:
 
     def check_weights(self, shapes: Sequence[Any]) -> None:
         """Refuses an input from which no weights follow, or others than those that an earlier call made."""
-        if not self.nodes and self.makes_do_with_known_sizes and all(
+        if not (self.nodes or self.weights_may_be_refused) and all(
                 type(shape) is tuple and None not in shape[1:] for shape in shapes):
             return  # they are reckoned when someone asks for them
         asked = self.weight_specs(*shapes)

@@ -258,7 +258,8 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
             cls.supports_masking = True  # as in Keras
         if "build" in cls.__dict__ and cls.is_users_own() and not cls.follows_call:
             cls.build = remembering(cls.__dict__["build"])  # type: ignore[method-assign]
-        cls.makes_do_with_known_sizes = cls.sublayers is Layer.sublayers and not cls.is_users_own()
+        if "weights_may_be_refused" not in cls.__dict__:
+            cls.weights_may_be_refused = cls.sublayers is not Layer.sublayers or cls.is_users_own()
         cls._torch_function = function = function_of(cls)
         if function is not None:
             cls._put_rules_aside()

@@ -131,6 +131,7 @@ class PReLU(_ElementWise):
     """
 
     takes_integers = False  # the slopes are floats
+    weights_may_be_refused = True  # by the axes that they share
     alpha_initializer: InitializerLike = "zeros"
     alpha_regularizer: RegularizerLike = None
     alpha_constraint: ConstraintLike = None

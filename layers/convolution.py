@@ -98,12 +98,13 @@ class _Conv(Convolving, catalog=False):
         self.refuse_strides_with_dilation()
 
     def compute_output_shape(self, shape: Shape) -> Shape:
+        channels = shape[1 if self.is_channels_first else -1]
+        if channels is not None and channels % self.groups:
+            raise ShapeError(f"channels: {channels} cannot be divided into groups={self.groups}")
         return self.slid_over(shape, self.filters)
 
     def weight_specs(self, shape: Shape) -> list[WeightSpec]:
         channels = self.channels(shape)
-        if channels % self.groups:
-            raise ShapeError(f"channels: {channels} cannot be divided into groups={self.groups}")
         inputs = "input channels" if self.groups == 1 else "input channels of a group"
         return [self.kernel_spec("kernel", (*self.numbers("kernel_size"), channels // self.groups, self.filters),
                             "S i o -> o i S", (*self.axis_names, inputs, "filters")),

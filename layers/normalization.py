@@ -260,6 +260,7 @@ class GroupNormalization(_Normalization):
     32
     """
 
+    weights_may_be_refused = True  # by their groups
     groups: int = 32
     axis: Axis = -1
     epsilon: float = 1e-3

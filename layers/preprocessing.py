@@ -99,6 +99,7 @@ class Normalization(Layer):
     variance: Any = None
     invert: bool = False
     supports_masking = True
+    weights_may_be_refused = True  # by the size of mean and variance
 
     def __post_init__(self) -> None:
         self._adapted: tuple[Any, Any] | None = None
