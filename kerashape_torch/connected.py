@@ -91,8 +91,8 @@ class Connected:
 
     def check_weights(self, shapes: Sequence[Any]) -> None:
         """Refuses an input from which no weights follow, or others than those that an earlier call made."""
-        if not (self.nodes or self.weights_may_be_refused) and all(
-                type(shape) is tuple and None not in shape[1:] for shape in shapes):
+        if not (self.nodes or self.weights_may_be_refused or [
+                shape for shape in shapes if type(shape) is not tuple or None in shape[1:]]):
             return  # they are reckoned when someone asks for them
         asked = self.weight_specs(*shapes)
         shared = {spec.full_path: spec.shape for spec in self.weight_specs(*self.call_shapes())} if self.nodes else {}

@@ -278,7 +278,7 @@ def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if "mask" in bound:
         masks.require_symbolic(layer, bound["mask"])
     try:
-        given = layer.input_specs(args, kwargs)
+        given = layer.input_specs(args, kwargs, bound)
         specs = layer.outputs_for(given, args, kwargs)
         layer.check_weights(list(map(shapes_of, given)))
     except ShapeError as error:

@@ -418,9 +418,11 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
         bound.update(kwargs)
         return bound
 
-    def input_specs(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
-        """The tensors of a call that the rules speak of, as structures of specs, without trailing ones not given."""
-        bound = self.bind(args, kwargs)
+    def input_specs(self, args: Sequence[Any], kwargs: Mapping[str, Any],
+                    bound: Mapping[str, Any] | None = None) -> list[Any]:
+        """The tensors of a call that the rules speak of, as structures of specs, without trailing ones not given.
+        ``bound`` is what :meth:`bind` made of the arguments, if that is known."""
+        bound = self.bind(args, kwargs) if bound is None else bound
         given = list(map(bound.get, self.shape_arguments))
         while given and given[-1] is None:
             given.pop()

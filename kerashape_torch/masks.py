@@ -37,7 +37,7 @@ def passed_on(layer: Any, bound: Mapping[str, Any], mask_of: MaskOf) -> list[Any
         return []
     first, previous = next(iter(bound.values())), bound.get("mask")
     if previous is None:
-        previous = map_structure(mask_of, first)
+        previous = map_structure(mask_of, first) if isinstance(first, (list, tuple, dict)) else mask_of(first)
     made = layer.compute_mask(first, previous)
     return [] if made is None else flatten(made)
 

@@ -144,7 +144,8 @@ class Operation(Layer, family=True):
                 raise ConfigError(f"{type(self).__name__} needs the operand {name!r}")
         return {name: bound.get(name, defaults.get(name)) for name in (*positional, *named, *unknown)}
 
-    def input_specs(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    def input_specs(self, args: Sequence[Any], kwargs: Mapping[str, Any],
+                    bound: Mapping[str, Any] | None = None) -> list[Any]:
         return [x for x in flatten((tuple(args), dict(kwargs))) if isinstance(x, TensorSpec)]
 
     def check_weights(self, shapes: Sequence[Any]) -> None:
