@@ -46,6 +46,13 @@ def followed(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[s
     return in_training
 
 
+def followed_by_mode(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[str, Any],
+                     refusal: Refusal) -> tuple[Graph, Graph]:
+    """The graphs of a call in training and in inference, where these may be any others."""
+    in_training, in_inference = (_traced(call, specs, {**said, "training": mode}, refusal) for mode in (True, False))
+    return in_training, in_inference
+
+
 def _traced(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[str, Any], refusal: Refusal) -> Graph:
     inputs = map_structure(lambda x: Input(batch_shape=x.shape, dtype=x.dtype), dict(specs))
     try:

@@ -10,14 +10,15 @@ from typing import Any
 
 from kerashape_torch.composed import INHERITED, attributes, own_specs, paths_inside
 from kerashape_torch.errors import ConfigError, KerashapeError
-from kerashape_torch.following import alone, apart, followed
-from kerashape_torch.graph import Graph, Node, following, shapes_of
+from kerashape_torch.following import alone, apart, followed, followed_by_mode
+from kerashape_torch.graph import Graph, Node, SymbolicTensor, following, shapes_of
 from kerashape_torch.inner_weights import InnerWeight
 from kerashape_torch.inputs import Input, InputLayer
 from kerashape_torch.layer import Layer
 from kerashape_torch.layers.function import Lambda
 from kerashape_torch.models import Model, Sequential
 from kerashape_torch.own_weights import OwnWeight, weight_layers
+from kerashape_torch.parts import part_module
 from kerashape_torch.shape_table import class_name
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.subclassed import unbuilt
@@ -37,6 +38,21 @@ class _Opened(Model, catalog=False):
     def layers(self) -> list[Layer]:
         found = super().layers
         return [*(x for x in found if x not in self._order), *(layer for layer in self._order if layer in found)]
+
+
+class _ByMode(Layer, catalog=False):
+    """What a layer of one tensor and no weights does in training, and in inference, as a model each."""
+
+    in_training: Any
+    in_inference: Any
+
+    def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        return self.in_inference.graph.infer(specs)
+
+    def module(self, shape: Any) -> Any:
+        from kerashape_torch.torch_modules.by_mode import ByMode
+
+        return ByMode(part_module(self.in_training, shape), part_module(self.in_inference, shape))
 
 
 def opened(model: Model) -> Model | None:
@@ -97,7 +113,7 @@ class _Opening:
         bound = node.layer.bind(args, kwargs)
         if node.layer.follows_call:
             return twin(bound.pop("inputs"), **bound)
-        if isinstance(twin, Model) and not isinstance(node.layer, Model):
+        if isinstance(twin, (Model, _ByMode)) and not isinstance(node.layer, Model):
             tensors = apart(bound)[0]
             if "mask" in tensors and tensors["mask"] is node.layer.bind(node.args, node.kwargs)["mask"]:
                 tensors["mask"] = next(iter(tensors.values())).mask  # that of the copy
@@ -118,8 +134,8 @@ class _Opening:
                 self.made[layer] = layer
         return self.made[layer]
 
-    def users(self, layer: Layer, node: Node) -> Model | None:
-        """A model of what a user's layer does in a call, if it can be followed."""
+    def users(self, layer: Layer, node: Node) -> Layer | None:
+        """A model of what a user's layer does in a call, if it can be followed; or one for each mode."""
         ready, own = own_specs(layer, list(map(shapes_of, layer.input_specs(node.args, node.kwargs))))
         function = torch_function(layer)
         assert function is not None
@@ -137,14 +153,29 @@ class _Opening:
         if "mask" in said or ("mask" in tensors and (copies or any(x.mask is not None for x in flatten(node.outputs)))):
             return None  # layers inside may mind it, or those behind
         order = [*weights.values(), *copies.values()]
+        call = function.__get__(body)
         try:
-            graph = followed(function.__get__(body), tensors, said, order, ConfigError)
+            graph = followed(call, tensors, said, order, ConfigError)
         except KerashapeError:
-            return None
+            return self.by_mode(layer, call, tensors, said) if not order and len(layer.nodes[0].inputs) == 1 else None
         made = _Opened(graph, order, layer)
         if not layer.trainable:
             made.trainable = False
         return self.model(made)
+
+    def by_mode(self, layer: Layer, call: Any, tensors: Mapping[str, Any], said: Mapping[str, Any]) -> Layer | None:
+        """A model for each mode of a layer that does other things in training, as one that drops whole samples."""
+        try:
+            graphs = followed_by_mode(call, tensors, said, ConfigError)
+        except (KerashapeError, TypeError):  # it may not ask for training at all
+            return None
+        shape, other = (shapes_of(graph.outputs) for graph in graphs)
+        if shape != other or not isinstance(graphs[0].outputs, SymbolicTensor):
+            return None
+        models = [self.model(_Opened(graph, [], layer)) for graph in graphs]
+        for model, mode in zip(models, ("InTraining", "InInference")):
+            model.given_name = model.keras_class_name = f"{class_name(layer)}{mode}"  # type: ignore[misc]
+        return _ByMode(in_training=models[0], in_inference=models[1], name=layer.name)
 
     def function(self, layer: Lambda, node: Node) -> Model | None:
         """A model of what a function does in a call, if it is written in operators and ops alone."""

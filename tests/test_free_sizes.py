@@ -242,3 +242,34 @@ def test_a_layer_that_samples_is_written(tmp_path: Path) -> None:
     kt.saving.port(model, tmp_path / "out")
     assert "torch.randn((" in (tmp_path / "out" / "model.py").read_text()
     checks(tmp_path / "out")
+
+
+class StochasticDepth(kt.layers.Layer):
+    """As vision transformers have it in Keras' own examples: drops the branch of whole samples, in training alone."""
+
+    def __init__(self, rate: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate, self.seed_generator = rate, kt.random.SeedGenerator(1337)
+
+    def call(self, x: Any, training: Any = False) -> Any:
+        if not training:
+            return x
+        kept = 1 - self.rate
+        shape = (kt.ops.shape(x)[0],) + (1,) * (len(x.shape) - 1)
+        return x / kept * kt.ops.floor(kept + kt.random.uniform(shape, 0, 1, seed=self.seed_generator))
+
+
+def test_a_layer_that_does_other_things_in_training_is_written(tmp_path: Path) -> None:
+    x = kt.Input((3,))
+    model = kt.Model(x, StochasticDepth(0.25)(kt.layers.Dense(4)(x)))
+    kt.saving.port(model, tmp_path / "out")
+    checks(tmp_path / "out")
+    ported = runpy.run_path(str(tmp_path / "out" / "model.py"))["load"]()
+    torch.manual_seed(0)
+    drawn = ported.train()(torch.ones(1000, 3))
+    rows = torch.unique(drawn, dim=0)  # a sample is dropped, or a third larger
+    whole = ported.eval()(torch.ones(1, 3))
+    torch.testing.assert_close(rows[rows.abs().sum(1) > 0], whole / 0.75)
+    assert len(rows) == 2 and 0.7 < (drawn != 0).all(1).float().mean() < 0.8
+    module = model.to_torch().train()  # and so is it in the module itself
+    assert 0.7 < (module(torch.ones(1000, 3)) != 0).all(1).float().mean() < 0.8

@@ -54,7 +54,7 @@ class WhenRun(_WithSizes, catalog=False):
     """Any function of tensors and of sizes, called with their numbers. Its shape is found by running it."""
 
     calls: Callable[..., Any]
-    given: Any
+    placed_arguments: Any
 
     @property
     def name_prefix(self) -> str:
@@ -66,7 +66,7 @@ class WhenRun(_WithSizes, catalog=False):
     def module(self, *shapes: Any) -> Any:
         from kerashape_torch.torch_modules.sized import Called
 
-        return Called(self.calls, *self.given)
+        return Called(self.calls, *self.placed_arguments)
 
 
 Sizes = Callable[[Callable[[int, int], Any]], list[Any]]
@@ -153,7 +153,7 @@ def called_when_run(function: Callable[..., Any], args: Any, kwargs: Any) -> Any
     tensors = [x for x in flatten((args, kwargs)) if isinstance(x, SymbolicTensor)]
     beside = () if tensors or free_sizes((args, kwargs)) else (followed_inputs() or ())[:1]
     every, given = _places([*tensors, *beside], (tuple(args), dict(kwargs)))
-    return WhenRun(calls=function, given=given)(*every)
+    return WhenRun(calls=function, placed_arguments=given)(*every)
 
 
 def _dtype(dtype: Any, default: str = "float32") -> str:
