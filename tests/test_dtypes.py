@@ -8,12 +8,14 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 import torch
+from harness import DATA
 from live import numbers
 
 import kerashape_torch as kt
@@ -179,3 +181,48 @@ def test_tensors_that_are_no_floats(name: str, dtype: str) -> None:
     torch.testing.assert_close(got.double(), want.double(), rtol=1e-4, atol=1e-5)
     assert ours.outputs.dtype == theirs.outputs[0].dtype
     assert [a.shape for a in get_keras_weights(module)] == [a.shape for a in theirs.get_weights()]
+
+
+# ---- a module in another dtype ---------------------------------------------------------------------------------------
+
+FILES = sorted(path for path in (DATA / "functional").glob("*.keras") if not path.stem.startswith("lambda_"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_models_run_in_another_dtype(path: Path) -> None:
+    """Also where a graph casts to float32 or makes numbers, and where a layer has a policy of its own."""
+    model = kt.load_model(path)
+    module, double, half = (model.to_torch(dtype=dtype) for dtype in (None, "float64", "bfloat16"))
+    with np.load(path.with_suffix(".npz")) as stored:
+        inputs = [torch.as_tensor(stored[key]) for key in sorted(stored.files) if key.startswith("input_")]
+    with torch.no_grad():
+        wanted = flatten(module(*inputs))
+        if {p.dtype for p in module.parameters()} <= {torch.float32} and "mixed" not in path.stem:
+            for x, want in zip(flatten(double(*in_dtype(inputs, torch.float64))), wanted, strict=True):
+                scale = max(1.0, float(want.abs().max())) if want.is_floating_point() else 1.0
+                torch.testing.assert_close(x, want.to(x.dtype), rtol=1e-4, atol=1e-5 * scale, equal_nan=True)
+        found = flatten(half(*in_dtype(inputs, torch.bfloat16)))
+    assert [x.shape for x in found] == [x.shape for x in wanted]
+    given = [x.numpy() for x in inputs]
+    batched = kt.predict(module, given if len(given) > 1 else given[0], batch_size=len(given[0]), dtype="bfloat16")
+    assert [x.shape for x in flatten(batched)] == [tuple(x.shape) for x in wanted]
+
+
+def in_dtype(inputs: list[torch.Tensor], dtype: torch.dtype) -> list[torch.Tensor]:
+    return [x.to(dtype) if x.is_floating_point() else x for x in inputs]
+
+
+def test_a_lazy_module_takes_another_dtype() -> None:
+    model = kt.Sequential([kt.layers.Lambda(lambda x: x), kt.layers.Dense(3)])
+    module = model.to_torch().to(torch.bfloat16)
+    assert module(torch.ones(2, 4, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("optimize", [None, "inference"])
+def test_numbers_that_a_graph_makes_are_of_the_other_dtype(optimize: Any) -> None:
+    x, tokens = kt.Input((4,)), kt.Input((4,), dtype="int32")
+    places = kt.ops.cast(kt.ops.cumsum(kt.ops.ones_like(tokens), axis=1), "float32")
+    made = kt.layers.Dense(3)(kt.ops.cast(x > 0, "float32") * x + kt.ops.one_hot(tokens[:, 0], 4) + places)
+    module = kt.Model([x, tokens], made).to_torch(dtype="bfloat16", optimize=optimize)
+    given = torch.ones(2, 4, dtype=torch.bfloat16), torch.ones(2, 4, dtype=torch.int32)
+    assert module(*given).dtype == torch.bfloat16

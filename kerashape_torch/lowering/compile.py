@@ -9,6 +9,7 @@ from torch import fx, nn
 
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.layer import Layer
+from kerashape_torch.lowering.casting import cast_module
 from kerashape_torch.lowering.fusion import fold_padding, lay_out_kernels, takes_images_channels_last
 from kerashape_torch.lowering.lazy import LazyModel
 from kerashape_torch.lowering.lower import Lowered, lower
@@ -89,7 +90,7 @@ def _compile(model: Model, device: Any, dtype: Any, layout: str, weights: bool) 
     known.layout, known.order = weight_layout(model).described(), layout
     drawn_in = weight_dtypes(module)
     if dtype is not None:
-        module.to(dtype)  # while it has no memory
+        cast_module(module, dtype)  # while it has no memory
     if takes_images_channels_last(module):
         lay_out_kernels(module)
     materialize(module, device or torch.device("cpu"))

@@ -12,6 +12,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 
 from kerashape_torch.errors import KerashapeError, ShapeError, WeightsError
+from kerashape_torch.lowering.casting import cast_module
 from kerashape_torch.lowering.weights import initialize, keras_weights, materialize
 from kerashape_torch.shape import Shape
 from kerashape_torch.torch_modules import set_at
@@ -98,7 +99,7 @@ class LazyModel(_Lazy):
         where = mine.pop("_where")
         fresh = self._keep_what_is_here(module, mine)
         materialize(module, where.device)
-        module.to(where.dtype) if where.dtype != torch.float32 else None
+        cast_module(module, where.dtype) if where.dtype != torch.float32 else None
         initialize(module, only=lambda spec: any(place.path in fresh for place in spec.places))
         module.train(self.training)
         self.__class__ = type(module)  # type: ignore[assignment]

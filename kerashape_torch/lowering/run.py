@@ -13,6 +13,7 @@ from torch import nn
 
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.lowering.batches import Batch, Carrier, Collected, Replay, cut, length, pieces, sources
+from kerashape_torch.lowering.casting import cast_module
 from kerashape_torch.lowering.compile import torch_device, torch_dtype
 from kerashape_torch.lowering.weights import device_of
 from kerashape_torch.structure import map_structure
@@ -52,7 +53,7 @@ def predict(module: nn.Module, inputs: Any, batch_size: int = 32, device: Any = 
     if not isinstance(batch_size, int) or batch_size < 1:
         raise ConfigError(f"batch_size must be a positive integer, got {batch_size!r}")
     place, kind = torch_device(device), torch_dtype(dtype)
-    module = module if kind is None else copy.deepcopy(module).to(kind)
+    module = module if kind is None else cast_module(copy.deepcopy(module), kind)
     if place is None:
         place = device_of(module)
     else:
