@@ -33,17 +33,47 @@ def followed(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[s
         refusal: the error for a reason why it cannot be followed.
     """
     if "training" not in inspect.signature(call).parameters:
-        return _traced(call, specs, said, refusal)
-    in_training = _by_mode(_traced(call, specs, {**said, "training": _ByMode(1)}, refusal))
-    counts = {layer: len(layer.nodes) for layer in held}
-    in_inference = _traced(call, specs, {**said, "training": None}, refusal)
+        return _steady(call, specs, said, held, refusal)
+    in_training = _by_mode(_steady(call, specs, {**said, "training": _ByMode(1)}, held, refusal))
+    with _forgetting_calls(held):
+        in_inference = _traced(call, specs, {**said, "training": None}, refusal)
     if len(in_inference.losses) != len(in_training.losses):
         raise refusal("it adds other losses in training than in inference")
-    for layer, count in counts.items():
-        del layer.nodes[count:]
-    if _calls(in_inference, counts) != _calls(in_training, counts):
+    if _calls(in_inference, held) != _calls(in_training, held):
         raise refusal("it does other things in training than in inference")
     return in_training
+
+
+def _steady(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[str, Any], held: Sequence[Layer],
+            refusal: Refusal) -> Graph:
+    """The graph of a call whose constants are the same whenever it is followed. Where they are not, something draws
+    them, and would draw others in each run."""
+    graph = _traced(call, specs, said, refusal)
+    constants = _constants(graph)
+    if constants:
+        with _forgetting_calls(held):
+            again = _constants(_traced(call, specs, said, refusal))
+        if again != constants:
+            raise refusal("it has other numbers each time, as from NumPy's or torch's generator. Way out: draw them by "
+                          "kerashape_torch.random, which does so in each run")
+    return graph
+
+
+@contextlib.contextmanager
+def _forgetting_calls(held: Sequence[Layer]) -> Iterator[None]:
+    """Layers know nothing of calls inside the ``with``, once it is over."""
+    counts = {layer: len(layer.nodes) for layer in held}
+    yield
+    for layer, count in counts.items():
+        del layer.nodes[count:]
+
+
+def _constants(graph: Graph) -> list[Any]:
+    found = [x.value for node in graph.nodes for x in flatten((node.args, node.kwargs)) if isinstance(x, Constant)]
+    if found:
+        import numpy as np
+
+    return [np.asarray(x.detach().cpu() if hasattr(x, "detach") else x).tobytes() for x in found]
 
 
 def followed_by_mode(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[str, Any],

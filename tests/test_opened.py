@@ -229,7 +229,24 @@ class Moody(layers.Layer):
         return ops.relu(x) if training else x
 
 
-@pytest.mark.parametrize("layer", [Torch, Lossy, Moody])
+class MoodyWithWeights(layers.Layer):
+    def build(self, shape: Any) -> None:
+        self.scale = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return x * self.scale if training else x
+
+
+def test_a_layer_without_weights_is_one_for_each_mode(tmp_path: Path) -> None:
+    x = kt.Input((4,))
+    kt.saving.port(kt.Model(x, Moody(name="mine")(x)), tmp_path / "out")
+    ported = module_of(tmp_path / "out").load()
+    given = torch.tensor([[-1.0, 2.0, -3.0, 4.0]])
+    torch.testing.assert_close(ported(given), given)
+    torch.testing.assert_close(ported.train()(given), given.relu())
+
+
+@pytest.mark.parametrize("layer", [Torch, Lossy, MoodyWithWeights])
 def test_what_cannot_be_written_is_refused_as_before(layer: type[Any], tmp_path: Path) -> None:
     x = kt.Input((4,))
     model = kt.Model(x, layer(name="mine")(x))

@@ -513,6 +513,14 @@ def reading_too_early(self: Any, x: Any) -> Any:
     return x * self.dense.kernel
 
 
+def drawing_by_numpy(self: Any, x: Any) -> Any:
+    return x + np.random.default_rng().normal(size=(4,)).astype("float32")
+
+
+def drawing_by_torch(self: Any, x: Any, training: Any = None) -> Any:
+    return self.dense(x) * torch.rand(4)
+
+
 def asking_a_size(self: Any, x: Any) -> Any:
     return x if kt.ops.shape(x)[0] > 2 else -x
 
@@ -521,6 +529,8 @@ def asking_a_size(self: Any, x: Any) -> Any:
     (assigning, "the call of Net cannot be followed .*assign.* Way out for others"),
     (reading_what_is_not_there, "Dense.* has no 'weight'. Its weights are kernel, bias.* Way out for others"),
     (reading_too_early, "Dense.* has no 'kernel': it has weights once it has been called.* Way out for others"),
+    (drawing_by_numpy, r"it has other numbers each time.* kerashape_torch.random.* Way out for others"),
+    (drawing_by_torch, r"it has other numbers each time.* kerashape_torch.random.* Way out for others"),
     (adding, r"Net: add_weight is called in __init__ or build\(self, input_shape\)"),
     (asking_a_size, r"<size of axis 0 of \(None, 4\)> is known when the model runs.*order.*Way out for others")])
 def test_what_is_refused(call: Any, why: str) -> None:
