@@ -13,7 +13,7 @@ import inspect
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from kerashape_torch.dtypes import is_integer
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
@@ -124,8 +124,10 @@ def makes_weights(layer: Any) -> bool:
         isinstance(spec, _Declared) for value in vars(layer).values() for _, spec in declared(value, ""))
 
 
-class Held(str):
+class Held(NamedTuple):
     """The path of a weight, where a list or a dict in an attribute has it."""
+
+    path: str
 
 
 def declared(value: Any, name: str) -> Iterator[tuple[str, WeightSpec]]:
@@ -153,7 +155,7 @@ def with_weights(attributes: Mapping[str, Any], weights: Mapping[str, Any]) -> d
             return {key: put(each) for key, each in value.items()}
         if type(value) in (list, tuple):
             return type(value)(map(put, value))
-        return weights[value] if type(value) is Held else value
+        return weights[value.path] if type(value) is Held else value
 
     return {name: put(value) for name, value in attributes.items() if holds(value)}
 

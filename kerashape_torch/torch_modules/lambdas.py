@@ -15,10 +15,10 @@ from kerashape_torch.structure import flatten
 def on_device_of(*inputs: Any) -> Any:
     """A context in which tensors that a user's function makes are where its inputs are; torch.compile knows no such
     context, and makes them on the CPU."""
-    device = next((x.device for x in flatten(inputs) if isinstance(x, Tensor)), None)
-    if device is None or device.type == "cpu" or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling():
         return contextlib.nullcontext()
-    return device
+    device = next((x.device for x in flatten(inputs) if isinstance(x, Tensor)), None)
+    return contextlib.nullcontext() if device is None or device.type == "cpu" else device
 
 
 class UserFunction(nn.Module):

@@ -93,7 +93,7 @@ class UserLayer(nn.Module):
         weights = self._parts[INHERITED].weights() if INHERITED in self._parts else {}
         given = {"_tried": {}, "training": self.training, "_losses": self._losses, **weights, **self._parameters,
                  **self._buffers, **self._parts}
-        given |= with_weights(self._lists, given)
+        given.update(with_weights(self._lists, given))  # torch 2.6 compiles no |=
         layer = self._copy({name: value for name, value in given.items() if name not in self._properties})
         if self._takes_training:
             kwargs["training"] = self.training
