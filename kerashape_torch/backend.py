@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kerashape_torch import activations, layers, ops, random
-from kerashape_torch.dtypes import is_float, is_integer
+from kerashape_torch.dtypes import dtype_name, is_float, is_integer
 from kerashape_torch.dtypes import result_type as result_type
 from kerashape_torch.errors import ConfigError, did_you_mean
 from kerashape_torch.graph import SymbolicTensor
@@ -63,7 +63,7 @@ def reset_uids() -> None:
 
 def standardize_dtype(dtype: Any) -> str:
     """The name of a dtype."""
-    return floatx() if dtype is None else str(getattr(dtype, "__name__", dtype)).removeprefix("torch.")
+    return floatx() if dtype is None else dtype_name(dtype)
 
 
 def is_float_dtype(dtype: Any) -> bool:
@@ -160,7 +160,7 @@ def image_dim_ordering() -> str:
 
 def set_image_dim_ordering(dim_ordering: str) -> None:
     """Takes ``"tf"`` alone, which is channels last."""
-    set_image_data_format({"tf": "channels_last", "th": "channels_first"}.get(dim_ordering, dim_ordering))  # type: ignore[arg-type, unused-ignore]
+    set_image_data_format({"tf": "channels_last", "th": "channels_first"}.get(dim_ordering, dim_ordering))
 
 
 def is_tensor(x: Any) -> bool:

@@ -519,6 +519,7 @@ class _Follower:
     def __init__(self, layer: Layer, calls: list[tuple[Layer, Call]]) -> None:
         self._layer = layer
         self._calls = calls
+        self._set_in_call = set_in_call(layer)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         call, layer = Call.of(args, kwargs, _spec), self._layer
@@ -543,8 +544,8 @@ class _Follower:
 
     def __getattr__(self, name: str) -> Any:
         """A weight of the layer, once it has been called; else what the layer has under this name."""
-        if (standing := set_in_call(self._layer, name)) is not None:
-            return standing
+        if name in self._set_in_call:
+            return self._set_in_call[name]
         first = next((call for layer, call in self._calls if layer is self._layer), None)
         specs = self._layer.weight_specs(*first.shapes(self._layer)) if first is not None else []
         found = next((spec for spec in specs if spec.name == name), None)

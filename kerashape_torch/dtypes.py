@@ -29,6 +29,15 @@ _NARROW = {"int": "int32", "float": "float32", "int64": "int32", "uint64": "uint
 DTYPES = tuple(name for name in _NEXT if name not in ("int", "float"))
 
 
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype that is given by it, as Python's type, or as torch's or NumPy's dtype.
+
+    >>> dtype_name("int32"), dtype_name(float)
+    ('int32', 'float')
+    """
+    return str(getattr(dtype, "__name__", dtype)).removeprefix("torch.")
+
+
 class DTypeName(Kind):
     """The name of a dtype; ``int`` and ``float`` mean 32 bits."""
 

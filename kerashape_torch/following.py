@@ -39,7 +39,8 @@ def followed(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[s
         in_inference = _traced(call, specs, {**said, "training": None}, refusal)
     if len(in_inference.losses) != len(in_training.losses):
         raise refusal("it adds other losses in training than in inference")
-    if _calls(in_inference, held) != _calls(in_training, held):
+    known = set(held)
+    if _calls(in_inference, known) != _calls(in_training, known):
         raise refusal("it does other things in training than in inference")
     return in_training
 
@@ -77,9 +78,10 @@ def _constants(graph: Graph) -> list[Any]:
 
 
 def followed_by_mode(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[str, Any],
-                     refusal: Refusal) -> tuple[Graph, Graph]:
-    """The graphs of a call in training and in inference, where these may be any others."""
-    in_training, in_inference = (_traced(call, specs, {**said, "training": mode}, refusal) for mode in (True, False))
+                     held: Sequence[Layer], refusal: Refusal) -> tuple[Graph, Graph]:
+    """The graphs of a call in training and in inference, where these may be any others; see :func:`followed`."""
+    in_training, in_inference = (_steady(call, specs, {**said, "training": mode}, held, refusal)
+                                 for mode in (True, False))
     return in_training, in_inference
 
 

@@ -62,10 +62,9 @@ class InnerWeight(Layer, catalog=False):
 
 def _last_output(layer: Any) -> list[Any]:
     """What comes before the weight is read: that of the layer's last call, unless it was in another model."""
-    last, inputs = flatten(layer.nodes[-1].outputs)[:1], followed_inputs() or ()
-    before = nodes_to(last[0], {id(x) for x in inputs})
-    is_here = all(node.inputs or node.layer.makes_its_tensor or node in [x.node for x in inputs] for node in before)
-    return last if is_here else []
+    last = flatten(layer.nodes[-1].outputs)[:1]
+    before = nodes_to(last[0], {id(x) for x in followed_inputs() or ()})
+    return last if all(node.inputs or node.layer.makes_its_tensor for node in before) else []
 
 
 def _weight_of(layer: Any, name: str) -> Any:

@@ -166,8 +166,8 @@ class _Opening:
     def by_mode(self, layer: Layer, call: Any, tensors: Mapping[str, Any], said: Mapping[str, Any]) -> Layer | None:
         """A model for each mode of a layer that does other things in training, as one that drops whole samples."""
         try:
-            graphs = followed_by_mode(call, tensors, said, ConfigError)
-        except (KerashapeError, TypeError):  # it may not ask for training at all
+            graphs = followed_by_mode(call, tensors, said, [], ConfigError)
+        except KerashapeError:
             return None
         shape, other = (shapes_of(graph.outputs) for graph in graphs)
         if shape != other or not isinstance(graphs[0].outputs, SymbolicTensor):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dis
+import functools
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from kerashape_torch import activations
@@ -155,10 +156,13 @@ class OfACall:
         raise ConfigError(next(x._said for x in given if isinstance(x, cls)))
 
 
-def set_in_call(layer: Layer, name: str) -> OfACall | None:
-    """What stands for an attribute that the call of a layer sets, and that the layer does not have else."""
+def set_in_call(layer: Layer) -> dict[str, OfACall]:
+    """What stands for each attribute that the call of a layer sets, and that the layer does not have else."""
     function = torch_function(layer)
-    if function is None or name in vars(layer) or not any(
-            each.opname == "STORE_ATTR" and each.argval == name for each in dis.get_instructions(function)):
-        return None
-    return OfACall(layer, name)
+    names = () if function is None else _attributes_set(function)
+    return {name: OfACall(layer, name) for name in names if name not in vars(layer)}
+
+
+@functools.cache
+def _attributes_set(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple({each.argval: None for each in dis.get_instructions(function) if each.opname == "STORE_ATTR"})

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from kerashape_torch.dtypes import is_integer
+from kerashape_torch.dtypes import dtype_name, is_integer
 from kerashape_torch.errors import ConfigError, KerashapeError, ShapeError
 from kerashape_torch.shape import to_text
 from kerashape_torch.weights import Place, WeightSpec
@@ -98,7 +98,7 @@ def Variable(initializer: Any, shape: Sequence[int] | None = None, dtype: Any = 
 
 
 def _dtype_name(dtype: Any) -> str | None:
-    return None if dtype is None else getattr(dtype, "__name__", str(dtype)).removeprefix("torch.")
+    return None if dtype is None else dtype_name(dtype)
 
 
 class _Declared(WeightSpec):

@@ -246,7 +246,12 @@ def test_a_layer_without_weights_is_one_for_each_mode(tmp_path: Path) -> None:
     torch.testing.assert_close(ported.train()(given), given.relu())
 
 
-@pytest.mark.parametrize("layer", [Torch, Lossy, MoodyWithWeights])
+class Noisy(layers.Layer):
+    def call(self, x: Any, training: bool = False) -> Any:
+        return x + torch.rand(4) if training else x
+
+
+@pytest.mark.parametrize("layer", [Torch, Lossy, MoodyWithWeights, Noisy])
 def test_what_cannot_be_written_is_refused_as_before(layer: type[Any], tmp_path: Path) -> None:
     x = kt.Input((4,))
     model = kt.Model(x, layer(name="mine")(x))

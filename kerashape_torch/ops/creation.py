@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kerashape_torch.dtypes import result_type
+from kerashape_torch.dtypes import dtype_name, result_type
 from kerashape_torch.graph import SymbolicTensor, TensorSpec
 from kerashape_torch.ops import rules
 from kerashape_torch.ops.operation import DTypeName, Recipe, TorchFunction, enter, op, own, refuse, stock, torch_dtype
@@ -13,7 +13,7 @@ from kerashape_torch.shape import Shape, axis_index
 
 def dtype_of(dtype: Any, default: str = "float32") -> Any:
     """The torch dtype for what an argument ``dtype`` says."""
-    name = default if dtype is None else str(getattr(dtype, "__name__", dtype)).removeprefix("torch.")
+    name = default if dtype is None else dtype_name(dtype)
     return torch_dtype({"float": "float32", "int": "int32"}.get(name, name))
 
 

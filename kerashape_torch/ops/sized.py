@@ -221,9 +221,6 @@ def given_free_sizes(name: str, function: Callable[..., Any], args: Any, kwargs:
     for argument in bound.arguments:
         if argument in (*getattr(function, "operands", ()), *several):
             bound.arguments[argument] = map_structure(_as_tensor, bound.arguments[argument])
-    call = called_when_run if free_sizes((bound.args, bound.kwargs)) else _called
-    return call(function, bound.args, bound.kwargs)
-
-
-def _called(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    return function(*args, **kwargs)
+    if free_sizes((bound.args, bound.kwargs)):
+        return called_when_run(function, bound.args, bound.kwargs)
+    return function(*bound.args, **bound.kwargs)

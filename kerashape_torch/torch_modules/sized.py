@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kerashape_torch.dtypes import dtype_name
 from kerashape_torch.sizes import reckoned
 from kerashape_torch.torch_modules import Call, Inline
 from kerashape_torch.torch_modules.lambdas import on_device_of
@@ -91,8 +92,8 @@ def _uniform(call: Call, device: Any, shape: Any, minval: Any = 0.0, maxval: Any
     return _moved(call, call(torch.rand, shape, dtype=_dtype(dtype), device=device), scale, minval)
 
 
-def _dtype(name: Any) -> torch.dtype:
-    return getattr(torch, name or "float32")  # type: ignore[no-any-return]
+def _dtype(dtype: Any) -> torch.dtype:
+    return getattr(torch, dtype_name(dtype or "float32"))  # type: ignore[no-any-return]
 
 
 def _moved(call: Call, x: Any, scale: Any, offset: Any) -> Any:

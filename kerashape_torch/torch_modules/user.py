@@ -125,6 +125,7 @@ class Part:
         self._calls = calls
         self._modules = modules
         self._specs = {spec.name: spec for spec in specs}
+        self._set_in_call = set_in_call(layer)
 
     def weights(self) -> dict[str, Tensor]:
         """Its weights in Keras' layout, by name."""
@@ -154,7 +155,7 @@ class Part:
             raise AttributeError(name)
         if name in self._specs:
             return keras_value(self._modules[0], self._specs[name])
-        return set_in_call(self._layer, name) or getattr(self._layer, name)
+        return self._set_in_call[name] if name in self._set_in_call else getattr(self._layer, name)
 
 
 def _in_mode(module: nn.Module, training: bool | None, tensors: list[Tensor], masked: dict[str, Any]) -> Any:
