@@ -376,6 +376,8 @@ def shape_after(identifier: Any, shape: Shape) -> Shape:
     >>> shape_after("glu", (None, 6)), shape_after("relu", (None, 6))
     ((None, 3), (None, 6))
     """
+    if type(identifier) is str and identifier != "glu":
+        return shape
     bound = identifier if isinstance(identifier, partial) else partial(identifier) if callable(identifier) else None
     if _TABLE.get(identifier) is not glu if bound is None else bound.func is not glu:
         return shape

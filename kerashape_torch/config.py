@@ -12,7 +12,7 @@ import contextlib
 import contextvars
 import inspect
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, NoReturn, TypeVar, get_args, get_origin
 
 from kerashape_torch import sharing
@@ -162,7 +162,7 @@ class Record:
     def _says_itself(cls, field: Field) -> bool:
         """Whether the class has the default as its attribute, so that no record need hold it. What is a property or a
         method of the class, or would become one, is held by each."""
-        found = inspect.getattr_static(cls, field.attribute, REQUIRED)
+        found = next((vars(base)[field.attribute] for base in cls.__mro__ if field.attribute in vars(base)), REQUIRED)
         return found is field.default and not hasattr(found, "__get__")
 
     @classmethod
@@ -178,14 +178,12 @@ class Record:
         return cls._family
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._take_arguments(args, kwargs)
+
+    def _take_arguments(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         cls = type(self)
-        if len(args) > len(cls._positional):
-            raise ConfigError(f"{cls.__name__} takes at most {len(cls._positional)} positional arguments, "
-                              f"got {len(args)}: {', '.join(map(repr, args))}")
-        for name, value in zip(cls._positional, args):
-            if name in kwargs:
-                raise ConfigError(f"{cls.__name__}({name}=...) is given twice, by position and by name")
-            kwargs[name] = value
+        if args:
+            cls._name_positional(args, kwargs)
         if not kwargs.keys() <= cls._fields.keys():  # before those that miss: a misspelt one explains them
             name = next(name for name in kwargs if name not in cls._fields)
             raise ConfigError(f"{cls.__name__} has no argument {name!r}.{did_you_mean(name, cls._fields)}")
@@ -204,6 +202,16 @@ class Record:
             if name in kwargs:
                 kind.check(kwargs[name], self, cls._as_written(name))
         self.__post_init__()
+
+    @classmethod
+    def _name_positional(cls, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        if len(args) > len(cls._positional):
+            raise ConfigError(f"{cls.__name__} takes at most {len(cls._positional)} positional arguments, "
+                              f"got {len(args)}: {', '.join(map(repr, args))}")
+        for name, value in zip(cls._positional, args):
+            if name in kwargs:
+                raise ConfigError(f"{cls.__name__}({name}=...) is given twice, by position and by name")
+            kwargs[name] = value
 
     @classmethod
     def _as_written(cls, name: str) -> str:
@@ -229,8 +237,17 @@ class Record:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        return cls(**{name: value if type(value) in SCALARS else from_config_value(value)
-                      for name, value in config.items()})
+        return cls._of({name: value if type(value) in SCALARS else from_config_value(value)
+                        for name, value in config.items()})
+
+    @classmethod
+    def _of(cls, arguments: dict[str, Any]) -> Self:
+        """``cls(**arguments)``; where no ``__init__`` of its own wants them, they are not copied on the way."""
+        if cls.__init__ is not Record.__init__:
+            return cls(**arguments)
+        made = cls.__new__(cls)
+        made._take_arguments((), arguments)
+        return made
 
     def copy(self, **changes: Any) -> Self:
         """A shallow copy with some arguments changed."""

@@ -89,8 +89,9 @@ class Connected:
             return shapes_of(self.nodes[0].outputs)
         return self.compute_output_shape(*self.call_shapes())
 
-    def check_weights(self, shapes: Sequence[Any]) -> None:
-        """Refuses an input from which no weights follow, or others than those that an earlier call made."""
+    def check_weights(self, specs: Sequence[Any]) -> None:
+        """Refuses :meth:`input_specs` from which no weights follow, or others than those that an earlier call made."""
+        shapes = list(map(shapes_of, specs))
         if not (self.nodes or self.weights_may_be_refused or [
                 shape for shape in shapes if type(shape) is not tuple or None in shape[1:]]):
             return  # they are reckoned when someone asks for them

@@ -14,6 +14,7 @@ _QUANTIZED = re.compile(f"(int8|int4(?:/{_BLOCK})?|float8|(?:gptq/[2348]|awq/4)/
 
 
 _known: dict[str, tuple[str | None, str]] = {}  # no functools.cache, of which torch.compile warns
+_both: dict[str | None, tuple[str, str]] = {}
 
 
 def quantization(policy: str) -> tuple[str | None, str]:
@@ -71,8 +72,10 @@ def computed_and_kept(policy: str | None) -> tuple[str, str]:
     >>> computed_and_kept("mixed_float16"), computed_and_kept(None)
     (('float16', 'float32'), ('float32', 'float32'))
     """
-    _, name = quantization(policy or "float32")
-    return MIXED.get(name, (name, name))
+    if policy not in _both:
+        _, name = quantization(policy or "float32")
+        _both[policy] = MIXED.get(name, (name, name))
+    return _both[policy]
 
 
 class DTypePolicy(str):

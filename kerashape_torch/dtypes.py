@@ -108,7 +108,12 @@ class DTypeKind(Kind):
     policy that is written is that of the floats.
     """
 
+    def __init__(self) -> None:
+        self._sound: set[str] = set()  # names that were read before
+
     def read(self, value: Any, where: str) -> Any:
+        if type(value) is str and value in self._sound:
+            return value
         if isinstance(value, Mapping):
             value = policy_name(value)
         name = value if isinstance(value, str) else getattr(value, "__name__", str(value).removeprefix("torch."))
@@ -117,6 +122,7 @@ class DTypeKind(Kind):
         if quantization(name)[1] not in (*DTYPES, "string", *MIXED):
             raise ConfigError(f"{where} must be a dtype or a policy such as 'float32' or 'mixed_float16', "
                               f"got {value!r}")
+        self._sound.add(name)
         return name
 
     def write(self, value: Any, record: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from kerashape_torch.config import deserialize, from_config_value, to_config
@@ -125,8 +125,9 @@ class GraphReader:
             raise ConfigError(f"a call needs the layer {lacking!r}, which this config does not have")
         if stuck:
             raise ConfigError(f"the calls of these layers form a loop or need what does not exist: {', '.join(stuck)}")
-        model = cls(self._tensors(config["input_layers"]), self._tensors(config["output_layers"]),
-                    name=config.get("name"))
+        make: Callable[..., _L] = cls
+        model = make(self._tensors(config["input_layers"]), self._tensors(config["output_layers"]),
+                     name=config.get("name"))
         if config.get("trainable") is False:
             model.trainable = False
         self._order(model.graph)  # type: ignore[attr-defined]  # a functional model
@@ -180,6 +181,8 @@ class GraphReader:
     def _arguments(self, value: Any) -> Any:
         if type(value) in SCALARS:
             return value
+        if isinstance(value, (list, tuple)):  # asked first: whether a list is a Mapping is a long question
+            return type(value)([self._arguments(item) for item in value])
         if isinstance(value, (dict, Mapping)):
             name = value.get("class_name")
             if name == "__keras_tensor__":
@@ -194,8 +197,6 @@ class GraphReader:
             if name is not None and "config" in value:
                 return from_config_value(value)
             return {key: self._arguments(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return type(value)(self._arguments(item) for item in value)
         return value
 
     def _tensor(self, name: str, node: int, index: int) -> SymbolicTensor:

@@ -255,6 +255,8 @@ def free_shape(x: SymbolicTensor) -> tuple[Any, ...]:
 
 def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls a layer on symbolic tensors: infers the output shapes, and remembers the call."""
+    if len(args) == 1 and not kwargs and type(args[0]) is SymbolicTensor and args[0].mask is None:  # most calls
+        return _remembered(layer, args, kwargs, layer.bind(args, kwargs), [args[0]], [args[0]])
     is_followed = _followed.get() is not None
     if is_followed:
         args, kwargs = map_structure(_constant, (args, kwargs))
@@ -277,10 +279,16 @@ def connect(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
                              "__init__ or build")
     if "mask" in bound:
         masks.require_symbolic(layer, bound["mask"])
+    return _remembered(layer, args, kwargs, bound, tensors, inputs)
+
+
+def _remembered(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], bound: dict[str, Any],
+                tensors: list[SymbolicTensor], inputs: list[SymbolicTensor]) -> Any:
+    """What comes out of a call; ``inputs`` are its ``tensors`` and the masks that they bring along."""
     try:
         given = layer.input_specs(args, kwargs, bound)
         specs = layer.outputs_for(given, args, kwargs)
-        layer.check_weights(list(map(shapes_of, given)))
+        layer.check_weights(given)
     except ShapeError as error:
         shapes = [x.shape for x in tensors]
         path, names = way_to(layer, tensors)

@@ -20,6 +20,9 @@ class Identifiers(Kind):
 
     module = "keras"
 
+    def __init__(self) -> None:
+        self._sound: set[str] = set()  # names of this package that were read before
+
     def names(self) -> Iterable[str]:
         """Every name of this sort that needs no ``custom_objects``."""
         return ()
@@ -47,14 +50,16 @@ class Identifiers(Kind):
 
     def read(self, value: Any, where: str) -> Any:
         """Keeps a known name as it was written, so that a config says what the user said."""
-        if value is None:
-            return None
+        if value is None or (type(value) is str and value in self._sound):
+            return value
         try:
             found = self.get(value)
         except ConfigError as error:
             raise type(error)(f"{where}: {error}").needing(error.supply) from None
-        # A custom name is resolved now: the scope that knows it may be over when the config is written.
-        return value if isinstance(value, str) and value in self.names() else found
+        if not isinstance(value, str) or value not in self.names():
+            return found  # a custom name is resolved now: the scope that knows it may be over when it is written
+        self._sound.add(value)
+        return value
 
     def held(self, value: Any, record: Any) -> Any:
         return self.get(value)
@@ -71,6 +76,7 @@ class FamilyIdentifiers(Identifiers):
     """Identifiers of one family of records, which it registers under the Keras module of that family."""
 
     def __init__(self, family: type[config.Record]) -> None:
+        super().__init__()
         self.family = family
         self.module = family.keras_module
         config.register_family(self.module, family)

@@ -126,7 +126,7 @@ class Initializer(Record, family=True):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Self":
-        return cls(**config)  # arrays and seeds stay in the form that Keras wrote
+        return cls._of(dict(config))  # arrays and seeds stay in the form that Keras wrote
 
 
 # ---- constants -------------------------------------------------------------------------------------------------------
@@ -435,6 +435,8 @@ class STFT(Initializer, aliases=("stft", "STFTInitializer")):
 class _Initializers(FamilyIdentifiers):
     def get(self, identifier: Any) -> Any:
         """The initializer that a name, config, class, object or array stands for."""
+        if isinstance(identifier, Initializer):
+            return identifier
         is_array = hasattr(identifier, "tolist") and hasattr(identifier, "shape")
         return Constant(identifier) if is_array else super().get(identifier)
 

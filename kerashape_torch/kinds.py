@@ -52,6 +52,8 @@ class _Positive(Plain):
         super().__init__(int)
 
     def read(self, value: Any, where: str) -> Any:
+        if type(value) is int and value > 0:
+            return value
         value = super().read(value, where)
         if value <= 0:
             raise ConfigError(f"{where} must be a positive integer, got {value}")

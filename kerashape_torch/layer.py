@@ -28,8 +28,8 @@ from kerashape_torch.user_layers import (
     argument_names,
     built,
     function_of,
-    given_to_init,
     remembering,
+    remembering_arguments,
     torch_function,
 )
 from kerashape_torch.weights import WeightSpec
@@ -164,6 +164,8 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
     runs_functions: ClassVar[bool] = False
     """True where the rules are written around a function of a user's own: of a cell."""
     _given_to_init: ClassVar[Mapping[str, Any]] = types.MappingProxyType({})
+    _activations: ClassVar[tuple[str, ...]] = ()
+    _appends_activation: ClassVar[bool] = False
 
     # ---- the three rules ---------------------------------------------------------------------------------------------
 
@@ -208,9 +210,11 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
 
     def layers_to_name(self) -> Sequence["Layer"]:
         """The layers inside this one and those that it has as activations: all that need names."""
-        own = self.__dict__
-        held = [name for name in _ACTIVATIONS if name in own and isinstance(own[name], Layer) and name in self._fields]
-        return [*self.sublayers(), *(own[name] for name in held)] if held else self.sublayers()
+        inside = self.sublayers()
+        for name in self._activations:
+            if isinstance(held := self.__dict__.get(name), Layer):
+                inside = [*inside, held]
+        return inside
 
     def leaves_masks_of(self) -> "Layer":
         """The layer whose masks are on the outputs once the model runs: one inside, where this one minds none."""
@@ -241,8 +245,7 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
     @property
     def appended_activation(self) -> Any:
         """The activation that lowering appends, or None; a layer with a ``forward`` or ``call`` applies its own."""
-        has_one = "activation" in self._fields and not self.activation_is_inside and torch_function(self) is None
-        return getattr(self, "activation", None) if has_one else None
+        return getattr(self, "activation", None) if self._appends_activation else None
 
     # ---- construction ------------------------------------------------------------------------------------------------
 
@@ -260,12 +263,16 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
             cls.build = remembering(cls.__dict__["build"])  # type: ignore[method-assign]
         if "weights_may_be_refused" not in cls.__dict__:
             cls.weights_may_be_refused = cls.sublayers is not Layer.sublayers or cls.is_users_own()
+        if cls.is_users_own():
+            cls.__init__ = remembering_arguments(cls.__init__)  # type: ignore[method-assign]
         cls._torch_function = function = function_of(cls)
         if function is not None:
             cls._put_rules_aside()
             cls.call_arguments = argument_names(function, shaped=False)
             cls.shape_arguments = argument_names(function, shaped=True)
             cls.uses_mask = "mask" in cls.call_arguments
+        cls._activations = tuple(name for name in _ACTIVATIONS if name in cls._fields)
+        cls._appends_activation = "activation" in cls._fields and function is None and not cls.activation_is_inside
 
     @classmethod
     def _put_rules_aside(cls) -> None:
@@ -282,13 +289,7 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
     def copy(self, **changes: Any) -> "Self":
         return super().copy(**{"_tried": {}, **changes})
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> "Self":
-        made = super().__new__(cls)
-        if cls.__init__ is not Layer.__init__ and cls.is_users_own():
-            made.__dict__["_given_to_init"] = given_to_init(cls, args, kwargs)
-        return made
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def _take_arguments(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         self.serial = next(serials)
         self.nodes: list[Node] = []
         self._namer: Any = None
@@ -298,7 +299,7 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
         kwargs.pop("autocast", None)  # Keras writes it for layers of a user's own
         if kwargs.get("dtype") is None and self.has_policy and dtype_policy() != "float32":
             kwargs["dtype"] = self.dtype_unless_told()
-        super().__init__(*args, **kwargs)
+        super()._take_arguments(args, kwargs)
         if self.given_name is not None and (not isinstance(self.given_name, str) or "/" in self.given_name):
             raise ConfigError(f"{type(self).__name__}(name=...) must be a string without '/', got {self.given_name!r}")
         self.declared_shape = self._declared_shape()
@@ -434,7 +435,7 @@ class Layer(UserDefined, Connected, Costed, _Arguments, catalog=False):
 
     def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """The same, for whoever has the :meth:`input_specs` of the call already."""
-        if torch_function(self) is not None and type(self).compute_output_shape is Layer.compute_output_shape:
+        if self._torch_function is not None and type(self).compute_output_shape is Layer.compute_output_shape:
             from kerashape_torch.composed import follow
 
             return follow(self, args, kwargs).outputs

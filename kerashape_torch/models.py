@@ -248,7 +248,7 @@ class Model(Compilable, Layer, aliases=("Functional",)):
     def weights(self) -> list[WeightSpec]:
         return self.weight_specs()
 
-    def check_weights(self, shapes: Sequence[Any]) -> None:
+    def check_weights(self, specs: Sequence[Any]) -> None:
         """Nothing: the layers inside have been checked."""
 
     def build(self, input_shape: Any = None) -> None:

@@ -94,12 +94,12 @@ def levels(value: Any) -> Iterator[list[Mapping[str, Any]]]:
     while level:
         dicts, below = [], []
         for each in level:
-            is_list = type(each) is list  # asking an abstract class costs as much as all the rest
-            if not is_list and isinstance(each, (dict, Mapping)):
-                dicts.append(each)
-                each = each.values()
-            elif not is_list and not isinstance(each, (list, tuple)):
-                continue
+            if type(each) is not list:  # asking an abstract class costs as much as all the rest
+                if type(each) is dict or isinstance(each, Mapping):
+                    dicts.append(each)
+                    each = each.values()
+                elif not isinstance(each, (list, tuple)):
+                    continue
             for item in each:
                 if type(item) not in SCALARS:
                     below.append(item)

@@ -202,10 +202,25 @@ def argument_names(function: Callable[..., Any], *, shaped: bool) -> tuple[str, 
         p.name not in ("training", "mask") and (p.default is p.empty or p.default is None)))
 
 
-def given_to_init(cls: type[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a user's own ``__init__``, which are no fields, for the config; Keras writes them too."""
+def remembering_arguments(init: Callable[..., Any]) -> Callable[..., Any]:
+    """An ``__init__`` of a user's own that keeps what it is given, which are no fields and stand in the config all the
+    same, as in Keras. One of this package keeps its own."""
+    if hasattr(init, "keeps_arguments") or init.__module__.split(".")[0] == __name__.split(".")[0]:
+        return init
+
+    @functools.wraps(init)
+    def remembered(self: Any, *args: Any, **kwargs: Any) -> None:
+        if "_given_to_init" not in vars(self):  # one that it inherits is called from inside
+            vars(self)["_given_to_init"] = _given_to_init(type(self), args, kwargs)
+        init(self, *args, **kwargs)
+
+    remembered.keeps_arguments = True  # type: ignore[attr-defined]
+    return remembered
+
+
+def _given_to_init(cls: type[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     signature = inspect.signature(cls.__init__)
-    bound = signature.bind_partial(None, *args, **kwargs).arguments  # a copy is made without any
+    bound = signature.bind_partial(None, *args, **kwargs).arguments
     own = [p.name for p in list(signature.parameters.values())[1:] if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     written = set(cls._fields) - set(CONSTRUCTION_ONLY)
     return {name: bound[name] for name in own if name in bound and name not in written}

@@ -148,7 +148,7 @@ class Operation(Layer, family=True):
                     bound: Mapping[str, Any] | None = None) -> list[Any]:
         return [x for x in flatten((tuple(args), dict(kwargs))) if isinstance(x, TensorSpec)]
 
-    def check_weights(self, shapes: Sequence[Any]) -> None:
+    def check_weights(self, specs: Sequence[Any]) -> None:
         """An op has none."""
 
     # ---- rules -------------------------------------------------------------------------------------------------------
@@ -367,7 +367,7 @@ def applied(cls: type[Operation], given: Mapping[str, Any], args: Sequence[Any],
     if any(isinstance(x, SymbolicTensor) for x in flatten((tuple(args), dict(kwargs)))):
         return cls(**given)(*args, **kwargs)
     operation = object.__new__(cls)  # no layer of a graph, only the arguments: torch before 2.13 compiles no more
-    Record.__init__(operation, **given)
+    Record._take_arguments(operation, (), dict(given))
     return operation.run(args, kwargs)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerashape_torch import config as configs
-from kerashape_torch.compiling import is_old_optimizer
 from kerashape_torch.errors import ConfigError, KerashapeError, WeightsError
 from kerashape_torch.layer import Layer
 from kerashape_torch.models import Model
@@ -128,6 +127,8 @@ def _compiled(model: Model, contents: Contents, custom_objects: Mapping[str, Any
     with configs.custom_object_scope(custom_objects):
         model.compile_from_config(contents.compile_config)
     if model.compiled and contents.weights is not None:
+        from kerashape_torch.compiling import is_old_optimizer
+
         form = state.KERAS_3
         if (contents.version or "3").startswith(("0", "1", "2")):
             form = state.OLD if is_old_optimizer(contents.compile_config) else state.TF_KERAS
@@ -246,7 +247,7 @@ def _numbers(model: Model, module: nn.Module | None) -> tuple[list[Kept], list[A
 
 
 def _now() -> str:
-    return datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
+    return time.strftime("%Y-%m-%d@%H:%M:%S")
 
 
 # ---- weights ---------------------------------------------------------------------------------------------------------
