@@ -144,8 +144,8 @@ def flatten_shapes(structure: Any) -> list[tuple[int | None, ...]]:
 
 @contextlib.contextmanager
 def without_collecting() -> Iterator[None]:
-    """No garbage is looked for inside the ``with``. Reading a large config makes a million objects, and all of them
-    stay: Python's collector would walk over them again and again, a third of the time, and find nothing."""
+    """No garbage is looked for inside the ``with``. Reading a large config or lowering a model makes many objects, and
+    all of them stay: Python's collector would walk over them again and again, a third of the time, for nothing."""
     was_on = gc.isenabled()
     gc.disable()
     try:

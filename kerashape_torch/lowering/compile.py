@@ -25,6 +25,7 @@ from kerashape_torch.lowering.weights import (
 from kerashape_torch.models import Model
 from kerashape_torch.own_weights import weight_layers
 from kerashape_torch.standalone import alone, twin, with_batch
+from kerashape_torch.structure import without_collecting
 from kerashape_torch.weight_paths import weight_layout
 
 
@@ -38,7 +39,9 @@ def model_to_torch(model: Model, device: Any = None, dtype: Any = None, layout: 
     if not model.built:
         return LazyModel(lambda shape: _compile(twin(model, shape), None, None, layout, False), model.name, device,
                          dtype)
-    return _finished(_compile(model, device, dtype, layout, weights), optimize)
+    with without_collecting():  # all that is made stays
+        module = _compile(model, device, dtype, layout, weights)
+    return _finished(module, optimize)
 
 
 def layer_to_torch(layer: Layer, input_shape: Any = None, device: Any = None, dtype: Any = None,

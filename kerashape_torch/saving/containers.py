@@ -114,17 +114,20 @@ class Stretch(io.RawIOBase):
         """The same at any place; several threads may do it at once."""
         view = memoryview(buffer).cast("B")
         view = view[:max(0, min(len(view), self._size - at))]
-        if not len(view):
-            return 0
         done = 0
-        with self._lock:
-            self._file.seek(self._start + at)
-            while done < len(view):
-                read = self._file.readinto(view[done:])  # type: ignore[attr-defined]
-                if not read:
-                    break
-                done += read
+        while done < len(view):
+            read = self._read_into(view[done:], self._start + at + done)
+            if not read:
+                break
+            done += read
         return done
+
+    def _read_into(self, view: memoryview, at: int) -> int:
+        if hasattr(os, "preadv"):
+            return os.preadv(self._file.fileno(), [view], at)
+        with self._lock:
+            self._file.seek(at)
+            return self._file.readinto(view) or 0  # type: ignore[attr-defined]
 
 
 class Directory:

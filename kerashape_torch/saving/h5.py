@@ -10,7 +10,7 @@ import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kerashape_torch.errors import KerashapeError, WeightsError
 from kerashape_torch.saving.containers import CONFIG_LIMIT, Stretch
@@ -26,21 +26,16 @@ _FILTERS = {1, 2, 3, 32000}
 _GROWTH_LIMIT, _GROWTH_FLOOR = 200, 256 << 20
 """All arrays together may be at most 200 times as large as the file, once they have more than 256 MiB."""
 _DEPTH_LIMIT = 32
-_NEAR = 8 << 10
 _WHOLE, _BLOCK = 16 << 20, 4 << 20
 """An array of more than 16 MiB is read in pieces of about 4 MiB. Others come whole: torch transposes those faster."""
 
 
 class _Guarded(io.RawIOBase):
-    """A file as HDF5 reads it. A heap of texts that HDF5 would walk for ever, or out of, is refused before it does.
-
-    What describes an array lies together in a few KiB, and HDF5 asks for it in many small pieces.
-    """
+    """A file as HDF5 reads it. A heap of texts that HDF5 would walk for ever, or out of, is refused before it does."""
 
     def __init__(self, file: Stretch) -> None:
         super().__init__()
         self._file, self._at = file, 0
-        self._near, self._start = b"", 0
 
     def readable(self) -> bool:
         return True
@@ -57,15 +52,7 @@ class _Guarded(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
-        if len(view) > _NEAR:
-            read = self._file.read_at(self._at, view)
-        else:
-            if not self._start <= self._at <= self._start + len(self._near) - len(view):
-                near = bytearray(_NEAR)
-                self._near, self._start = bytes(near[:self._file.read_at(self._at, near)]), self._at
-            found = self._near[self._at - self._start:][:len(view)]
-            read = len(found)
-            view[:read] = found
+        read = self._file.read_at(self._at, view)
         if read >= 16 and bytes(view[:4]) == b"GCOL":
             self._check_heap(self._at)
         self._at += read
@@ -172,18 +159,25 @@ class H5File:
 
         found: dict[str, dict[str, Stored]] = {}
         with self.reading():
-            for path in self._paths_of_arrays():
-                array = self._looked_at(h5py.h5o.open(self.root, path))
+            links = self._links()
+            groups = {path.rpartition(b"/")[0] for path in links}
+            for path in links:
+                if path in groups:
+                    continue
+                item = h5py.h5o.open(self.root, path)
+                if self.is_group(item) and item.get_num_objs():  # whose members came under its other name
+                    raise WeightsError(f"{self.name} has one group in two places")
+                array = self._looked_at(item)
                 if array is not None:
                     group, _, name = _text(path).rpartition("/")
                     found.setdefault(group, {})[name] = array
         return found
 
-    def _paths_of_arrays(self) -> list[bytes]:
-        """Where arrays lie; no link on the way leads elsewhere, and no group lies in two places."""
+    def _links(self) -> list[bytes]:
+        """The paths of all that lies in the file; none leads elsewhere."""
         import h5py
 
-        links, kinds = list[bytes](), dict[bytes, int]()
+        links = list[bytes]()
 
         def link(path: bytes, info: Any) -> str | None:  # comes before what lies beyond it is looked at
             if path.count(b"/") >= _DEPTH_LIMIT:
@@ -193,18 +187,10 @@ class H5File:
             links.append(path)
             return None
 
-        def thing(path: bytes, info: Any) -> None:  # comes once for each, under one of its names
-            kinds[path] = info.type
-
         refusal = self.root.links.visit(link, info=True)  # it ends at once when it is given something
         if refusal:
             raise WeightsError(refusal)
-        h5py.h5o.visit(self.root, thing, info=True)
-        others = [path for path in links if kinds.get(path) != h5py.h5o.TYPE_GROUP]
-        for path in others:
-            if path not in kinds and h5py.h5o.get_info(self.root, path).type == h5py.h5o.TYPE_GROUP:
-                raise WeightsError(f"{self.name} has one group in two places")
-        return others
+        return links
 
     # ---- attributes --------------------------------------------------------------------------------------------------
 
@@ -288,32 +274,80 @@ class H5File:
         return len(self._file)
 
 
+class _Form(NamedTuple):
+    """In what form a file has an array.
+
+    Attributes:
+        dtype: of its numbers, in the machine's order of bytes.
+        is_plain: whether they lie in the file as they lie in memory.
+        is_bfloat16: two bytes of no kind: NumPy lacks it.
+        refusal: why it is no array of numbers, if it is none.
+        chunk: the shape of the pieces that it lies in.
+    """
+
+    dtype: Any
+    is_plain: bool = True
+    is_bfloat16: bool = False
+    refusal: str | None = None
+    chunk: tuple[int, ...] = ()
+
+
+def _form(kind: Any, plist: Any) -> _Form:
+    import h5py
+
+    stored = kind.dtype
+    dtype = stored.newbyteorder("=")
+    is_bfloat16 = dtype.itemsize == 2 and kind.get_class() == h5py.h5t.OPAQUE
+    refusal = _refusal(kind, dtype, is_bfloat16, plist)
+    is_plain = refusal is None and stored == dtype and not plist.get_nfilters()
+    chunk = plist.get_chunk() if plist.get_layout() == h5py.h5d.CHUNKED else ()
+    return _Form(dtype, is_plain, is_bfloat16, refusal, chunk)
+
+
+def _refusal(kind: Any, dtype: Any, is_bfloat16: bool, plist: Any) -> str | None:
+    """Why this is no plain array of numbers in its own file, if it is none."""
+    import h5py
+
+    is_number = kind.get_class() in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM) and dtype.kind in "fiub" \
+        and dtype.itemsize <= 8
+    if not is_number and not is_bfloat16:
+        return f"holds {dtype}, which is no number"
+    layout = plist.get_layout()
+    if plist.get_external_count() or layout == h5py.h5d.VIRTUAL:
+        return "takes its numbers from another file, which is never opened"
+    if any(plist.get_filter(i)[0] not in _FILTERS for i in range(plist.get_nfilters())):
+        return "is compressed in a way that Keras does not use"
+    return None
+
+
 class H5Array(Stored):
     """An array in an HDF5 file. It holds a path and no handle of HDF5, of which each would take some 20 KiB."""
 
     def __init__(self, file: H5File, dataset: Any) -> None:
+        import h5py
+        import numpy as np
+
         self._file, self.where = file, file.path_of(dataset)
-        if dataset.shape is None:
+        shape, kind = dataset.shape, dataset.get_type()
+        if shape is None:
             raise WeightsError(f"{file.name} has nothing in {self.where}")
-        kind, plist = dataset.get_type(), dataset.get_create_plist()
-        self.shape, stored = tuple(dataset.shape), kind.dtype
-        self._dtype = stored.newbyteorder("=")
-        self.dtype = str(self._dtype)
-        # bfloat16, which NumPy lacks, is kept as two bytes of no kind
-        self._is_bfloat16 = _is_bfloat16(kind, self._dtype)
-        self._refusal = _refusal(kind, self._dtype, plist)
-        self._size = max(count(self.shape), count(_chunk(plist))) * self._dtype.itemsize
-        is_plain = self._refusal is None and stored == self._dtype and not plist.get_nfilters()
-        offset = dataset.get_offset() if is_plain else None  # None where it lies in chunks, or has not been written
-        ends = (offset or 0) + count(self.shape) * self._dtype.itemsize
-        self._offset: int | None = offset if offset and ends <= len(file) else None
+        self.shape = tuple(shape)
+        offset = dataset.get_offset()  # None where it lies in chunks or in another file, or has not been written
+        if offset and kind == h5py.h5t.NATIVE_FLOAT:  # as nearly all do: asking for more takes five times as long
+            self._form = _Form(np.dtype("float32"))
+        else:
+            self._form = _form(kind, dataset.get_create_plist())
+        self.dtype = str(self._form.dtype)
+        self._size = max(count(self.shape), count(self._form.chunk)) * self._form.dtype.itemsize
+        ends = (offset or 0) + count(self.shape) * self._form.dtype.itemsize
+        self._offset: int | None = offset if offset and self._form.is_plain and ends <= len(file) else None
         self._checked = False
 
     def check(self) -> None:
         if self._checked:
             return
-        if self._refusal:
-            raise WeightsError(f"{self._file.name}: {self.where} {self._refusal}")
+        if self._form.refusal:
+            raise WeightsError(f"{self._file.name}: {self.where} {self._form.refusal}")
         if not self._file.allow(self._size):
             raise WeightsError(f"{self._file.name}: {self.where} unpacks to far more than its size: it is a bomb")
         self._checked = True
@@ -330,7 +364,7 @@ class H5Array(Stored):
 
     def blocks(self) -> Iterator[tuple[Any, np.ndarray[Any, Any]]]:
         self.check()
-        row = count(self.shape[1:]) * self._dtype.itemsize
+        row = count(self.shape[1:]) * self._form.dtype.itemsize
         if self._offset is None or not self.shape or row * self.shape[0] <= _WHOLE:
             yield ..., self.read()
             return
@@ -344,41 +378,13 @@ class H5Array(Stored):
 
         self.check()
         self._file.check()
-        array = np.empty((stop - start, *self.shape[1:]) if self.shape else (), self._dtype)
+        array = np.empty((stop - start, *self.shape[1:]) if self.shape else (), self._form.dtype)
         if self._offset is not None:
-            self._file.read_into(array, self._offset + start * count(self.shape[1:]) * self._dtype.itemsize)
+            self._file.read_into(array, self._offset + start * count(self.shape[1:]) * self._form.dtype.itemsize)
         else:
             with self._file.reading():
                 self._file.at(self.where).read(h5py.h5s.ALL, h5py.h5s.ALL, array)
-        return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32) if self._is_bfloat16 else array
-
-
-def _is_bfloat16(kind: Any, dtype: Any) -> bool:
-    import h5py
-
-    return bool(dtype.itemsize == 2 and kind.get_class() == h5py.h5t.OPAQUE)
-
-
-def _refusal(kind: Any, dtype: Any, plist: Any) -> str | None:
-    """Why this is no plain array of numbers in its own file, if it is none."""
-    import h5py
-
-    is_number = kind.get_class() in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM) and dtype.kind in "fiub" \
-        and dtype.itemsize <= 8
-    if not is_number and not _is_bfloat16(kind, dtype):
-        return f"holds {dtype}, which is no number"
-    layout = plist.get_layout()
-    if plist.get_external_count() or layout == h5py.h5d.VIRTUAL:
-        return "takes its numbers from another file, which is never opened"
-    if any(plist.get_filter(i)[0] not in _FILTERS for i in range(plist.get_nfilters())):
-        return "is compressed in a way that Keras does not use"
-    return None
-
-
-def _chunk(plist: Any) -> tuple[int, ...]:
-    import h5py
-
-    return plist.get_chunk() if plist.get_layout() == h5py.h5d.CHUNKED else ()
+        return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32) if self._form.is_bfloat16 else array
 
 
 def _text(name: bytes) -> str:
