@@ -84,6 +84,24 @@ class _NotMade(ConfigError):
         self.layer = layer
 
 
+def _take_mask_over(args: Any, kwargs: Mapping[str, Any]) -> None:
+    """Keras writes down the mask that a tensor brings along: it is the tensor's own, which is found once then."""
+    x, mask = args[0] if args else None, kwargs.get("mask")
+    if isinstance(x, SymbolicTensor) and isinstance(mask, SymbolicTensor) and _is_as(x.mask, mask):
+        x.mask = mask
+
+
+def _is_as(one: Any, other: Any) -> bool:
+    """Whether two tensors come of the same calls of the same ops."""
+    if not isinstance(one, SymbolicTensor) or not isinstance(other, SymbolicTensor) or one is other:
+        return one is other or (not isinstance(one, TensorSpec) and bool(one == other))
+    a, b = one.node, other.node
+    is_same_op = type(a.layer) is type(b.layer) and not a.layer.has_policy and one.index == other.index
+    return (is_same_op and a.layer.copy(name=None).given() == b.layer.copy(name=None).given()
+            and a.kwargs.keys() == b.kwargs.keys() and len(a.args) == len(b.args)
+            and all(map(_is_as, (*a.args, *a.kwargs.values()), (*b.args, *(b.kwargs[name] for name in a.kwargs)))))
+
+
 class GraphReader:
     """Makes a functional model from its config: the layers first, then their calls as soon as their inputs exist."""
 
@@ -167,6 +185,7 @@ class GraphReader:
             except _NotMade as needed:
                 self.waiting.setdefault(needed.layer, []).append(name)
                 break
+            _take_mask_over(args, kwargs)
             self.made[name](*args, **kwargs)
             self.nodes[name].append(self.made[name].nodes[-1])
             self.progress[name] += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kerashape_torch import masks
 from kerashape_torch.composed import INHERITED, attributes, own_specs, paths_inside
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.following import alone, apart, followed, followed_by_mode
@@ -25,14 +26,45 @@ from kerashape_torch.subclassed import unbuilt
 from kerashape_torch.user_layers import adds_losses, torch_function, with_weights
 
 
-class _Opened(Model, catalog=False):
-    """A model that lists its layers, and with them its weights, in the order in which another model or layer does."""
+class _StandsIn:
+    """What stands for a user's layer makes the masks that the layer makes."""
 
-    def __init__(self, graph: Graph, order: list[Layer], closed: Layer) -> None:
+    _closed: Layer
+    _takes: tuple[str, ...] = ()
+
+    def _stand_for(self, closed: Layer, takes: Sequence[str]) -> None:
+        self._closed, self._takes = closed, tuple(takes)
+        self.supports_masking = closed.supports_masking
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The layer is told of its first argument and of the mask, which are two tensors here."""
+        given, carried = (dict(zip(self._takes, each if len(self._takes) > 1 else [each]))
+                          for each in (inputs, previous_mask))
+        first = self._takes[0]
+        return self._closed.compute_mask(given[first], given.get("mask", carried[first]))
+
+
+class _Opened(_StandsIn, Model, catalog=False):
+    """A model that lists its layers, and with them its weights, in the order in which another model or layer does.
+
+    Args:
+        takes: for a user's layer, the names of its arguments that are tensors.
+    """
+
+    def __init__(self, graph: Graph, order: list[Layer], closed: Layer, takes: Sequence[str] = ()) -> None:
         self._order = order
         super().__init__(graph.inputs, graph.outputs, name=closed.name)
+        if takes:
+            self._stand_for(closed, takes)
         self.graph.keep(layer() for layer in order if isinstance(layer, OwnWeight))
         self.keras_class_name = class_name(closed)  # type: ignore[misc]  # of this one, not of its class
+
+    @property
+    def argument_names(self) -> list[str]:
+        """For each tensor that a user's layer takes the name of the argument; none for what lies in a list."""
+        names = [name for name, x in zip(self._takes, self.inputs if len(self._takes) > 1 else [self.inputs])
+                 for _ in flatten(x)]
+        return [name if names.count(name) == 1 else "" for name in names]
 
     @property
     def layers(self) -> list[Layer]:
@@ -40,7 +72,7 @@ class _Opened(Model, catalog=False):
         return [*(x for x in found if x not in self._order), *(layer for layer in self._order if layer in found)]
 
 
-class _ByMode(Layer, catalog=False):
+class _ByMode(_StandsIn, Layer, catalog=False):
     """What a layer of one tensor and no weights does in training, and in inference, as a model each."""
 
     in_training: Any
@@ -55,10 +87,14 @@ class _ByMode(Layer, catalog=False):
         return ByMode(part_module(self.in_training, shape), part_module(self.in_inference, shape))
 
 
-def opened(model: Model) -> Model | None:
+def opened(model: Model, reasons: dict[str, str] | None = None) -> Model | None:
     """A copy of a model in which such layers are models, in models inside too; None if it has none of them.
 
     The copy has the weights of the model, in the same order; their numbers are not copied.
+
+    Args:
+        model: with layers of a user's own.
+        reasons: takes, by the names of layers that stay as they are, why their calls cannot be followed.
 
     >>> from kerashape_torch.layers import Dense, Layer
     >>> class Twice(Layer):
@@ -73,13 +109,14 @@ def opened(model: Model) -> Model | None:
     >>> [layer.name for layer in opened(Model(x, Twice()(x))).layers[-1].layers][1:]
     ['dense']
     """
-    found = _Opening().model(model)
+    found = _Opening({} if reasons is None else reasons).model(model)
     return None if found is model else found
 
 
 class _Opening:
-    def __init__(self) -> None:
+    def __init__(self, reasons: dict[str, str]) -> None:
         self.made: dict[Layer, Layer] = {}
+        self.reasons = reasons
 
     def model(self, model: Model) -> Model:
         """The model itself, if nothing in it is opened."""
@@ -93,9 +130,11 @@ class _Opening:
                                model.graph.inputs)
         known = dict(zip(map(id, model.graph.flat_inputs), flatten(inputs)))
         with following(flatten(inputs)):
-            for node in calls:
-                outputs = self.call(node, twins, known)
-                known.update(zip(map(id, flatten(node.outputs)), flatten(outputs)))
+            for node in (each for each in calls if any(id(x) not in known for x in flatten(each.outputs))):
+                for x, copy in zip(flatten(node.outputs), flatten(self.call(node, twins, known))):
+                    known[id(x)] = copy
+                    if x.mask is not None and copy.mask is not None:
+                        known.setdefault(id(x.mask), copy.mask)
         ends = map_structure(lambda x: known[id(x)], model.graph.outputs)
         return _Opened(Graph(inputs, ends), [twins[layer] for layer in weight_layers(model) if layer in twins], model)
 
@@ -110,14 +149,13 @@ class _Opening:
                     "follows it")
             return twin.copy(nodes=[], layer=twins[node.layer.layer])()
         args, kwargs = map_structure(lambda x: known.get(id(x), x), (node.args, node.kwargs))
-        bound = node.layer.bind(args, kwargs)
         if node.layer.follows_call:
+            bound = node.layer.bind(args, kwargs)
             return twin(bound.pop("inputs"), **bound)
-        if isinstance(twin, (Model, _ByMode)) and not isinstance(node.layer, Model):
-            tensors = apart(bound)[0]
-            if "mask" in tensors and tensors["mask"] is node.layer.bind(node.args, node.kwargs)["mask"]:
-                tensors["mask"] = next(iter(tensors.values())).mask  # that of the copy
-            return twin(alone(tensors))
+        if isinstance(twin, _StandsIn) and not isinstance(node.layer, Model):
+            if "mask" in kwargs and kwargs["mask"] is node.kwargs["mask"]:
+                del kwargs["mask"]  # that of the copy comes along
+            return twin(alone(apart(_with_masks(node.layer, args, kwargs))[0]))
         return twin(*args, **kwargs)
 
     def layer(self, node: Node) -> Layer:
@@ -143,22 +181,24 @@ class _Opening:
             return None
         weights = {spec.places[0].path: OwnWeight(spec, name=spec.places[0].path) for spec in own}
         copies = {inner: _named_alike(inner, inner, path) for inner, path in paths_inside(ready).items()}
-        tensors = {path: weight() for path, weight in weights.items()}
+        own_tensors = {path: weight() for path, weight in weights.items()}
         parts = attributes(ready, lambda inner: copies[inner])
-        body = ready.copy(**{**tensors, **parts, **with_weights({**vars(ready), **parts}, tensors)})
-        tensors, said = apart(layer.bind(node.args, node.kwargs))
-        if len({repr(apart(layer.bind(each.args, each.kwargs))[1]) for each in layer.nodes}) > 1:
+        body = ready.copy(**{**own_tensors, **parts, **with_weights({**vars(ready), **parts}, own_tensors)})
+        calls = [apart(_with_masks(layer, each.args, each.kwargs)) for each in (node, *layer.nodes)]
+        tensors, said = calls[0]
+        if len({(tuple(given), repr(others)) for given, others in calls}) > 1:
             return None  # it does other things in another call
         said = {name: x for name, x in said.items() if name != "training" and x is not None}
-        if "mask" in said or ("mask" in tensors and (copies or any(x.mask is not None for x in flatten(node.outputs)))):
-            return None  # layers inside may mind it, or those behind
+        if "mask" in said or ("mask" in tensors and None in flatten(tensors["mask"])):
+            return None
         order = [*weights.values(), *copies.values()]
         call = function.__get__(body)
         try:
             graph = followed(call, tensors, said, order, ConfigError)
-        except KerashapeError:
+        except KerashapeError as error:
+            self.reasons[layer.name] = str(error).partition("\n")[0]
             return self.by_mode(layer, call, tensors, said) if not order and len(layer.nodes[0].inputs) == 1 else None
-        made = _Opened(graph, order, layer)
+        made = _Opened(graph, order, layer, tuple(tensors))
         if not layer.trainable:
             made.trainable = False
         return self.model(made)
@@ -175,7 +215,9 @@ class _Opening:
         models = [self.model(_Opened(graph, [], layer)) for graph in graphs]
         for model, mode in zip(models, ("InTraining", "InInference")):
             model.given_name = model.keras_class_name = f"{class_name(layer)}{mode}"  # type: ignore[misc]
-        return _ByMode(in_training=models[0], in_inference=models[1], name=layer.name)
+        made = _ByMode(in_training=models[0], in_inference=models[1], name=layer.name)
+        made._stand_for(layer, tuple(tensors))
+        return made
 
     def function(self, layer: Lambda, node: Node) -> Model | None:
         """A model of what a function does in a call, if it is written in operators and ops alone."""
@@ -191,6 +233,12 @@ class _Opening:
         made = _Opened(graph, [], layer)
         made.keras_class_name = layer.name  # type: ignore[misc]
         return self.model(made)
+
+
+def _with_masks(layer: Layer, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call by name, with the masks that its tensors bring along."""
+    bound = layer.bind(args, kwargs)
+    return bound | masks.brought_along(layer, bound, lambda x: x.mask)
 
 
 def _named_alike(layer: Layer, twin: Layer, path: str | None) -> Layer:

@@ -88,8 +88,14 @@ def by_any_op(k: Any, net: Any, x: Any) -> Any:
     return padded * net.token + steps + first + k.ops.one_hot(k.ops.argmax(x, -1), length)[:, :1, :1]
 
 
+def sizes_in_a_tensor(k: Any, net: Any, x: Any) -> Any:
+    """As code written for TensorFlow puts them together."""
+    repeats = k.ops.concatenate([k.ops.expand_dims(k.ops.shape(x)[0], -1), k.ops.convert_to_tensor([1, 1])], axis=0)
+    return k.ops.tile(net.token, repeats) * x
+
+
 CALLS = [sliced, class_token, tiled, repeated, zeros_and_ones, heads, positions, flattened, reckoned, as_operands,
-         by_any_op]
+         by_any_op, sizes_in_a_tensor]
 NOT_WRITTEN = (by_any_op,)
 """A package of one's own runs the ops that torch has no one function for."""
 
@@ -273,3 +279,30 @@ def test_a_layer_that_does_other_things_in_training_is_written(tmp_path: Path) -
     assert len(rows) == 2 and 0.7 < (drawn != 0).all(1).float().mean() < 0.8
     module = model.to_torch().train()  # and so is it in the module itself
     assert 0.7 < (module(torch.ones(1000, 3)) != 0).all(1).float().mean() < 0.8
+
+
+def test_sizes_that_are_computed_are_refused_in_a_tensor() -> None:
+    class Net(kt.Model):
+        def call(self, x: Any) -> Any:
+            return kt.ops.tile(x, kt.ops.argmax(x, axis=-1))
+
+    with pytest.raises(KerashapeError, match=r"tile: its sizes come out of a tensor, and Argmax is not followed there"):
+        Net().build((None, 3))
+
+
+def test_all_that_take_sizes_take_them_from_a_tensor() -> None:
+    """In Keras the backend decides whether they do."""
+    class Net(kt.Model):
+        def call(self, x: Any) -> Any:
+            batch, length = kt.ops.shape(x)[0], kt.ops.shape(x)[1]
+            whole = kt.ops.stack([batch, length, 4])
+            halves = kt.ops.cast(kt.ops.stack([batch, length * 2, 2]), "int32")
+            rows = kt.ops.reshape(whole, (3,))[:2] // 1
+            made = kt.ops.zeros(whole) + kt.ops.full(shape=whole, fill_value=2.0) + kt.ops.ones(whole + 0)
+            flat = kt.ops.broadcast_to(kt.ops.reshape(kt.ops.reshape(x, halves), whole), whole)
+            return made * flat + kt.ops.expand_dims(kt.ops.ones(kt.ops.squeeze(rows[None], 0)), -1)
+
+    model = Net()
+    model.build((None, None, 4))
+    x = torch.from_numpy(inputs(2, 3))
+    torch.testing.assert_close(model.to_torch()(x), 3 * x + 1)

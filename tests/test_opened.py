@@ -330,3 +330,69 @@ def test_a_layer_that_takes_a_mask_is_a_class_that_takes_two_tensors(tmp_path: P
     words = np.array([[1, 2, 0, 0, 0], [3, 4, 5, 6, 7], [0, 0, 1, 2, 0]], "int32")
     same(module_of(tmp_path / "out").load()(torch.from_numpy(words)), theirs(words))
     assert opened(model) is not None
+
+
+def translator(k: Any) -> Any:
+    """Tokens carry masks, through layers of one's own that hold layers, to others that are given them."""
+
+    class Tokens(k.layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.words, self.places = k.layers.Embedding(9, 4), k.layers.Embedding(6, 4)
+
+        def call(self, inputs: Any) -> Any:
+            return self.words(inputs) + self.places(k.ops.arange(0, k.ops.shape(inputs)[-1], 1))
+
+        def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+            return k.ops.not_equal(inputs, 0)
+
+    class Encoder(k.layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.attention = k.layers.MultiHeadAttention(2, 2)
+            self.norm = k.layers.LayerNormalization()
+            self.supports_masking = True
+
+        def call(self, inputs: Any, mask: Any = None) -> Any:
+            allowed = None if mask is None else k.ops.cast(mask[:, None, :], "int32")
+            return self.norm(inputs + self.attention(inputs, inputs, attention_mask=allowed))
+
+    class Decoder(k.layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.attention = k.layers.MultiHeadAttention(2, 2)
+            self.supports_masking = True
+
+        def call(self, inputs: Any, mask: Any = None) -> Any:
+            own, encoded = inputs
+            own_mask, encoded_mask = (None, None) if mask is None else mask
+            return own + self.attention(own, encoded, query_mask=own_mask, key_mask=encoded_mask)
+
+    source, target = k.Input((5,), dtype="int32", name="source"), k.Input((5,), dtype="int32", name="target")
+    encoded = Encoder(name="encoder")(Tokens(name="tokens")(source))
+    decoded = Decoder(name="decoder")([Tokens(name="more_tokens")(target), encoded])
+    return k.Model([source, target], k.layers.LSTM(3, name="last")(decoded))
+
+
+def test_masks_go_through_layers_that_hold_layers(tmp_path: Path) -> None:
+    theirs, ours = both(translator)
+    module = ours.to_torch()
+    kt.set_keras_weights(module, theirs.get_weights())
+    theirs.save(tmp_path / "model.keras")
+    classes = {type(layer).__name__: type(layer) for layer in ours.layers if layer.is_users_own()}
+    text = written(kt.load_model(tmp_path / "model.keras", classes), tmp_path / "out")
+    assert "def forward(self, inputs, mask):" in text and "class Decoder(nn.Module):" in text
+    assert text.count("class Tokens") == 1  # both have the same constant
+    assert text.count("source != 0") == text.count("target != 0") == 1  # a mask is found once for all that mind it
+    source = np.array([[1, 2, 0, 0, 0], [3, 4, 5, 6, 7], [0, 0, 1, 2, 0]], "int32")
+    target = np.array([[4, 3, 2, 0, 0], [1, 0, 0, 0, 0], [0, 8, 1, 2, 0]], "int32")
+    given = torch.from_numpy(source), torch.from_numpy(target)
+    expected = theirs([source, target])
+    same(module(*given), expected)
+    same(module_of(tmp_path / "out").load()(*given), expected)
+
+
+def test_a_refusal_says_why_a_call_cannot_be_followed(tmp_path: Path) -> None:
+    x = kt.Input((4,))
+    with pytest.raises(KerashapeError, match=r"as source \(it does other things in training than in inference\)"):
+        kt.saving.port(kt.Model(x, MoodyWithWeights()(x)), tmp_path / "out")

@@ -200,11 +200,12 @@ class _Lowering:
         going_in = [(self._constant(x) if isinstance(x, Constant) else self.value(x),
                      self._mask_value(self.masks.get(id(x)) if mask is None else mask))
                     for x, mask in zip(given, masked)]
+        made = masks.passed_on(node.layer, bound, self._mask_of)
         outside = self.values, self.masks
         self.values, self.masks = {}, {}
         self._carry(inner.flat_inputs, going_in)
         path = self._path(prefix, node.layer)
-        with self.fx.inside(path, node.layer):
+        with self.fx.inside(path, node.layer, [value.node for value, _ in going_in]):
             self.calls(_run_order(inner), f"{path}.", training)
             self.losses(inner, f"{path}.")
             coming_out = [(self.value(x), self._mask_value(self.masks.get(id(x)))) for x in inner.flat_outputs]
@@ -214,6 +215,7 @@ class _Lowering:
         for x in taken_off:  # in Keras they are one tensor: see takes_masks_off
             self.masks.pop(id(x), None)
         self._carry(flatten(node.outputs), coming_out)
+        self._pass_masks_on(node, made)
 
     def _mask_value(self, mask: SymbolicTensor | None) -> Value | None:
         return None if mask is None else self.value(mask)
@@ -232,6 +234,8 @@ class _Lowering:
         bound = layer.bind(node.args, node.kwargs)
         given_masks = self._masks_for(layer, bound)
         made = masks.passed_on(layer.leaves_masks_of(), bound, self._mask_of)
+        if made and not self.fx.calls:  # in a model inside they come from outside too
+            made = [mask if x.mask is None else x.mask for x, mask in zip(flatten(node.outputs), made)]
         if layer.uses_own_mask:  # the one that the next layers were told of, if there is one
             given_masks = {"mask": made[0] if node.outputs.mask is None else node.outputs.mask}
         specs = map_structure(self._spec, (node.args, node.kwargs))

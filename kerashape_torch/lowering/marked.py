@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from torch import fx
@@ -12,11 +12,19 @@ from kerashape_torch.models import Model, Sequential
 
 
 class ModelCall(NamedTuple):
-    """A call of a model inside a model: the path of its modules, the number of the call, and the name of what it is."""
+    """A call of a model inside a model.
+
+    Attributes:
+        path: of its modules.
+        number: of the call.
+        name: of what it is.
+        given: the names of the nodes that it takes, and of the model's inputs.
+    """
 
     path: str
     number: int
     name: str
+    given: tuple[tuple[str, str], ...]
 
 
 class MarkedGraph(fx.Graph):
@@ -30,12 +38,15 @@ class MarkedGraph(fx.Graph):
         self.count = 0
 
     @contextlib.contextmanager
-    def inside(self, path: str, model: Model) -> Iterator[None]:
+    def inside(self, path: str, model: Model, given: Sequence[fx.Node]) -> Iterator[None]:
         """Nodes made meanwhile belong to this call of a model."""
         outside, self.count = self.calls, self.count + 1
         kind = model.keras_class_name
         is_of_a_class = kind not in (Model.keras_class_name, Sequential.keras_class_name)
-        self.calls = (*outside, ModelCall(path, self.count, kind if is_of_a_class else path.rpartition(".")[2]))
+        name = kind if is_of_a_class else path.rpartition(".")[2]
+        names = getattr(model, "argument_names", None) or [x.node.layer.name for x in model.graph.flat_inputs]
+        taken = tuple(zip((node.name for node in given), names))
+        self.calls = (*outside, ModelCall(path, self.count, name, taken))
         try:
             yield
         finally:

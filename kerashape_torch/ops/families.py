@@ -29,4 +29,5 @@ _FOR_OPERATORS = ("add", "subtract", "multiply", "power", "floor_divide", "mod",
 OPERATORS.update({name: PUBLIC[name] for name in _FOR_OPERATORS})
 OPERATORS["divide"] = PUBLIC["true_divide"]  # Python's / makes TrueDivide in Keras, ops.divide makes Divide
 OPERATORS["given free sizes"] = sized.given_free_sizes
+OPERATORS["sizes in a tensor"] = sized.sizes_for
 OPERATORS["activation"] = activation.of_activation

@@ -263,10 +263,19 @@ PUBLIC: dict[str, Callable[..., Any]] = {}
 """Those that ``keras.ops`` has itself: all but the functions of images."""
 
 
+_TAKES_SIZES = {"broadcast_to": (1, "shape"), "full": (0, "shape"), "ones": (0, "shape"), "reshape": (1, "newshape"),
+                "tile": (1, "repeats"), "zeros": (0, "shape")}
+"""Functions that are given sizes, and where: code written for TensorFlow puts them into a tensor."""
+
+
 def enter(family: str, name: str, function: Callable[..., Any]) -> None:
     """Makes a function public as ``ops.name`` and ``ops.family.name``."""
+    place, keyword = _TAKES_SIZES.get(name, (0, ""))
+
     @functools.wraps(function)
     def public(*args: Any, **kwargs: Any) -> Any:
+        if keyword and isinstance(args[place] if len(args) > place else kwargs.get(keyword), SymbolicTensor):
+            args, kwargs = OPERATORS["sizes in a tensor"](name, args, kwargs, place, keyword)
         if free_sizes((args, kwargs)):
             return OPERATORS["given free sizes"](name, function, args, kwargs)
         return function(*args, **kwargs)

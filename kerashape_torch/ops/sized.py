@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from kerashape_torch.errors import ShapeError
-from kerashape_torch.graph import SymbolicTensor, TensorSpec, followed_inputs
+from kerashape_torch.graph import SymbolicTensor, TensorSpec, followed_inputs, free_shape
 from kerashape_torch.meta_rule import infer_by_running
 from kerashape_torch.ops.creation import dtype_of
 from kerashape_torch.ops.operation import PUBLIC, Operands, Operation, refuse, torch_dtype
@@ -167,9 +167,12 @@ def _full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
 
 
 def _as_tensor(x: Any) -> Any:
-    """A free size as a tensor of one number."""
-    return _call("full", (), (), value=x, number="float32" if x.is_float else "int32") if isinstance(
-        x, FreeSize) else x
+    """A free size as a tensor of one number; so are the numbers beside it in a list."""
+    if isinstance(x, FreeSize):
+        return _call("full", (), (), value=x, number="float32" if x.is_float else "int32")
+    if isinstance(x, (list, tuple)) and free_sizes(x):
+        return type(x)([_numpy().asarray(each, "int32") if type(each) is int else _as_tensor(each) for each in x])
+    return x
 
 
 def _tensor(x: Any, dtype: Any = None) -> Any:
@@ -220,7 +223,58 @@ def given_free_sizes(name: str, function: Callable[..., Any], args: Any, kwargs:
     several = [p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL]
     for argument in bound.arguments:
         if argument in (*getattr(function, "operands", ()), *several):
-            bound.arguments[argument] = map_structure(_as_tensor, bound.arguments[argument])
+            bound.arguments[argument] = _as_tensor(bound.arguments[argument])
     if free_sizes((bound.args, bound.kwargs)):
         return called_when_run(function, bound.args, bound.kwargs)
     return function(*bound.args, **bound.kwargs)
+
+
+# ---- sizes in a tensor -----------------------------------------------------------------------------------------------
+
+
+_FOLDED: dict[str, Callable[..., Any]] = {
+    "Cast": lambda op, x: x,
+    "Concatenate": lambda op, xs: _numpy().concatenate(xs, op.axis),
+    "ExpandDims": lambda op, x: _numpy().expand_dims(x, op.axis),
+    "GetItem": lambda op, x, key: _numpy().asarray(x[key], object),
+    "Reshape": lambda op, x: x.reshape(op.newshape),
+    "Squeeze": lambda op, x: _numpy().squeeze(x, op.axis),
+    "Stack": lambda op, xs: _numpy().stack(xs, op.axis),
+    "Add": lambda op, a, b: a + b, "Subtract": lambda op, a, b: a - b, "Multiply": lambda op, a, b: a * b,
+    "FloorDivide": lambda op, a, b: a // b}
+"""What ops do to arrays of sizes, by their classes."""
+
+
+def _numpy() -> Any:
+    import numpy as np
+
+    return np
+
+
+def _sizes_in(x: Any) -> Any:
+    """The numbers of a tensor that is made of sizes, as an array of them and of free ones.
+
+    Raises:
+        KeyError: it is made of other things.
+    """
+    if not isinstance(x, SymbolicTensor):
+        return _numpy().asarray(getattr(x, "items", x), object) if hasattr(x, "dtype") else x
+    op, args = x.node.layer, x.node.args
+    if isinstance(op, Sized) and op.does == "full" and all(isinstance(size, int) for size in op.sizes):
+        value = reckoned(op.value, args, lambda tensor, axis: free_shape(tensor)[axis])
+        return _numpy().full(op.sizes, value, object)
+    if x.node.kwargs:
+        raise KeyError(type(op).__name__)
+    return _numpy().asarray(_FOLDED[type(op).__name__](op, *map_structure(_sizes_in, args)), object)
+
+
+def sizes_for(name: str, args: Any, kwargs: Any, place: int, keyword: str) -> Any:
+    """The arguments of a function that is given its sizes in a tensor, with the sizes themselves."""
+    tensor = args[place] if len(args) > place else kwargs[keyword]
+    try:
+        sizes = _sizes_in(tensor).tolist()
+    except KeyError as error:
+        raise refuse(name, f"its sizes come out of a tensor, and {error.args[0]} is not followed there. Way out: give "
+                           "it numbers and ops.shape(x)[i]") from None
+    return ((*args[:place], sizes, *args[place + 1:]), kwargs) if len(args) > place else (
+        args, {**kwargs, keyword: sizes})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
+import types
 from collections.abc import Mapping
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -44,19 +45,21 @@ class Entry(NamedTuple):
     calls: tuple[ModelCall, ...]
 
 
-def read(module: fx.GraphModule, name: str) -> Unit:
-    """The program of a compiled module.
+def read(module: fx.GraphModule, name: str, reasons: Mapping[str, str] = types.MappingProxyType({})) -> Unit:
+    """The program of a compiled module; ``reasons`` says of layers, by name, why nobody could see into them.
 
     Raises:
         KerashapeError: it holds what cannot be written as source; the layer and the reason are named.
     """
-    return _Reader(module).unit(name)
+    return _Reader(module, reasons=reasons).unit(name)
 
 
 class _Reader:
-    def __init__(self, module: fx.GraphModule, where: str = "") -> None:
+    def __init__(self, module: fx.GraphModule, where: str = "",
+                 reasons: Mapping[str, str] = types.MappingProxyType({})) -> None:
         self.module = module
         self.where = where
+        self.reasons = reasons
         self.values: dict[fx.Node, Value] = {}
         self.parts: dict[str, Part] = {}
         self.inputs: list[Value] = []
@@ -77,7 +80,7 @@ class _Reader:
                 self.output = self._filled(node.args[0])
             elif node not in self.values and node not in self.seen:
                 self._node(node)
-        folding = _Folding(self._alive(), self.output)
+        folding = _Folding(self._alive(), self.output, {node.name: value for node, value in self.values.items()})
         return finished(Unit(name, self.inputs, folding.steps(), self.output, []), "")
 
     def _alive(self) -> list[Entry]:
@@ -214,14 +217,15 @@ class _Reader:
         where = self._name_of(path)
         if isinstance(module, fx.GraphModule):
             name = module.__class__.__name__
-            unit = _Reader(module, f"{where}.").unit(f"{name}_layer" if is_automatic(name) else name)
+            unit = _Reader(module, f"{where}.", self.reasons).unit(f"{name}_layer" if is_automatic(name) else name)
             found = (_only_part(unit) if alone else None) or unit
             found.origin = module
             return found
         if isinstance(module, (UserFunction, UserLayer, UserCell)):
+            reason = self.reasons.get(where.rpartition(".")[2])
             raise KerashapeError(
-                f"{where} runs Python of your own, which is not written as source. Way out: say it with layers or "
-                f"kerashape_torch.ops, or {_BY_HAND}")
+                f"{where} runs Python of your own, which is not written as source{f' ({reason})' if reason else ''}. "
+                f"Way out: say it with layers or kerashape_torch.ops, or {_BY_HAND}")
         refuse_what_needs_more(type(module), where)
         if isinstance(module, _HELD_BY_PATH):
             return self._held_by_path(module, where, path)
@@ -297,9 +301,10 @@ def _only_part(unit: Unit) -> Any:
 class _Folding:
     """Puts the steps of each call of an inner model into a unit of its own, where that can be."""
 
-    def __init__(self, entries: list[Entry], output: Any) -> None:
+    def __init__(self, entries: list[Entry], output: Any, values: Mapping[str, Any]) -> None:
         self.entries = entries
         self.output = output
+        self.values = values  # by the names of their nodes
         self.used: dict[Value, list[int]] = {}
         self.callers: dict[Part, list[int]] = {}
         for i, entry in enumerate(entries):
@@ -369,7 +374,14 @@ class _Folding:
         taken = list(dict.fromkeys(v for entry in self.entries[a:b] for v in entry.step.values() if v not in own))
         given = [value for entry in self.entries[a:b] for value in entry.step.given()
                  if any(not a <= use < b for use in self.used.get(value, ()))]
-        return bordered(self.entries[a].calls[depth].name, steps, taken, given), given, taken
+        call = self.entries[a].calls[depth]
+        names = {self.values.get(node): name for node, name in call.given}
+        taken.sort(key=lambda value: list(names).index(value) if value in names else len(names))
+        unit = bordered(call.name, steps, taken, given)
+        for value, outside in zip(unit.inputs, taken):
+            if not is_automatic(name := names.get(outside, "")) or name == "inputs":
+                value.hint = name
+        return unit, given, taken
 
 
 def bordered(name: str, steps: list[Step], taken: list[Value], given: list[Value], named: bool = True) -> Unit:

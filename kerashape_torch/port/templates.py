@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from kerashape_torch.port.names import Names
 from kerashape_torch.port.program import Constant, Made, Part, Row, Unit, Value
 
@@ -79,7 +81,7 @@ def kind_of(what: Any, of: Callable[[Unit], Any]) -> Any:
     if isinstance(what, Row):
         return "row", tuple(kind_of(unit, of) for unit in what.units)
     if isinstance(what, Constant):
-        return "constant", id(what.tensor)
+        return "constant", what.tensor.dtype, tuple(what.tensor.shape), _bytes_of(what.tensor)
     if isinstance(what, Made):
         arguments = tuple((name, kind_of(value, of)) for name, value in what.arguments.items())
         return what.cls, tuple(what.absent), arguments
@@ -90,6 +92,11 @@ def kind_of(what: Any, of: Callable[[Unit], Any]) -> Any:
     if isinstance(what, dict):
         return "dict", tuple((key, kind_of(item, of)) for key, item in what.items())
     return type(what).__name__, what if _hashable(what) else id(what)
+
+
+def _bytes_of(tensor: Any) -> bytes:
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return bytes(flat.view(torch.uint8).numpy()) if flat.numel() else b""
 
 
 def _is_number(what: Any) -> bool:

@@ -68,11 +68,12 @@ def port(model: Any, out_dir: Any, *, input_shape: Any = None, layout: str = "ke
     origin = "" if isinstance(model, Model) else Path(os.fsdecode(os.fspath(model))).name
     built = _built(model, input_shape)
     module: Any = model_to_torch(built, dtype=dtype, layout=layout)
-    inside = opened(built)
+    reasons: dict[str, str] = {}
+    inside = opened(built, reasons)
     if inside is not None:
         seen_into = model_to_torch(inside, dtype=dtype, layout=layout, weights=False)
         module = _the_same(built, module, seen_into, input_shape, dtype)
-    program = with_blocks(read(module, built.name))
+    program = with_blocks(read(module, built.name, reasons))
     emitter = Emitter(program)
     case = recorded(built, module, input_shape, dtype)
     texts = {"model.py": document(emitter, program, module, origin, case, layout),
