@@ -57,11 +57,12 @@ def _convolution(args: Any, result: Any) -> Extra:
 
 
 def _convolution_backward(args: Any, result: Any) -> Extra:
-    """Besides, the gradients of depthwise kernels wider than 3 come in blocks of 16 by 16 channels, of which there is
-    one."""
+    """Besides, the gradients of depthwise kernels wider than 3 come in blocks of channels by channels, as many as the
+    processor takes at once, of which there is one."""
     kernel, groups = args[2], args[9]
     if groups > 1 and kernel.shape[1] == 1 and kernel.shape[-1] > 3:
-        return Extra(256 * _bytes(kernel), result)
+        at_once = 16 if torch.backends.cpu.get_cpu_capability().startswith("AVX512") else 8
+        return Extra(at_once ** 2 * _bytes(kernel), result)
     return _convolution(args[1:], result)
 
 

@@ -24,6 +24,7 @@ from kerashape_torch.optimizers import Optimizer
 from kerashape_torch.planning.kernels import adds_bias_in_place, extra_of
 from kerashape_torch.structure import flatten
 from kerashape_torch.torch_modules import set_at
+from kerashape_torch.torch_modules.recurrent import Stock
 
 _BLOCK = {"cuda": 512}
 """torch's allocator gives tensors whole blocks of memory on this kind of device."""
@@ -72,6 +73,9 @@ def run_without_numbers(model: Model, shapes: list[tuple[int, ...]], dtype: Any 
     module: Any = model.to_torch(device="meta", dtype=dtype).train(training)
     if any(x.dtype == "string" for x in model.graph.flat_inputs):
         raise KerashapeError(f"{model.name} takes strings, which no tensor holds")
+    for part in module.modules():
+        if isinstance(part, Stock):
+            part.state_is_seen = lambda: False  # type: ignore[method-assign]  # to pack steps takes the mask's numbers
     watch = _Watch(_BLOCK.get(device, 1))
     try:
         with FakeTensorMode(allow_non_fake_inputs=True), torch.set_grad_enabled(training):

@@ -21,7 +21,7 @@ _SHUT = 1e4
 """Added to a gate, it is 1 to the last bit, and taken off it, 0: a sigmoid of this cannot be told from either."""
 
 
-class Fused(recurrent._Stock):
+class Fused(recurrent.Stock):
     """A stock recurrent module's weights, options and states, and its kernel's function."""
 
     def __init__(self, module: Any) -> None:
@@ -83,7 +83,7 @@ class Fused(recurrent._Stock):
 
     def _run_kept(self, sequences: Tensor, states: list[Tensor] | None, steps: KeptSteps
                   ) -> tuple[Tensor, Sequence[Tensor]]:
-        if not torch.compiler.is_compiling() or not self._state_is_seen():
+        if not torch.compiler.is_compiling() or not self.state_is_seen():
             return super()._run_kept(sequences, states, steps)
         together = steps.together(sequences)
         lengths = steps.mask.sum(1)

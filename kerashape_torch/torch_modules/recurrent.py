@@ -205,7 +205,7 @@ def _steps_of(sequences: Tensor, places: Tensor) -> Tensor:
 # ---- torch's own -----------------------------------------------------------------------------------------------------
 
 
-class _Stock(Recurrent):
+class Stock(Recurrent):
     """Keras' options around one of torch's recurrent modules; one state or two (h, c) for each direction."""
 
     stock: ClassVar[Any]
@@ -243,7 +243,7 @@ class _Stock(Recurrent):
             outputs, last = self._run_stock(sequences[:, :alike], states)
             whole = self.bidirectional or self.options.return_sequences
             return steps.prolonged(outputs, self.options.zero_output_for_mask, whole), last
-        if steps.mask.is_meta or not self._state_is_seen():  # what follows the kept steps may run on
+        if steps.mask.is_meta or not self.state_is_seen():  # what follows the kept steps may run on
             outputs, last = self._run_stock(steps.together(sequences, steps.longest()), states)
         else:
             packed, last = self._run_stock(steps.packed(steps.together(sequences)), states)
@@ -252,7 +252,8 @@ class _Stock(Recurrent):
             last = [torch.where(steps.mask.any(1)[None, :, None], b, a) for a, b in zip(first, last)]
         return steps.apart(outputs, self.options.zero_output_for_mask), last
 
-    def _state_is_seen(self) -> bool:
+    def state_is_seen(self) -> bool:
+        """Whether the last states come out, in which a masked step must not count."""
         return bool(self.bidirectional or self.options.return_state or self.options.batch is not None)
 
     def _run_stock(self, sequences: Any, states: list[Tensor] | None) -> tuple[Any, Sequence[Tensor]]:
@@ -260,7 +261,7 @@ class _Stock(Recurrent):
         return outputs, (last,)
 
 
-class LSTM(_Stock, nn.LSTM):  # type: ignore[misc]  # it takes a Keras call, not torch's
+class LSTM(Stock, nn.LSTM):  # type: ignore[misc]  # it takes a Keras call, not torch's
     """``nn.LSTM`` as Keras' LSTM. The gates i, f, g, o are Keras' i, f, c, o."""
 
     stock = nn.LSTM
@@ -276,7 +277,7 @@ class LSTM(_Stock, nn.LSTM):  # type: ignore[misc]  # it takes a Keras call, not
         return outputs, last
 
 
-class GRU(_Stock, nn.GRU):  # type: ignore[misc]
+class GRU(Stock, nn.GRU):  # type: ignore[misc]
     """``nn.GRU`` as Keras' GRU with ``reset_after=True``, whose two biases are torch's two."""
 
     stock = nn.GRU
@@ -286,7 +287,7 @@ class GRU(_Stock, nn.GRU):  # type: ignore[misc]
         super().__init__(input_size, hidden_size, bias, options, bidirectional)
 
 
-class RNN(_Stock, nn.RNN):  # type: ignore[misc]
+class RNN(Stock, nn.RNN):  # type: ignore[misc]
     """``nn.RNN`` as Keras' SimpleRNN with tanh or relu."""
 
     stock = nn.RNN
@@ -502,7 +503,7 @@ def merged(forward: Tensor, backward: Tensor, mode: str | None, axis: int = -1) 
     return forward + backward if mode == "sum" else (forward + backward) / 2
 
 
-class _BothWays(_Stock):
+class _BothWays(Stock):
     """One of torch's bidirectional modules."""
 
     def configure(self, options: Options, state_sizes: list[Any], spatial: Sequence[int] = ()) -> None:
