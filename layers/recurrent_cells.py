@@ -529,7 +529,8 @@ class StackedRNNCells(Holder, Cell):
         from kerashape_torch.torch_modules import recurrent
 
         modules = []
-        seen = recurrent.Options(return_state=options.return_state or options.batch is not None)
+        seen = recurrent.Options(return_sequences=True,  # the next cell takes them
+                                 return_state=options.return_state or options.batch is not None)
         for cell in self.cells:
             modules.append(cell.called_module(features, seen))
             features = cell.output_size

@@ -172,8 +172,10 @@ def test_numbers(case: Case) -> None:
 @pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning")  # Keras' own
 @by_id([case for case in LIVE if "float32" in case["input_dtypes"] and not harness.is_half(case)
         and not harness.is_stateful(case)])  # Keras overwrites the states that its own gradient needs
-def test_gradients_are_those_of_keras(case: Case) -> None:
+def test_gradients_are_those_of_keras(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a weighed sum of the outputs, by every input of floats and every weight."""
+    if _breaks(case):
+        monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
     pair = live.pair(case)
     mine, theirs = ([torch.as_tensor(x).requires_grad_(x.dtype == np.float32) for x in pair.inputs] for _ in range(2))
     got, want = live.weighed(pair.ours(*mine)), live.weighed(pair.call(theirs))
@@ -185,6 +187,13 @@ def test_gradients_are_those_of_keras(case: Case) -> None:
     got.backward()
     wanted = [*(x.grad for x in theirs), *(w.value.grad for w in pair.theirs.weights)]
     live.gradients_agree([*(x.grad for x in mine), *live.keras_gradients(pair.ours)], wanted)
+
+
+def _breaks(case: Case) -> bool:
+    """Whether oneDNN writes where it must not on processors without AVX-512: in gradients of kernels of one pixel that
+    leave pixels out, of few channels that are last in memory. So it does for ``nn.Conv2d(4, 3, 1, stride=2)`` alone."""
+    kernels = [shape for name, shape, _ in case["weights"] if name.endswith("kernel")]
+    return "Conv" in case["class_name"] and any(set(shape[:-2]) == {1} for shape in kernels)
 
 
 def _difference(got: Any, want: Any) -> str:

@@ -93,7 +93,7 @@ class Fused(recurrent.Stock):
                 for way in range(1 + self.bidirectional)]
         outputs = torch.cat([output for output, _ in ways], -1)
         last = [torch.stack(each) for each in zip(*(after for _, after in ways))]
-        return steps.apart(outputs, self.options.zero_output_for_mask), last
+        return steps.apart(outputs, self.options.zero_output_for_mask, whole=True), last
 
     def _one_way(self, way: int, together: Tensor, states: list[Tensor] | None, places: Tensor, backwards: Tensor,
                  lengths: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -174,11 +174,14 @@ class KeptSteps:
         lengths = self.mask.sum(1).cpu() if self.lengths is None else torch.tensor(self.lengths)
         return pack_padded_sequence(together, lengths.clamp(min=1), batch_first=True, enforce_sorted=False)
 
-    def apart(self, outputs: Tensor, zeros: bool) -> Tensor:
-        """Each output at the step that made it; a masked step has zeros, or the output before it, if there is one."""
-        latest = self.mask.cumsum(1) - 1  # for each step, the place of the last kept one up to it; -1 before the first
+    def apart(self, outputs: Tensor, zeros: bool, whole: bool) -> Tensor:
+        """Each output at the step that made it; a masked step has zeros, or the output before it, if there is one. The
+        last step alone, unless the ``whole`` counts."""
+        mask = self.mask if whole else self.mask[:, -1:]
+        # for each step, the place of the last kept one up to it; -1 before the first
+        latest = (self.mask.cumsum(1) if whole else self.mask.sum(1, keepdim=True)) - 1
         shown = _steps_of(outputs, latest.clamp(min=0))
-        return torch.where((self.mask if zeros else latest >= 0).unsqueeze(-1), shown, 0)
+        return torch.where((mask if zeros else latest >= 0).unsqueeze(-1), shown, 0)
 
     def prolonged(self, outputs: Tensor, zeros: bool, whole: bool) -> Tensor:
         """The same for outputs of the steps that are :meth:`alike`; the last one alone, unless the ``whole`` counts."""
@@ -239,9 +242,9 @@ class Stock(Recurrent):
                   ) -> tuple[Tensor, Sequence[Tensor]]:
         """The steps that a mask keeps, side by side, through torch's fused kernel in one go."""
         alike = steps.alike()
+        whole = self.bidirectional or self.options.return_sequences
         if alike is not None:
             outputs, last = self._run_stock(sequences[:, :alike], states)
-            whole = self.bidirectional or self.options.return_sequences
             return steps.prolonged(outputs, self.options.zero_output_for_mask, whole), last
         if steps.mask.is_meta or not self.state_is_seen():  # what follows the kept steps may run on
             outputs, last = self._run_stock(steps.together(sequences, steps.longest()), states)
@@ -250,7 +253,7 @@ class Stock(Recurrent):
             outputs, _ = pad_packed_sequence(packed, batch_first=True, total_length=sequences.shape[1])
             first = states if states is not None else [torch.zeros_like(state) for state in last]
             last = [torch.where(steps.mask.any(1)[None, :, None], b, a) for a, b in zip(first, last)]
-        return steps.apart(outputs, self.options.zero_output_for_mask), last
+        return steps.apart(outputs, self.options.zero_output_for_mask, whole), last
 
     def state_is_seen(self) -> bool:
         """Whether the last states come out, in which a masked step must not count."""
