@@ -151,11 +151,15 @@ class _Opening:
         args, kwargs = map_structure(lambda x: known.get(id(x), x), (node.args, node.kwargs))
         if node.layer.follows_call:
             bound = node.layer.bind(args, kwargs)
+            if bound.get("training") == node.layer.training_unless_told:
+                bound.pop("training", None)  # it means nothing
             return twin(bound.pop("inputs"), **bound)
         if isinstance(twin, _StandsIn) and not isinstance(node.layer, Model):
             if "mask" in kwargs and kwargs["mask"] is node.kwargs["mask"]:
                 del kwargs["mask"]  # that of the copy comes along
-            return twin(alone(apart(_with_masks(node.layer, args, kwargs))[0]))
+            tensors, said = apart(_with_masks(node.layer, args, kwargs))
+            mode = said.get("training")
+            return twin(alone(tensors), **({} if mode is None else {"training": mode}))
         return twin(*args, **kwargs)
 
     def layer(self, node: Node) -> Layer:

@@ -396,3 +396,49 @@ def test_a_refusal_says_why_a_call_cannot_be_followed(tmp_path: Path) -> None:
     x = kt.Input((4,))
     with pytest.raises(KerashapeError, match=r"as source \(it does other things in training than in inference\)"):
         kt.saving.port(kt.Model(x, MoodyWithWeights()(x)), tmp_path / "out")
+
+
+class Dropping(layers.Layer):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dense, self.drop = layers.Dense(4, kernel_initializer="ones"), layers.Dropout(0.5)
+
+    def call(self, x: Any, training: Any = None) -> Any:
+        return self.drop(self.dense(x), training=training)
+
+
+class DroppingModel(kt.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropping = Dropping()
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.dropping(x, training=training)
+
+
+@pytest.mark.parametrize("made", [Dropping, DroppingModel, Moody])
+@pytest.mark.parametrize("mode", [None, False, True])
+def test_the_mode_that_a_call_says_is_kept_and_no_other(made: type[Any], mode: bool | None, tmp_path: Path) -> None:
+    x = kt.Input((4,))
+    model = kt.Model(x, made()(x, **({} if mode is None else {"training": mode})))
+    kt.saving.port(model, tmp_path / "out")
+    ported, compiled = module_of(tmp_path / "out").load(), model.to_torch()
+    given = torch.tensor([[-1.0, 2.0, 3.0, 4.0]] * 9)
+    for training in (True, False):
+        found, expected = (torch.manual_seed(0) and module.train(training)(given) for module in (ported, compiled))
+        torch.testing.assert_close(found, expected)
+
+
+def test_models_inside_that_are_alike_share_a_class(tmp_path: Path) -> None:
+    class Feeding(layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.mlp = kt.Sequential([layers.Dense(8, activation="gelu"), layers.Dropout(0.1), layers.Dense(4)])
+
+        def call(self, x: Any) -> Any:
+            return x + self.mlp(x)
+
+    x = kt.Input((4,))
+    text = written(kt.Model(x, Feeding()(Feeding()(x))), tmp_path / "out")
+    assert text.count("class Feeding") == text.count("class Mlp") == 1
+    assert "self.dense_1 = nn.Linear(8, 4)" in text

@@ -19,12 +19,14 @@ class ModelCall(NamedTuple):
         number: of the call.
         name: of what it is.
         given: the names of the nodes that it takes, and of the model's inputs.
+        of_a_class: whether a user's class is behind it, so that its layers have the names of attributes.
     """
 
     path: str
     number: int
     name: str
     given: tuple[tuple[str, str], ...]
+    of_a_class: bool
 
 
 class MarkedGraph(fx.Graph):
@@ -46,7 +48,7 @@ class MarkedGraph(fx.Graph):
         name = kind if is_of_a_class else path.rpartition(".")[2]
         names = getattr(model, "argument_names", None) or [x.node.layer.name for x in model.graph.flat_inputs]
         taken = tuple(zip((node.name for node in given), names))
-        self.calls = (*outside, ModelCall(path, self.count, name, taken))
+        self.calls = (*outside, ModelCall(path, self.count, name, taken, is_of_a_class))
         try:
             yield
         finally:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import operator
+import re
 import types
+from collections import Counter
 from collections.abc import Mapping
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -354,6 +356,7 @@ class _Folding:
         found: dict[int, Step] = {}
         first: Unit | None = None
         part = Part(path, None)
+        of_a_class = self.entries[spans[0][0]].calls[depth].of_a_class
         for a, b in spans:
             callees = {entry.step.callee for entry in self.entries[a:b] if isinstance(entry.step.callee, Part)}
             if any(not inside.issuperset(self.callers[callee]) for callee in callees):
@@ -364,7 +367,7 @@ class _Folding:
             first = first or unit
             part.what = first
             found[a] = Step(part, tuple(taken), {}, given[0] if len(given) == 1 else given)
-        finished(part.what, f"{path}.")
+        finished(part.what, f"{path}.", numbers=not of_a_class)
         return found
 
     def _unit(self, a: int, b: int, depth: int) -> tuple[Unit, list[Value], list[Value]]:
@@ -438,12 +441,24 @@ def _calls(unit: Unit) -> Any:
         (callee(step), map_structure(place, (step.args, step.kwargs, step.results))) for step in unit.steps]]
 
 
-def finished(unit: Unit, prefix: str) -> Unit:
-    """Gives the unit its parts, in order of use, under names that are free in a module."""
+def finished(unit: Unit, prefix: str, numbers: bool = False) -> Unit:
+    """Gives the unit its parts, in order of use, under names that are free in a module.
+
+    Args:
+        unit: with steps.
+        prefix: of the names of its parts.
+        numbers: whether layers that nobody named are numbered anew, from the first of their kind in the unit: the
+            numbers that they have go on from one model to the next, and would set models apart that are alike.
+    """
     names = member_names()
     unit.parts = list(dict.fromkeys(step.callee for step in unit.steps if isinstance(step.callee, Part)))
+    count: Counter[str] = Counter()
     for part in unit.parts:
         wanted = part.name.removeprefix(prefix).replace(".", "_")
+        if numbers and is_automatic(wanted):
+            kind = re.sub(r"_\d+$", "", wanted)
+            wanted = f"{kind}_{count[kind]}" if count[kind] else kind
+            count[kind] += 1
         wanted = "constant" if isinstance(part.what, Constant) else identifier(wanted, "layer")
         part.name = names.take(wanted)
     return unit
