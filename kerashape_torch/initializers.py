@@ -447,15 +447,19 @@ get = _identifiers.get
 
 def of_weight(identifier: Any) -> Any:
     """What a weight is drawn by, called with a shape, a dtype and a device: as in Keras, ``None`` is Glorot's uniform
-    numbers. Keras tells no device, so what a class written for Keras draws is moved there.
+    numbers. Keras tells no device, so what a class or a function written for Keras draws is
+    moved there.
 
     >>> of_weight(None), of_weight("zeros")
     (GlorotUniform(), Zeros())
     """
     found = get("glorot_uniform" if identifier is None else identifier)
-    if not isinstance(found, Initializer):
+    if not callable(found):
         return found
-    own = inspect.signature(type(found).__call__).parameters
+    try:
+        own = inspect.signature(found).parameters
+    except ValueError:  # one written in C
+        return found
     if "device" in own or any(p.kind is p.VAR_KEYWORD for p in own.values()):
         return found
     as_keras_calls_it: Any = found

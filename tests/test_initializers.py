@@ -317,3 +317,11 @@ def test_no_initializer_is_glorots_uniform_as_in_keras() -> None:
             assert 0.8 * limit < np.abs(array).max() <= limit
     model = kt.Sequential([kt.Input((3, 4)), kt.layers.LSTM(5, bias_initializer=None)])
     assert np.abs(kt.get_keras_weights(model.to_torch())[2]).min() > 0
+
+
+def test_a_function_that_knows_no_device_draws_as_in_keras() -> None:
+    def steps(shape, dtype=None):
+        return kt.ops.reshape(kt.ops.arange(6, dtype=dtype), shape)
+
+    layer = kt.layers.Dense(2, kernel_initializer=steps, input_shape=(3,))
+    np.testing.assert_array_equal(kt.get_keras_weights(layer.to_torch())[0], [[0, 1], [2, 3], [4, 5]])
