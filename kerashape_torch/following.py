@@ -80,9 +80,13 @@ def _constants(graph: Graph) -> list[Any]:
 def followed_by_mode(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[str, Any],
                      held: Sequence[Layer], refusal: Refusal) -> tuple[Graph, Graph]:
     """The graphs of a call in training and in inference, where these may be any others; see :func:`followed`."""
-    in_training, in_inference = (_steady(call, specs, {**said, "training": mode}, held, refusal)
-                                 for mode in (True, False))
-    return in_training, in_inference
+    graphs = []
+    for mode in (True, False):
+        graphs.append(_steady(call, specs, {**said, "training": mode}, held, refusal))
+        for node in graphs[-1].nodes:  # what is handed on is the mode of the module
+            if node.kwargs.get("training") is mode:
+                del node.kwargs["training"]
+    return graphs[0], graphs[1]
 
 
 def _traced(call: Callable[..., Any], specs: Mapping[str, Any], said: Mapping[str, Any], refusal: Refusal) -> Graph:

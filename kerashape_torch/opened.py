@@ -5,11 +5,14 @@ A layer whose ``call`` can be followed on symbolic tensors is a model in all but
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kerashape_torch import masks
+from kerashape_torch.by_mode import together
 from kerashape_torch.composed import INHERITED, attributes, own_specs, paths_inside
+from kerashape_torch.dtypes import is_float
 from kerashape_torch.errors import ConfigError, KerashapeError
 from kerashape_torch.following import alone, apart, followed, followed_by_mode
 from kerashape_torch.graph import Graph, Node, SymbolicTensor, following, shapes_of
@@ -23,7 +26,7 @@ from kerashape_torch.parts import part_module
 from kerashape_torch.shape_table import class_name
 from kerashape_torch.structure import flatten, map_structure
 from kerashape_torch.subclassed import unbuilt
-from kerashape_torch.user_layers import adds_losses, torch_function, with_weights
+from kerashape_torch.user_layers import torch_function, with_weights
 
 
 class _StandsIn:
@@ -73,17 +76,22 @@ class _Opened(_StandsIn, Model, catalog=False):
 
 
 class _ByMode(_StandsIn, Layer, catalog=False):
-    """What a layer of one tensor and no weights does in training, and in inference, as a model each."""
+    """What is done with some tensors, and without weights, in training and in inference, as a model each."""
 
     in_training: Any
     in_inference: Any
 
+    def __call__(self, *tensors: Any, **kwargs: Any) -> Any:
+        self.call_arguments = self.shape_arguments = tuple(f"x{i}" for i in range(len(tensors)))  # type: ignore[misc]
+        return super().__call__(*tensors, **kwargs)
+
     def outputs_for(self, specs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return self.in_inference.graph.infer(specs)
 
-    def module(self, shape: Any) -> Any:
+    def module(self, *shapes: Any) -> Any:
         from kerashape_torch.torch_modules.by_mode import ByMode
 
+        shape = shapes[0] if len(shapes) == 1 else list(shapes)
         return ByMode(part_module(self.in_training, shape), part_module(self.in_inference, shape))
 
 
@@ -155,7 +163,8 @@ class _Opening:
                 bound.pop("training", None)  # it means nothing
             return twin(bound.pop("inputs"), **bound)
         if isinstance(twin, _StandsIn) and not isinstance(node.layer, Model):
-            if "mask" in kwargs and kwargs["mask"] is node.kwargs["mask"]:
+            mask = kwargs.get("mask")
+            if isinstance(mask, SymbolicTensor) and mask is node.kwargs["mask"]:
                 del kwargs["mask"]  # that of the copy comes along
             tensors, said = apart(_with_masks(node.layer, args, kwargs))
             mode = said.get("training")
@@ -168,7 +177,7 @@ class _Opening:
         if layer not in self.made:
             if isinstance(layer, Model):
                 self.made[layer] = self.model(layer)
-            elif torch_function(layer) is not None and not adds_losses(layer) and layer.compute_dtype == "float32":
+            elif torch_function(layer) is not None and layer.compute_dtype == "float32":
                 self.made[layer] = self.users(layer, node) or layer
             elif isinstance(layer, Lambda) and layer.compute_dtype == "float32":
                 self.made[layer] = self.function(layer, node) or layer
@@ -181,7 +190,8 @@ class _Opening:
         ready, own = own_specs(layer, list(map(shapes_of, layer.input_specs(node.args, node.kwargs))))
         function = torch_function(layer)
         assert function is not None
-        if INHERITED in vars(ready) or any(spec.dtype not in (None, "float32") for spec in own):
+        if INHERITED in vars(ready) or any(is_float(spec.dtype or "float32") and spec.dtype not in (None, "float32")
+                                             for spec in own):
             return None
         weights = {spec.places[0].path: OwnWeight(spec, name=spec.places[0].path) for spec in own}
         copies = {inner: _named_alike(inner, inner, path) for inner, path in paths_inside(ready).items()}
@@ -201,26 +211,34 @@ class _Opening:
             graph = followed(call, tensors, said, order, ConfigError)
         except KerashapeError as error:
             self.reasons[layer.name] = str(error).partition("\n")[0]
-            return self.by_mode(layer, call, tensors, said) if not order and len(layer.nodes[0].inputs) == 1 else None
+            try:
+                graphs = followed_by_mode(call, tensors, said, order, ConfigError)
+                if not order and len(layer.nodes[0].inputs) == 1:
+                    return self.by_mode(layer, *graphs, tuple(tensors))
+                names = itertools.count(1)
+                graph = together(*graphs, order, lambda x, one, other: self.by_mode(
+                    layer, one, other, name=f"by_mode_{next(names)}")(*x))
+            except KerashapeError:
+                return None
         made = _Opened(graph, order, layer, tuple(tensors))
         if not layer.trainable:
             made.trainable = False
         return self.model(made)
 
-    def by_mode(self, layer: Layer, call: Any, tensors: Mapping[str, Any], said: Mapping[str, Any]) -> Layer | None:
-        """A model for each mode of a layer that does other things in training, as one that drops whole samples."""
-        try:
-            graphs = followed_by_mode(call, tensors, said, [], ConfigError)
-        except KerashapeError:
-            return None
-        shape, other = (shapes_of(graph.outputs) for graph in graphs)
-        if shape != other or not isinstance(graphs[0].outputs, SymbolicTensor):
-            return None
+    def by_mode(self, layer: Layer, in_training: Graph, in_inference: Graph, takes: Sequence[str] = (),
+                name: str | None = None) -> Layer:
+        """A model for each mode of a layer, or of a part of it, that does other things in training, as one that drops
+        whole samples."""
+        graphs = in_training, in_inference
+        if shapes_of(graphs[0].outputs) != shapes_of(graphs[1].outputs) or not all(
+                isinstance(graph.outputs, SymbolicTensor) for graph in graphs):
+            raise ConfigError("it gives other shapes in training than in inference, or several tensors")
         models = [self.model(_Opened(graph, [], layer)) for graph in graphs]
         for model, mode in zip(models, ("InTraining", "InInference")):
             model.given_name = model.keras_class_name = f"{class_name(layer)}{mode}"  # type: ignore[misc]
-        made = _ByMode(in_training=models[0], in_inference=models[1], name=layer.name)
-        made._stand_for(layer, tuple(tensors))
+        made = _ByMode(in_training=models[0], in_inference=models[1], name=name or layer.name)
+        if takes:
+            made._stand_for(layer, takes)
         return made
 
     def function(self, layer: Lambda, node: Node) -> Model | None:

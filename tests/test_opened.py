@@ -229,12 +229,25 @@ class Moody(layers.Layer):
         return ops.relu(x) if training else x
 
 
-class MoodyWithWeights(layers.Layer):
-    def build(self, shape: Any) -> None:
-        self.scale = self.add_weight(shape=(shape[-1],), initializer="ones")
+class TrainsMore(layers.Layer):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(4)
 
     def call(self, x: Any, training: bool = False) -> Any:
-        return x * self.scale if training else x
+        return self.dense(x) if training else x
+
+
+class DrawsOnce(layers.Layer):
+    """What is drawn goes into a layer with weights, and past it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(4)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        noise = kt.random.normal((4,)) if training else ops.zeros((4,))
+        return self.dense(x + noise) + noise * x
 
 
 def test_a_layer_without_weights_is_one_for_each_mode(tmp_path: Path) -> None:
@@ -251,7 +264,7 @@ class Noisy(layers.Layer):
         return x + torch.rand(4) if training else x
 
 
-@pytest.mark.parametrize("layer", [Torch, Lossy, MoodyWithWeights, Noisy])
+@pytest.mark.parametrize("layer", [Torch, TrainsMore, DrawsOnce, Noisy])
 def test_what_cannot_be_written_is_refused_as_before(layer: type[Any], tmp_path: Path) -> None:
     x = kt.Input((4,))
     model = kt.Model(x, layer(name="mine")(x))
@@ -395,7 +408,7 @@ def test_masks_go_through_layers_that_hold_layers(tmp_path: Path) -> None:
 def test_a_refusal_says_why_a_call_cannot_be_followed(tmp_path: Path) -> None:
     x = kt.Input((4,))
     with pytest.raises(KerashapeError, match=r"as source \(it does other things in training than in inference\)"):
-        kt.saving.port(kt.Model(x, MoodyWithWeights()(x)), tmp_path / "out")
+        kt.saving.port(kt.Model(x, TrainsMore()(x)), tmp_path / "out")
 
 
 class Dropping(layers.Layer):
@@ -442,3 +455,124 @@ def test_models_inside_that_are_alike_share_a_class(tmp_path: Path) -> None:
     text = written(kt.Model(x, Feeding()(Feeding()(x))), tmp_path / "out")
     assert text.count("class Feeding") == text.count("class Mlp") == 1
     assert "self.dense_1 = nn.Linear(8, 4)" in text
+
+
+def test_what_a_layer_adds_to_the_loss_is_said_and_not_written(tmp_path: Path) -> None:
+    x = kt.Input((4,))
+    text = written(kt.Model(x, Lossy()(x)), tmp_path / "out")
+    assert "torch.relu(x)" in text
+    assert "What Lossy adds to the loss in training, as Keras has it, is not written." in text
+    assert "adds to the loss" not in written(kt.Model(x, Moody()(x)), tmp_path / "other")
+
+
+def by_modes(k: Any) -> Any:
+    """Branches for training before, between and after layers with weights, and with weights of its own."""
+
+    class Block(k.layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.first, self.second = k.layers.Dense(4), k.layers.Dense(4)
+            self.norm = k.layers.BatchNormalization()
+
+        def build(self, shape: Any) -> None:
+            self.scale = self.add_weight(shape=(shape[-1],), initializer="ones", name="scale")
+            self.shift = self.add_weight(shape=(shape[-1],), initializer="ones", name="shift")
+            for layer in (self.first, self.norm, self.second):
+                layer.build(shape)
+
+        def call(self, x: Any, training: Any = None) -> Any:
+            def twice(y: Any) -> Any:
+                return y / 0.5 if training else y
+
+            x = x + twice(self.first(twice(x)))
+            x = self.norm(x, training=training)
+            y = self.second(x) * self.scale
+            if training:
+                y = y * 3.0 + self.shift
+            return k.ops.tanh(x + y)
+
+    x = k.Input((4,))
+    return k.Model(x, Block(name="two")(Block(name="one")(x)))
+
+
+def test_layers_with_weights_may_do_other_things_in_training(tmp_path: Path) -> None:
+    theirs, ours = both(by_modes)
+    theirs.save_weights(tmp_path / "a.weights.h5")
+    ours.load_weights(tmp_path / "a.weights.h5")
+    text = written(ours, tmp_path / "out")
+    assert text.count("class Block(nn.Module):") == 1 and text.count("ByMode(") == 4  # with the class itself
+    ported = module_of(tmp_path / "out").load()
+    x = np.random.default_rng(1).normal(size=(5, 4)).astype("float32")
+    for training in (False, True):
+        expected = theirs(x, training=training)
+        same(ported.train(training)(torch.from_numpy(x)), expected)
+    assert not np.allclose(expected.detach(), theirs(x, training=False).detach(), atol=1e-2)
+
+
+def test_noise_on_a_weight_in_training_alone(tmp_path: Path) -> None:
+    class Noisy(layers.Layer):
+        def build(self, shape: Any) -> None:
+            self.mu = self.add_weight(shape=(shape[-1], 3), initializer="ones")
+            self.sigma = self.add_weight(shape=(shape[-1], 3), initializer="ones")
+
+        def call(self, x: Any, training: bool = False) -> Any:
+            return ops.matmul(x, self.mu + self.sigma * kt.random.normal((4, 3)) if training else self.mu)
+
+    x = kt.Input((4,))
+    model = kt.Model(x, Noisy()(x))
+    text, ported = written(model, tmp_path / "out"), module_of(tmp_path / "out").load()
+    assert "def forward(self, x, unused, z):" in text or "def forward(self, x, y, unused):" in text
+    given = torch.ones(2, 4)
+    torch.testing.assert_close(ported(given), torch.full((2, 3), 4.0))
+    torch.manual_seed(0)
+    noise = torch.randn(4, 3)
+    torch.manual_seed(0)
+    torch.testing.assert_close(ported.train()(given), given @ (1 + noise))
+
+
+def windows(k: Any) -> Any:
+    """Attention with a table of places that is looked up by a weight of integers, and a mask that ``build`` makes."""
+
+    class Windows(k.layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.dense = k.layers.Dense(3)
+
+        def build(self, shape: Any) -> None:
+            self.table = self.add_weight(shape=(7,), initializer="random_normal", name="table")
+            self.places = self.add_weight(shape=(4, 4), dtype="int32", trainable=False, name="places",
+                                          initializer=lambda shape, dtype=None: k.ops.ones(shape, dtype) * 3)
+            self.dense.build(shape)
+
+        def call(self, x: Any, mask: Any = None) -> Any:
+            weights = k.ops.take(self.table, self.places, axis=0)
+            if mask is not None:
+                weights = weights + mask
+            return k.ops.matmul(k.ops.softmax(weights), self.dense(x))
+
+    class Block(k.layers.Layer):
+        def __init__(self, shift: int, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.shift, self.windows = shift, Windows()
+
+        def build(self, shape: Any) -> None:
+            self.allowed = k.ops.triu(k.ops.full((4, 4), -1e9), k=1) if self.shift else None
+            self.windows.build(shape)
+
+        def call(self, x: Any) -> Any:
+            return x + self.windows(x, mask=self.allowed)
+
+    x = k.Input((4, 3))
+    return k.Model(x, Block(2, name="second")(Block(0, name="first")(x)))
+
+
+@pytest.mark.filterwarnings("ignore:Layer 'windows'")
+def test_weights_of_integers_and_masks_that_are_constants(tmp_path: Path) -> None:
+    theirs, ours = both(windows)
+    theirs.save_weights(tmp_path / "a.weights.h5")
+    ours.load_weights(tmp_path / "a.weights.h5")
+    text = written(ours, tmp_path / "out")
+    assert 'self.places = Weight((4, 4), kind="int32")' in text
+    assert "self.windows(x)" in text and "self.windows(x, self.constant)" in text
+    x = torch.from_numpy(np.random.default_rng(1).normal(size=(2, 4, 3)).astype("float32"))
+    same(module_of(tmp_path / "out").load()(x), theirs(x))

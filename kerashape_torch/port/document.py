@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import fx
@@ -10,7 +11,7 @@ import kerashape_torch
 from kerashape_torch.port.case import Case
 from kerashape_torch.port.emit import Emitter
 from kerashape_torch.port.expressions import double_quoted
-from kerashape_torch.port.lines import WIDTH, broken
+from kerashape_torch.port.lines import WIDTH, broken, wrapped
 from kerashape_torch.port.names import identifier, plain
 from kerashape_torch.port.program import Unit
 
@@ -19,22 +20,24 @@ _STANDARD = ("argparse", "collections", "dataclasses", "functools", "itertools",
 
 
 def document(emitter: Emitter, program: Unit, module: fx.GraphModule, origin: str, case: Case,
-             layout: str) -> str:
-    """The text of ``model.py``."""
+             layout: str, losses: Sequence[str] = ()) -> str:
+    """The text of ``model.py``; ``losses`` are the classes that add to the loss in training, which is not written."""
     support = emitter.support.sources()
     tail = [_LOAD.format(name=emitter.top), _check(program, case)]
     sections = [*emitter.sources]
     if support:
         sections += [f"# ---- what torch lacks {'-' * 96}", *support]
     sections += [f"# ---- weights and the recorded case {'-' * 83}", *tail, _MAIN]
-    head = [_docstring(emitter, program, origin, layout), *_imports(emitter, bool(support))]
+    head = [_docstring(emitter, program, origin, layout, losses), *_imports(emitter, bool(support))]
     return "\n".join(head) + "\n\n\n" + "\n\n\n".join(sections) + "\n"
 
 
-def _docstring(emitter: Emitter, program: Unit, origin: str, layout: str) -> str:
+def _docstring(emitter: Emitter, program: Unit, origin: str, layout: str, losses: Sequence[str]) -> str:
     given = f" from {plain(origin)}" if origin else ""
     order = "as in Keras: (batch, ..., channels)" if layout == "keras" else "as in torch: (batch, channels, ...)"
     called = ", ".join(identifier(value.hint) for value in program.inputs) if len(program.inputs) > 1 else "x"
+    missing = f"What {' and '.join(map(plain, losses))} adds to the loss in training, as Keras has it, is not written."
+    more = "\n".join(["", *wrapped(missing, WIDTH), ""]) if losses else ""
     return f'''"""{plain(program.name)}, ported{given} by kerashape_torch {kerashape_torch.__version__}.
 
     from model import load
@@ -44,7 +47,7 @@ def _docstring(emitter: Emitter, program: Unit, origin: str, layout: str) -> str
 
 Tensors come and go {order}; the shapes in the comments are written as Keras
 writes them. `python model.py --check` runs the case of parity.npz again.
-"""
+{more}"""
 '''
 
 

@@ -288,12 +288,16 @@ def _is_of_torch(function: Any) -> bool:
 
 
 def _only_part(unit: Unit) -> Any:
-    """What a unit comes to that only calls one module."""
+    """What a unit comes to that only calls one module; a unit inside takes what is given to none of its steps too."""
     if len(unit.steps) == 1 and len(unit.parts) == 1:
-        step = unit.steps[0]
-        if step.callee is unit.parts[0] and step.args == tuple(unit.inputs) and not step.kwargs and (
-                step.results is unit.output):
-            return unit.parts[0].what
+        step, what = unit.steps[0], unit.parts[0].what
+        if step.callee is unit.parts[0] and not step.kwargs and step.results is unit.output:
+            if step.args == tuple(unit.inputs):
+                return what
+            if isinstance(what, Unit) and len(set(step.args)) == len(step.args) and set(step.args) < {*unit.inputs}:
+                inner = dict(zip(step.args, what.inputs))
+                what.inputs = [inner.get(value) or dataclasses.replace(value, hint="unused") for value in unit.inputs]
+                return what
     return None
 
 

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from kerashape_torch.composed import walked
 from kerashape_torch.errors import ConfigError
 from kerashape_torch.lowering.compile import model_to_torch
 from kerashape_torch.lowering.weights import get_keras_weights, set_keras_weights
@@ -25,9 +26,10 @@ from kerashape_torch.port.emit import Emitter
 from kerashape_torch.port.read import read
 from kerashape_torch.port.state import weights
 from kerashape_torch.saving import load_model
-from kerashape_torch.shape_table import shape_table
+from kerashape_torch.shape_table import class_name, shape_table
 from kerashape_torch.standalone import built_for
 from kerashape_torch.structure import flatten
+from kerashape_torch.user_layers import adds_losses
 
 FILES = ("model.py", "model.safetensors", "parity.npz", "shapes.txt")
 
@@ -76,7 +78,7 @@ def port(model: Any, out_dir: Any, *, input_shape: Any = None, layout: str = "ke
     program = with_blocks(read(module, built.name, reasons))
     emitter = Emitter(program)
     case = recorded(built, module, input_shape, dtype)
-    texts = {"model.py": document(emitter, program, module, origin, case, layout),
+    texts = {"model.py": document(emitter, program, module, origin, case, layout, _adding_losses(built)),
              "shapes.txt": f"{shape_table(built)}\n"}
     compile(texts["model.py"], "model.py", "exec")
 
@@ -97,6 +99,12 @@ def _built(model: Any, input_shape: Any) -> Model:
     if not built.built:
         raise ConfigError(f"{found.name} has no input shape yet: give it one with input_shape=... (--input-shape)")
     return built
+
+
+def _adding_losses(model: Model) -> list[str]:
+    """The classes of a user's own in a model that call ``add_loss``."""
+    layers = [model, *walked(model, lambda layer: layer.sublayers())]
+    return sorted({class_name(layer) for layer in layers if adds_losses(layer)})
 
 
 def _the_same(model: Model, module: Any, seen_into: Any, input_shape: Any, dtype: Any) -> Any:

@@ -17,5 +17,5 @@ class ByMode(nn.Module):
         super().__init__()
         self.in_training, self.in_inference = in_training, in_inference
 
-    def forward(self, x: Tensor) -> Tensor:
-        return (self.in_training if self.training else self.in_inference)(x)  # type: ignore[no-any-return]
+    def forward(self, *tensors: Tensor) -> Tensor:
+        return (self.in_training if self.training else self.in_inference)(*tensors)  # type: ignore[no-any-return]
