@@ -22,8 +22,8 @@ ROOMS = ["errors", "elsewhere", "structure", "tree", "text", "shape", "dtype_pol
          "weights", "user_layers", "costed", "connected", "input_spec", "layer", "inputs", "lambda_source",
          "functional_config", "models", "own_weights", "mixed_precision", "parts", "inner_weights", "composed",
          "following", "by_mode", "subclassed", "standalone", "torch_modules", "ops", "random", "layers", "backend",
-         "weight_paths", "shape_table", "opened", "differences", "shape_text", "lowering", "training", "saving", "planning", "reports",
-         "port", "utils", "testing", "sources", "cli"]
+         "weight_paths", "shape_table", "opened", "differences", "shape_text", "lowering", "training", "saving",
+         "planning", "reports", "port", "utils", "testing", "sources", "cli"]
 
 # Methods that users find on a model or a layer although the work is done further down. These files alone may open such
 # doors, inside a function.
