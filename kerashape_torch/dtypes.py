@@ -116,7 +116,7 @@ class DTypeKind(Kind):
             return value
         if isinstance(value, Mapping):
             value = policy_name(value)
-        name = value if isinstance(value, str) else getattr(value, "__name__", str(value).removeprefix("torch."))
+        name = value if isinstance(value, str) else dtype_name(value)
         if name == "float":
             name = "float32"
         if quantization(name)[1] not in (*DTYPES, "string", *MIXED):

@@ -190,8 +190,7 @@ class _Opening:
         ready, own = own_specs(layer, list(map(shapes_of, layer.input_specs(node.args, node.kwargs))))
         function = torch_function(layer)
         assert function is not None
-        if INHERITED in vars(ready) or any(is_float(spec.dtype or "float32") and spec.dtype not in (None, "float32")
-                                             for spec in own):
+        if INHERITED in vars(ready) or any(is_float(spec.dtype or "") and spec.dtype != "float32" for spec in own):
             return None
         weights = {spec.places[0].path: OwnWeight(spec, name=spec.places[0].path) for spec in own}
         copies = {inner: _named_alike(inner, inner, path) for inner, path in paths_inside(ready).items()}

@@ -383,7 +383,8 @@ class _Folding:
                  if any(not a <= use < b for use in self.used.get(value, ()))]
         call = self.entries[a].calls[depth]
         names = {self.values.get(node): name for node, name in call.given}
-        taken.sort(key=lambda value: list(names).index(value) if value in names else len(names))
+        places = {value: i for i, value in enumerate(names)}
+        taken.sort(key=lambda value: places.get(value, len(places)))
         unit = bordered(call.name, steps, taken, given)
         for value, outside in zip(unit.inputs, taken):
             if not is_automatic(name := names.get(outside, "")) or name == "inputs":

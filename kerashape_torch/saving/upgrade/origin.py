@@ -58,7 +58,7 @@ def old_forms(dicts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
         name, module = node.get("class_name"), node.get("module")
         if name is None and module is None:
             continue
-        inner, calls = node.get("config"), node.get("inbound_nodes")
+        calls, inner = node.get("inbound_nodes"), node.get("config")
         if name is not None and isinstance(calls, (list, tuple)) and not all(map(is_call_of_keras3, calls)):
             yield 2, f"the calls of {node.get('name', 'a layer')!r} are written as lists"
         words = (name, module, *inner) if type(name) is str and type(module) in _NAMES and type(inner) is dict else None
